@@ -90,11 +90,11 @@ uint64_t hist_infinite(const struct hist *h);
 
 /*
  * The least value that at least `pct` percent of all requests did not exceed (nearest rank, rounded
- * up), given as the highest value of its counter; at 0 the lowest value of the first counter. This
- * is HdrHistogram's getValueAtPercentile() since 2.1.12 (earlier releases round the rank to the
- * nearest integer). Over-range and infinite requests are part of "all": where the rank falls on one
- * of them the answer is HIST_INFINITE, since no upper bound of it is known. pct is cut to 0..100.
- * Of an empty histogram: 0.
+ * up), given as the highest value of its counter; at 0 the lowest value of the first counter. That
+ * is AbstractHistogram.getValueAtPercentile() of HdrHistogram 2.1.11 and getValueAtPercentile() of
+ * hdr-histogram-js 3.0. Over-range and infinite requests are part of "all": where the rank falls on
+ * one of them the answer is HIST_INFINITE, since no upper bound of it is known. pct is cut to
+ * 0..100. Of an empty histogram: 0.
  */
 uint64_t hist_percentile(const struct hist *h, double pct);
 
