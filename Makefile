@@ -1,0 +1,127 @@
+# SPDX-License-Identifier: MIT
+#
+# make bench         measure c10k and load_latency, plot them, print the summary (10 minutes)
+# make bench-quick   the same path in 2 minutes; make bench-full: the careful one
+# make test          everything that can be checked without timing anything
+# make help          all targets
+#
+# V=1 shows commands · SAN=address,undefined or SAN=thread builds beside the normal build
+# WERROR=1 makes warnings errors · NO_APT=1 never installs a package
+
+CC     ?= gcc
+PYTHON := /usr/bin/python3
+TENK   := harness/tenk
+
+comma := ,
+BUILD := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
+
+WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wconversion \
+	    -Wno-sign-conversion $(if $(WERROR),-Werror)
+CFLAGS   ?= -O2 -g
+# Hardening that does not change what is measured; docs/methodology.md says which and why.
+HARDEN   := -fstack-protector-strong -fPIE -Wformat -Wformat-security
+LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
+SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
+TENK_CFLAGS  := -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(SANFLAGS) -pthread
+TENK_LDFLAGS := $(LDHARDEN) $(SANFLAGS) -pthread
+
+ifeq ($(V),1)
+Q    :=
+say   =
+else
+Q    := @
+say   = @printf '  %-7s %s\n' '$(1)' '$(2)'
+endif
+
+# Everything is found, nothing is listed: a model is a .c file in servers/, and so on.
+MODELS      := $(patsubst servers/%.c,%,$(wildcard servers/*.c))
+SERVERS     := $(MODELS:%=$(BUILD)/servers/%)
+COMMON_SRC  := $(wildcard common/*.c)
+SERVER_SRC  := $(filter-out servers/lib/absent.c,$(wildcard servers/lib/*.c))
+LOADGEN_SRC := $(wildcard loadgen/*.c)
+BENCH_SRC   := $(wildcard loadgen/bench/*.c)
+UNIT_SRC    := $(wildcard tests/unit/test_*.c)
+FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
+
+COMMON_LIB  := $(BUILD)/lib/libcommon.a
+SERVER_LIB  := $(BUILD)/lib/libserver.a
+LOADGEN_LIB := $(BUILD)/lib/libloadgen.a
+LOADGEN     := $(BUILD)/loadgen/loadgen
+BENCH_BIN   := $(BENCH_SRC:%.c=$(BUILD)/%)
+UNIT_BIN    := $(UNIT_SRC:%.c=$(BUILD)/%)
+FUZZ_BIN    := $(FUZZ_SRC:%.c=build/fuzz/%)
+
+objects = $(1:%.c=$(BUILD)/obj/%.o)
+
+.DEFAULT_GOAL := all
+.DELETE_ON_ERROR:
+.SECONDARY:
+MAKEFLAGS += --no-builtin-rules
+PHONY := all
+
+all: $(SERVERS) $(if $(LOADGEN_SRC),$(LOADGEN)) $(BENCH_BIN)
+
+# --- compile -------------------------------------------------------------------------------------
+
+# Flags decide what an object is: when they change, everything is built anew.
+FLAGS_NOW := $(CC) $(CFLAGS) $(TENK_CFLAGS) $(TENK_LDFLAGS)
+$(BUILD)/flags: FORCE
+	@mkdir -p $(@D)
+	@printf '%s\n' '$(FLAGS_NOW)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_NOW)' > $@
+PHONY += FORCE
+FORCE:
+
+$(BUILD)/obj/%.o: %.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(TENK_CFLAGS) -MMD -MP -c -o $@ $<
+
+$(COMMON_LIB): $(call objects,$(COMMON_SRC))
+$(SERVER_LIB): $(call objects,$(SERVER_SRC))
+$(LOADGEN_LIB): $(call objects,$(LOADGEN_SRC))
+$(COMMON_LIB) $(SERVER_LIB) $(LOADGEN_LIB):
+	@mkdir -p $(@D)
+	$(call say,AR,$@)
+	$(Q)rm -f $@ && ar rcs $@ $^
+
+# A model names the packages it needs in a comment of its own, "tenk-needs: liburing". Where
+# pkg-config does not find one, the binary is still built: it says why and exits 77.
+needs   = $(shell sed -n 's/.*tenk-needs: *//p' servers/$(1).c)
+present = $(if $(call needs,$(1)),$(shell pkg-config --exists $(call needs,$(1)) && echo yes),yes)
+
+define server_rule
+ifeq ($$(call present,$(1)),yes)
+$(BUILD)/servers/$(1): $(BUILD)/obj/servers/$(1).o $(SERVER_LIB) $(COMMON_LIB)
+	@mkdir -p $$(@D)
+	$$(call say,LD,$$@)
+	$$(Q)$$(CC) $$(CFLAGS) $$(TENK_LDFLAGS) -o $$@ $$^ \
+		$$(if $$(call needs,$(1)),$$$$(pkg-config --libs $$(call needs,$(1)))) -ljansson -lm
+else
+$(BUILD)/servers/$(1): servers/lib/absent.c $(BUILD)/flags
+	@mkdir -p $$(@D)
+	$$(call say,ABSENT,$$@ ($$(call needs,$(1)) not found))
+	$$(Q)$$(CC) $$(CFLAGS) $$(TENK_CFLAGS) $$(TENK_LDFLAGS) -DMODEL='"$(1)"' \
+		-DNEEDS='"$$(call needs,$(1))"' -o $$@ $$<
+endif
+endef
+$(foreach model,$(MODELS),$(eval $(call server_rule,$(model))))
+
+$(LOADGEN): $(LOADGEN_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ -Wl,--whole-archive $(LOADGEN_LIB) \
+		-Wl,--no-whole-archive $(COMMON_LIB) -luring -ljansson -lz -lm
+
+$(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -luring -lm
+
+$(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -lcmocka -luring -ljansson -lz -lm
+
+-include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
+
+.PHONY: $(PHONY)
