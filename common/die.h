@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * Ending the program for a reason the user can act on.
+ */
+#ifndef TENK_DIE_H
+#define TENK_DIE_H
+
+/* Exit statuses every tenk program shares. */
+enum {
+	EXIT_BAD_USAGE = 2,    /* an option or its value is wrong; nothing was done */
+	EXIT_UNSUPPORTED = 77, /* this machine cannot do it; the reason is on stderr */
+};
+
+/* Print "PROGRAM: message" on stderr and exit with `status`. */
+_Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+/*
+ * A set-up call failed: print "PROGRAM: CALL: strerror(errno); REMEDY" and exit 1. `remedy` says
+ * what the user can do, or is NULL where there is nothing sensible to say.
+ */
+_Noreturn void die_errno(const char *call, const char *remedy);
+
+/* The same for calls that return an error number instead of setting errno (pthread_*, io_uring). */
+_Noreturn void die_error(int error, const char *call, const char *remedy);
+
+/* Print "PROGRAM: message" on stderr and go on. */
+void warn(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
+#endif
