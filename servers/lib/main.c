@@ -1,0 +1,346 @@
+// SPDX-License-Identifier: MIT
+// main() of every server: options, the listening socket, the ready line, the counters at the end.
+#include <argp.h>
+#include <arpa/inet.h>
+#include <errno.h>
+#include <jansson.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/die.h"
+#include "common/parse.h"
+#include "servers/lib/conn.h"
+#include "servers/lib/lifecycle.h"
+#include "servers/lib/model.h"
+#include "servers/lib/proto.h"
+#include "servers/lib/stats.h"
+
+#define OWN_FDS        16 /* stdio, the listening socket, an epoll or ring descriptor, a log … */
+#define BUFFER_DEFAULT 16384
+#define BUFFER_MAX     (1 << 20)
+#define WORKERS_MAX    30000
+#define FDS_MAX        (1 << 21) /* containers may allow a thousand million; tables go by it */
+#define BATCH_DEFAULT  64
+
+enum {
+	KEY_BUFFER = 256,
+	KEY_BACKLOG,
+	KEY_ACCEPT_BATCH,
+	KEY_NODELAY,
+	KEY_DESCRIBE,
+};
+
+struct options {
+	int port;
+	const char *address;
+	const struct proto *proto;
+	int workers;
+	int max_conns; /* 0: as many as the model can */
+	int buffer;    /* 0: the default */
+	int backlog;
+	int somaxconn;
+	int accept_batch;
+	int nodelay;
+	int limit;
+	const char *limit_reason;
+	bool describe;
+};
+
+static const struct argp_option all_options[] = {
+	{NULL, 'p', "PORT", 0, "TCP port to listen on; 0 (the default) takes any free one", 0},
+	{NULL, 'b', "ADDR", 0, "IPv4 or IPv6 address to listen on (default 127.0.0.1)", 0},
+	{NULL, 'P', "PROTO", 0, "echo (the default), http or rot13", 0},
+	{NULL, 'w', "WORKERS", 0, "threads or processes to start", 0},
+	{NULL, 'c', "CONNS", 0,
+	 "connections to serve at a time; further clients wait in the backlog (default: as many as "
+	 "the model and the machine allow)",
+	 0},
+	{"buffer", KEY_BUFFER, "BYTES", 0,
+	 "size of one buffer; a connection has at most two (default 16384)", 0},
+	{"backlog", KEY_BACKLOG, "N", 0,
+	 "connections the kernel may queue for accept(2) (default: net.core.somaxconn)", 0},
+	{"accept-batch", KEY_ACCEPT_BATCH, "N", 0,
+	 "connections to accept at most per wake-up (default 64)", 0},
+	{"nodelay", KEY_NODELAY, "0|1", 0,
+	 "TCP_NODELAY: send small replies without waiting for acknowledgements (default 1)", 0},
+	{"describe", KEY_DESCRIBE, NULL, 0, "print what this model is and can, as one JSON line",
+	 0},
+	{0},
+};
+
+/* Does this model heed the option? */
+static bool heeds(int key)
+{
+	switch (key) {
+	case 'w':
+		return model.flags & USES_WORKERS;
+	case 'c':
+		return model.flags & USES_MAX_CONNS;
+	case KEY_ACCEPT_BATCH:
+		return model.flags & USES_ACCEPT_BATCH;
+	}
+	return true;
+}
+
+static const char *option_name(const struct argp_option *o, char name[static 24])
+{
+	if (o->name)
+		snprintf(name, 24, "--%s", o->name);
+	else
+		snprintf(name, 24, "-%c", o->key);
+	return name;
+}
+
+static int somaxconn(void)
+{
+	FILE *file = fopen("/proc/sys/net/core/somaxconn", "re");
+	int n = SOMAXCONN;
+
+	if (file) {
+		if (fscanf(file, "%d", &n) != 1)
+			n = SOMAXCONN;
+		fclose(file);
+	}
+	return n;
+}
+
+static error_t on_option(int key, char *arg, struct argp_state *state)
+{
+	struct options *o = state->input;
+	char name[24];
+
+	for (const struct argp_option *a = all_options; a->key; a++) {
+		if (a->key != key)
+			continue;
+		option_name(a, name);
+		if (!heeds(key))
+			die(EXIT_BAD_USAGE, "%s: the model %s does not use this option", name,
+			    model.name);
+	}
+	switch (key) {
+	case 'p':
+		o->port = (int)opt_int(name, arg, 0, 65535);
+		break;
+	case 'b':
+		o->address = arg;
+		break;
+	case 'P':
+		o->proto = proto_find(arg);
+		if (!o->proto)
+			opt_refuse(name, arg, "echo, http or rot13");
+		break;
+	case 'w':
+		o->workers = (int)opt_int(name, arg, 1, WORKERS_MAX);
+		break;
+	case 'c':
+		o->max_conns = (int)opt_int(name, arg, 1, INT32_MAX);
+		break;
+	case KEY_BUFFER:
+		o->buffer = (int)opt_int(name, arg, 1, BUFFER_MAX);
+		break;
+	case KEY_BACKLOG:
+		/* listen(2) would silently cut a larger one down. */
+		o->backlog = (int)opt_int(name, arg, 1, o->somaxconn);
+		break;
+	case KEY_ACCEPT_BATCH:
+		o->accept_batch = (int)opt_int(name, arg, 1, 1 << 20);
+		break;
+	case KEY_NODELAY:
+		o->nodelay = (int)opt_int(name, arg, 0, 1);
+		break;
+	case KEY_DESCRIBE:
+		o->describe = true;
+		break;
+	case ARGP_KEY_ARG:
+		die(EXIT_BAD_USAGE, "'%s': only options are taken; see --help", arg);
+	default:
+		return ARGP_ERR_UNKNOWN;
+	}
+	return 0;
+}
+
+/* argp shows only what this model heeds. */
+static void parse(int argc, char **argv, struct options *o)
+{
+	static struct argp_option shown[sizeof(all_options) / sizeof(*all_options)];
+	static char doc[512];
+	struct argp argp = {.options = shown, .parser = on_option, .doc = doc};
+	size_t n = 0;
+
+	for (const struct argp_option *a = all_options; a->key; a++) {
+		shown[n] = *a;
+		if (!heeds(a->key))
+			shown[n].flags |= OPTION_HIDDEN;
+		n++;
+	}
+	snprintf(doc, sizeof(doc),
+		 "%s: %s\v"
+		 "Exit status: 0 after SIGTERM, 1 when something failed, 2 for bad usage, 77 when "
+		 "this machine cannot run the model.",
+		 model.name, model.summary);
+	argp_err_exit_status = EXIT_BAD_USAGE;
+	argp_parse(&argp, argc, argv, 0, NULL, o);
+}
+
+/* As many descriptors as we may have; how many of them are for connections. */
+static int raise_fd_limit(void)
+{
+	struct rlimit fds;
+
+	if (getrlimit(RLIMIT_NOFILE, &fds))
+		die_errno("getrlimit(RLIMIT_NOFILE)", NULL);
+	fds.rlim_cur = fds.rlim_max < FDS_MAX ? fds.rlim_max : FDS_MAX;
+	if (setrlimit(RLIMIT_NOFILE, &fds))
+		die_errno("setrlimit(RLIMIT_NOFILE)", NULL);
+	if (fds.rlim_cur <= OWN_FDS)
+		die(EXIT_UNSUPPORTED, "descriptor limit %llu is too low; raise it: ulimit -n 20000",
+		    (unsigned long long)fds.rlim_cur);
+	return (int)fds.rlim_cur - OWN_FDS;
+}
+
+static void check(struct options *o, int fds)
+{
+	const char *reason = "the descriptor limit (ulimit -n)";
+	char allowed[160], value[16];
+
+	o->limit = model.limit ? model.limit(fds, o->workers, &reason) : fds;
+	o->limit_reason = reason;
+	if (o->max_conns > o->limit) {
+		snprintf(value, sizeof(value), "%d", o->max_conns);
+		snprintf(allowed, sizeof(allowed), "from 1 to %d, where %s is the limit", o->limit,
+			 reason);
+		opt_refuse("-c", value, allowed);
+	}
+	if (!o->max_conns)
+		o->max_conns = o->limit;
+	if (!o->buffer)
+		o->buffer = (int)(o->proto->min_buffer > BUFFER_DEFAULT ? o->proto->min_buffer
+									: BUFFER_DEFAULT);
+	if ((size_t)o->buffer < o->proto->min_buffer) {
+		snprintf(value, sizeof(value), "%d", o->buffer);
+		snprintf(allowed, sizeof(allowed), "enough for -P %s: from %zu to %d",
+			 o->proto->name, o->proto->min_buffer, BUFFER_MAX);
+		opt_refuse("--buffer", value, allowed);
+	}
+}
+
+static void describe(const struct options *o)
+{
+	json_t *protocols = json_array(), *names = json_array(), *needs = json_array();
+	json_t *all;
+	char name[24];
+
+	for (const struct proto *const *p = protos; *p; p++)
+		json_array_append_new(protocols, json_string((*p)->name));
+	for (const struct argp_option *a = all_options; a->key; a++) {
+		if (heeds(a->key))
+			json_array_append_new(names, json_string(option_name(a, name)));
+	}
+	if (model.needs)
+		json_array_append_new(needs, json_string(model.needs));
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o}", "name", model.name,
+			"summary", model.summary, "family", model.family, "protocols", protocols,
+			"limits", "connections", o->limit, "reason", o->limit_reason, "workers",
+			o->workers, "needs", needs, "options", names);
+	json_dumpf(all, stdout, JSON_COMPACT);
+	putchar('\n');
+	json_decref(all);
+}
+
+static void report(void)
+{
+	struct stats sum = stats_sum();
+	json_t *all =
+		json_pack("{s:s, s:I, s:I, s:I, s:I, s:I, s:I, s:I}", "model", model.name,
+			  "connections", (json_int_t)sum.connections, "requests",
+			  (json_int_t)sum.requests, "bytes_in", (json_int_t)sum.bytes_in,
+			  "bytes_out", (json_int_t)sum.bytes_out, "waits", (json_int_t)sum.waits,
+			  "events", (json_int_t)sum.events, "eagain", (json_int_t)sum.eagain);
+
+	json_dumpf(all, stdout, JSON_COMPACT);
+	putchar('\n');
+	fflush(stdout);
+	json_decref(all);
+}
+
+static int listen_on(const struct options *o, int *port)
+{
+	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)o->port)};
+	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
+	struct sockaddr_storage bound;
+	struct sockaddr *sa = (struct sockaddr *)&in;
+	socklen_t len = sizeof(in), bound_len = sizeof(bound);
+	char call[96];
+	int fd, one = 1;
+
+	if (inet_pton(AF_INET6, o->address, &in6.sin6_addr) == 1) {
+		sa = (struct sockaddr *)&in6;
+		len = sizeof(in6);
+	} else if (inet_pton(AF_INET, o->address, &in.sin_addr) != 1) {
+		opt_refuse("-b", o->address, "a numeric IPv4 or IPv6 address");
+	}
+	fd = socket(sa->sa_family,
+		    SOCK_STREAM | SOCK_CLOEXEC | (model.nonblocking ? SOCK_NONBLOCK : 0), 0);
+	if (fd < 0)
+		die_errno("socket", NULL);
+	/* Old connections in TIME_WAIT do not keep the port; a server that listens on it does. */
+	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
+		die_errno("setsockopt(SO_REUSEADDR)", NULL);
+	/* Accepted sockets inherit it on Linux: one call here instead of one per connection. */
+	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &o->nodelay, sizeof(o->nodelay)))
+		die_errno("setsockopt(TCP_NODELAY)", NULL);
+	snprintf(call, sizeof(call), "bind %s port %d", o->address, o->port);
+	if (bind(fd, sa, len))
+		die_errno(call, errno == EADDRINUSE ? "stop the server that has it, or take -p 0"
+						    : "choose another -b or -p");
+	if (listen(fd, o->backlog))
+		die_errno("listen", NULL);
+	if (getsockname(fd, (struct sockaddr *)&bound, &bound_len))
+		die_errno("getsockname", NULL);
+	*port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
+						  : ((struct sockaddr_in *)&bound)->sin_port);
+	return fd;
+}
+
+int main(int argc, char **argv)
+{
+	struct options o = {
+		.address = "127.0.0.1",
+		.proto = &proto_echo,
+		.workers = model.workers,
+		.somaxconn = somaxconn(),
+		.accept_batch = BATCH_DEFAULT,
+		.nodelay = 1,
+	};
+	struct server srv;
+	int fds, port;
+
+	o.backlog = o.somaxconn;
+	parse(argc, argv, &o);
+	fds = raise_fd_limit();
+	check(&o, fds);
+	if (o.describe) {
+		describe(&o);
+		return EXIT_SUCCESS;
+	}
+	srv = (struct server){
+		.listen_fd = listen_on(&o, &port),
+		.max_conns = o.max_conns,
+		.workers = o.workers,
+		.accept_batch = o.accept_batch,
+	};
+	conn_init(o.proto, (size_t)o.buffer);
+	stats_init(o.max_conns > o.workers ? o.max_conns : o.workers);
+	server_catch_signals(srv.listen_fd, model.nonblocking);
+	printf("ready model=%s port=%d pid=%d\n", model.name, port, (int)getpid());
+	fflush(stdout);
+	model.run(&srv);
+	report();
+	return EXIT_SUCCESS;
+}

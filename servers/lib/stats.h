@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: MIT
+ * Counters, one set per thread or forked child, summed at the end.
+ *
+ * They live in memory shared with forked children. Each set has one writer, so adding is a plain
+ * load and store: no lock, no locked instruction on the hot path.
+ */
+#ifndef TENK_STATS_H
+#define TENK_STATS_H
+
+#include <stdint.h>
+
+struct stats {
+	uint64_t connections; /* accepted */
+	uint64_t requests;    /* answered; for echo, receives answered */
+	uint64_t bytes_in;
+	uint64_t bytes_out;
+	uint64_t waits;  /* returns of the model's waiting call; 0 where recv(2) is the wait */
+	uint64_t events; /* events or completions those calls returned */
+	uint64_t eagain; /* recv(2) or send(2) tried in vain */
+};
+
+/* Before any thread or child: room for `writers` threads and children at a time. */
+void stats_init(int writers);
+
+/* The calling thread's set. Claimed at the first call, given back when the thread ends. */
+struct stats *stats_mine(void);
+
+/* Give the set back: for a forked child, before it exits. What it counted stays in the sum. */
+void stats_leave(void);
+
+/* The waiting call returned `events` (negative: none). */
+void stats_waited(int events);
+
+/* The sum over all sets, those of ended threads and children included. */
+struct stats stats_sum(void);
+
+static inline void stats_add(uint64_t *counter, uint64_t n)
+{
+	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);
+}
+
+#endif
