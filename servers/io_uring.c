@@ -1,0 +1,174 @@
+// SPDX-License-Identifier: MIT
+/*
+ * io_uring: completion, two rings shared with the kernel (Linux 5.1, 2019).
+ *
+ * Requests (accept, receive, send) are written into one ring, results are read from the other. One
+ * system call, io_uring_enter(2), hands over all new requests and waits for results at once, so
+ * that under load there is much less than one system call per request.
+ *
+ * What to look for: the buffer belongs to the kernel from submission to completion, so every idle
+ * connection holds one: that is the price of completion. A connection has one request at a time, so
+ * a result can never reach a connection that has gone. Each request here is single-shot; asking
+ * once and getting many results (multishot) is a model of its own.
+ *
+ * Limits: descriptors; one buffer per connection.
+ * Needs: Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
+ * tenk-needs: liburing
+ * Try:   build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <string.h>
+
+#include "common/die.h"
+#include "servers/lib/conn.h"
+#include "servers/lib/model.h"
+#include "servers/lib/stats.h"
+
+#define SQ_ENTRIES 1024 /* requests collected before they must be handed over */
+
+static struct io_uring ring;
+static bool accept_pending;
+
+static struct io_uring_sqe *next_sqe(void)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&ring)))
+		io_uring_submit(&ring); /* full: hand over what there is */
+	return sqe;
+}
+
+static void submit_accept(const struct server *srv)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+
+	io_uring_prep_accept(sqe, srv->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+	io_uring_sqe_set_data(sqe, NULL);
+	accept_pending = true;
+}
+
+/* Ask for what the connection waits for. */
+static void submit(struct conn *c)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+	size_t len;
+	char *buf = conn_buf(c, &len);
+
+	if (conn_next(c) == OP_SEND)
+		io_uring_prep_send(sqe, conn_fd(c), buf, len, MSG_NOSIGNAL);
+	else
+		io_uring_prep_recv(sqe, conn_fd(c), buf, len, 0);
+	io_uring_sqe_set_data(sqe, c);
+}
+
+static void accepted(const struct server *srv, int res)
+{
+	int fd = server_accepted(srv, res);
+	struct conn *c;
+
+	accept_pending = false;
+	if (fd < 0)
+		return;
+	c = conn_open(fd);
+	if (c)
+		submit(c);
+}
+
+static void complete(struct conn *c, int res)
+{
+	if (conn_done(c, res) == IO_CLOSED)
+		conn_close(c);
+	else
+		submit(c);
+}
+
+/* The best set-up this kernel knows: each flag saves work, none changes what is done. */
+static int set_up(unsigned completions)
+{
+	static const unsigned flags[] = {
+		/* 6.1: one thread submits, and results are worked out when it asks for them */
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		/* 5.19: no interrupt of the running thread for each result */
+		IORING_SETUP_COOP_TASKRUN,
+		0,
+	};
+	int res = -EINVAL;
+
+	for (size_t i = 0; res == -EINVAL && i < sizeof(flags) / sizeof(*flags); i++) {
+		struct io_uring_params params = {
+			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
+			.cq_entries = completions,
+		};
+
+		res = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
+	}
+	return res;
+}
+
+static void run(const struct server *srv)
+{
+	/* Room for a result of every connection: the ring never overflows. */
+	int error = -set_up((unsigned)srv->max_conns + SQ_ENTRIES);
+
+	if (error)
+		die_error(error, "io_uring_queue_init", NULL);
+	while (!server_stopping()) {
+		int ms = server_wait_ms(srv);
+		struct __kernel_timespec wait = {.tv_nsec = ms * 1000000LL};
+		struct io_uring_cqe *cqe;
+		unsigned head, n = 0;
+		int res;
+
+		if (!accept_pending && server_accepting(srv))
+			submit_accept(srv);
+		if (ms < 0)
+			res = io_uring_submit_and_wait(&ring, 1);
+		else
+			res = io_uring_submit_and_wait_timeout(&ring, &cqe, 1, &wait, NULL);
+		if (res < 0 && res != -EINTR && res != -ETIME && res != -EAGAIN && res != -EBUSY)
+			die_error(-res, "io_uring_enter", NULL);
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
+			struct conn *c = io_uring_cqe_get_data(cqe);
+
+			if (c)
+				complete(c, cqe->res);
+			else
+				accepted(srv, cqe->res);
+			n++;
+		}
+		io_uring_cq_advance(&ring, n);
+		stats_waited((int)n);
+	}
+	io_uring_queue_exit(&ring);
+}
+
+static int limit(int fds, int workers, const char **reason)
+{
+	int res = set_up(SQ_ENTRIES);
+
+	(void)workers;
+	(void)reason;
+	if (res == -ENOSYS || res == -EPERM || res == -EACCES)
+		die(EXIT_UNSUPPORTED,
+		    "io_uring_setup: %s; this kernel or its policy forbids it "
+		    "(sysctl kernel.io_uring_disabled=0, or the container's seccomp profile)",
+		    strerror(-res));
+	if (res)
+		die(EXIT_UNSUPPORTED,
+		    "io_uring_setup: %s; raise the locked-memory limit (ulimit -l)",
+		    strerror(-res));
+	io_uring_queue_exit(&ring);
+	return fds;
+}
+
+const struct model model = {
+	.name = "io_uring",
+	.summary = "requests and results in two rings shared with the kernel, single-shot",
+	.family = "completion",
+	.needs = "liburing",
+	.flags = USES_MAX_CONNS,
+	.limit = limit,
+	.run = run,
+};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: MIT
+/*
+ * thread: one thread per connection.
+ *
+ * As `fork`, with threads: the main thread accepts and starts a thread, which serves its client
+ * with blocking calls. The straight line of `blocking`, as often as there are clients.
+ *
+ * What to look for: threads share everything, so nothing has to be copied or closed twice, and one
+ * thread that crashes takes all clients with it. A stack is address space until it is touched:
+ * 10,000 small stacks are cheap, 10,000 of the default 8 MiB may not be had.
+ *
+ * Limits: threads (kernel.threads-max, kernel.pid_max, the control group) and descriptors; a
+ * context switch for almost every request. Needs: nothing. Try:   build/servers/thread -p 9000 & nc
+ * 127.0.0.1 9000 &  ls /proc/$!/task
+ */
+#include <pthread.h>
+#include <semaphore.h>
+#include <stdint.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "common/die.h"
+#include "servers/lib/conn.h"
+#include "servers/lib/model.h"
+
+#define STACK_BYTES      (128 * 1024) /* address space; a page or three of it is touched */
+#define BYTES_PER_THREAD (40 * 1024)  /* kernel stack, touched pages, a buffer */
+
+static sem_t room; /* how many more connections may be open */
+
+static void *serve(void *arg)
+{
+	struct conn *c = conn_open((int)(intptr_t)arg);
+
+	while (c && !server_stopping()) {
+		if (conn_step(c) == IO_CLOSED)
+			break;
+	}
+	if (c)
+		conn_close(c);
+	sem_post(&room);
+	return NULL;
+}
+
+static void start_thread(const pthread_attr_t *attr, int fd)
+{
+	pthread_t thread;
+	int error = pthread_create(&thread, attr, serve, (void *)(intptr_t)fd);
+
+	if (error) {
+		warn("pthread_create: %s; this client is turned away", strerror(error));
+		close(fd);
+		sem_post(&room);
+	}
+}
+
+/* At the limit, the next client is accepted when a thread has ended. */
+static bool wait_for_room(void)
+{
+	struct timespec until;
+
+	do { /* in slices: SIGTERM may come just before the wait, and may go to another thread */
+		if (server_stopping())
+			return false;
+		clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec++;
+	} while (sem_clockwait(&room, CLOCK_MONOTONIC, &until));
+	return true;
+}
+
+static void run(const struct server *srv)
+{
+	pthread_attr_t attr;
+	int fd;
+
+	sem_init(&room, 0, (unsigned)srv->max_conns);
+	pthread_attr_init(&attr);
+	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	/* Nobody joins them: at the end, those that block in recv(2) are left to exit(3). */
+	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0)
+		start_thread(&attr, fd);
+	pthread_attr_destroy(&attr);
+}
+
+static int limit(int fds, int workers, const char **reason)
+{
+	(void)workers;
+	return server_task_limit(fds, BYTES_PER_THREAD, reason);
+}
+
+const struct model model = {
+	.name = "thread",
+	.summary = "one thread per connection, started at accept",
+	.family = "blocking",
+	.flags = USES_MAX_CONNS,
+	.limit = limit,
+	.run = run,
+};
