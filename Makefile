@@ -8,7 +8,6 @@
 # V=1 shows commands · SAN=address,undefined or SAN=thread builds beside the normal build
 # WERROR=1 makes warnings errors · NO_APT=1 never installs a package
 
-CC     ?= gcc
 PYTHON := /usr/bin/python3
 TENK   := harness/tenk
 
@@ -59,7 +58,7 @@ objects = $(1:%.c=$(BUILD)/obj/%.o)
 MAKEFLAGS += --no-builtin-rules
 PHONY := all
 
-all: $(SERVERS) $(if $(LOADGEN_SRC),$(LOADGEN)) $(BENCH_BIN)
+all: $(SERVERS) $(LOADGEN) $(BENCH_BIN)
 
 # --- compile -------------------------------------------------------------------------------------
 
@@ -121,6 +120,40 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -lcmocka -luring -ljansson -lz -lm
+
+# --- everything else -----------------------------------------------------------------------------
+
+# Packages first, in a make of its own: which models can be built depends on what it installs.
+PHONY += deps test lint clean help
+deps:
+	@harness/deps build run test
+
+# PYTEST_ARGS: for example PYTEST_ARGS='-k epoll'
+test:
+	@harness/deps build run test
+	+$(Q)$(MAKE) --no-print-directory all unit
+	$(call say,PYTEST,tests)
+	$(Q)$(PYTHON) -m pytest -q -n 2 tests $(PYTEST_ARGS)
+
+C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]')
+lint:
+	@harness/deps build run test ci
+	$(call say,FORMAT,clang-format and black)
+	$(Q)clang-format --dry-run -Werror $(C_FILES)
+	$(Q)black -q --check -l 100 harness plots tests
+	$(call say,CHECK,cppcheck)
+	$(Q)cppcheck -q --error-exitcode=1 --enable=warning,portability,performance --std=c17 \
+		--inline-suppr -D_GNU_SOURCE -I. common servers loadgen
+	$(call say,CHECK,mypy)
+	$(Q)mypy --strict --python-executable $(PYTHON) harness plots
+
+clean:
+	$(Q)rm -rf build
+
+help:
+	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
+	@echo
+	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit fuzz lint deps clean'
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
