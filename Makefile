@@ -155,6 +155,11 @@ help:
 	@echo
 	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit fuzz lint deps clean'
 
+# What the load generator costs, against a bare client and wrk (4 minutes). ARGS=--help: options.
+PHONY += bench-loadgen
+bench-loadgen: $(LOADGEN) $(BENCH_BIN)
+	$(Q)$(PYTHON) -m harness.bench_loadgen $(ARGS)
+
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 .PHONY: $(PHONY)
