@@ -111,8 +111,7 @@ struct conn *conn_open(int fd)
 		return NULL;
 	}
 	c->fd = fd;
-	if (conns)
-		conns[fd] = c;
+	conns[fd] = c;
 	__atomic_fetch_add(&open_conns, 1, __ATOMIC_RELAXED);
 	return c;
 }

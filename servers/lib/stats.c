@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: MIT
 #include "servers/lib/stats.h"
 
+#include <errno.h>
 #include <pthread.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stddef.h>
 #include <sys/mman.h>
+#include <unistd.h>
 
 #include "common/die.h"
 
 /* One cache line each, so that no two writers share one. */
 struct slot {
 	struct stats stats;
-	uint32_t taken;
+	pid_t owner; /* the thread that writes it; 0: free */
 } __attribute__((aligned(64)));
 
 static struct slot *slots;
@@ -43,25 +47,34 @@ void stats_init(int writers)
 		die_errno("pthread_key_create", NULL);
 }
 
+/*
+ * A slot is for one writer at a time; its counters go on from where the last one stopped. A child
+ * that was killed never gave its slot back: when none is free, take that of a dead one.
+ */
+static bool claim(struct slot *slot, bool of_the_dead)
+{
+	pid_t owner = __atomic_load_n(&slot->owner, __ATOMIC_RELAXED);
+
+	if (owner && !(of_the_dead && kill(owner, 0) && errno == ESRCH))
+		return false;
+	return __atomic_compare_exchange_n(&slot->owner, &owner, gettid(), false, __ATOMIC_ACQUIRE,
+					   __ATOMIC_RELAXED);
+}
+
 struct stats *stats_mine(void)
 {
-	uint32_t i;
+	uint32_t start;
 
 	if (mine)
 		return &mine->stats;
-	/* A slot is for one writer at a time; its counters go on from where the last one stopped.
-	 */
-	for (i = __atomic_load_n(&hint, __ATOMIC_RELAXED);; i++) {
-		uint32_t free_slot = 0;
-		struct slot *slot = &slots[i % n_slots];
+	start = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+	for (uint32_t i = 0; !mine; i++) {
+		struct slot *slot = &slots[(start + i) % n_slots];
 
-		if (__atomic_compare_exchange_n(&slot->taken, &free_slot, 1, 0, __ATOMIC_ACQUIRE,
-						__ATOMIC_RELAXED)) {
+		if (claim(slot, i >= n_slots))
 			mine = slot;
-			break;
-		}
 	}
-	__atomic_store_n(&hint, i + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(&hint, (uint32_t)(mine - slots) + 1, __ATOMIC_RELAXED);
 	pthread_setspecific(leave_at_exit, mine);
 	return &mine->stats;
 }
@@ -74,7 +87,7 @@ void stats_leave(void)
 		return;
 	mine = NULL;
 	__atomic_store_n(&hint, (uint32_t)(slot - slots), __ATOMIC_RELAXED);
-	__atomic_store_n(&slot->taken, 0, __ATOMIC_RELEASE);
+	__atomic_store_n(&slot->owner, 0, __ATOMIC_RELEASE);
 }
 
 void stats_waited(int events)
