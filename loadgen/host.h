@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: MIT
+ * What the machine says: facts for the record, and counters that tell whether a run was disturbed.
+ */
+#ifndef TENK_LOADGEN_HOST_H
+#define TENK_LOADGEN_HOST_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Facts that are stored with a result. Empty or 0 where the machine does not say. */
+struct host_facts {
+	char name[128];
+	char kernel[256];
+	char cpu[128];
+	int64_t cpus;
+	int64_t memory_bytes;
+	int64_t descriptor_limit; /* hard limit of one process */
+	int64_t port_first, port_last;
+};
+
+/*
+ * Counters since boot, of the whole network namespace and the whole machine: what else runs here is
+ * in them too. `network` is false where /proc/net/netstat cannot be read.
+ */
+struct host_counters {
+	bool network;
+	uint64_t listen_overflows; /* TcpExt ListenOverflows: accept queue full */
+	uint64_t listen_drops;     /* TcpExt ListenDrops: SYNs dropped, for any reason */
+	uint64_t retransmits;      /* Tcp RetransSegs */
+	uint64_t cpu_ticks;        /* all CPU time, USER_HZ */
+	uint64_t steal_ticks;      /* of it taken by the hypervisor */
+};
+
+void host_facts_read(struct host_facts *facts);
+void host_counters_read(struct host_counters *counters);
+
+/* counters = counters - earlier, field by field. */
+void host_counters_subtract(struct host_counters *counters, const struct host_counters *earlier);
+
+/*
+ * Find a value in the format of /proc/net/netstat: a line "PREFIX: NAME NAME..." and, next, a line
+ * "PREFIX: VALUE VALUE...". False if it is not there.
+ */
+bool host_find_counter(const char *text, const char *prefix, const char *name, uint64_t *value);
+
+#endif

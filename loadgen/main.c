@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: MIT
+/*
+ * tenk's load generator: check the command line and the machine, make the run, judge it, report it.
+ * Nothing is written before every option has been found good.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/parse.h"
+#include "loadgen/hgrm.h"
+#include "loadgen/options.h"
+#include "loadgen/pool.h"
+#include "loadgen/report.h"
+#include "loadgen/verdict.h"
+
+enum {
+	SOURCES_MAX = 4096,
+	CPUS_MAX = 1024,
+	SPARE_DESCRIPTORS = 16, /* standard streams, epoll or ring, output files, ... */
+};
+
+/* An output file: "-" is standard output, where that is allowed. */
+static FILE *open_output(const char *option, const char *path)
+{
+	FILE *out;
+
+	if (!path)
+		return NULL;
+	if (strcmp(path, "-") == 0)
+		return stdout;
+	out = fopen(path, "we");
+	if (!out)
+		die(EXIT_BAD_USAGE, "%s: '%s' cannot be written: %s", option, path,
+		    strerror(errno));
+	return out;
+}
+
+static void close_output(const char *option, FILE *out, bool fine)
+{
+	if (out && (ferror(out) || (out != stdout && fclose(out) != 0)))
+		fine = false;
+	if (!fine)
+		die(EXIT_FAILURE, "%s: could not be written: %s", option, strerror(errno));
+}
+
+static int64_t all_connections(const struct options *o)
+{
+	return o->connections + o->idle + o->silent + o->slow_readers + o->slow_writers +
+	       o->short_lived;
+}
+
+/* Raise the descriptor limit as far as it goes; refuse what does not fit into one worker. */
+static void check_descriptors(const struct options *o)
+{
+	int64_t most = (all_connections(o) + o->workers - 1) / o->workers + POPULATIONS;
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+		die_errno("getrlimit", NULL);
+	limit.rlim_cur = limit.rlim_max;
+	if (setrlimit(RLIMIT_NOFILE, &limit) < 0)
+		die_errno("setrlimit", NULL);
+	if (limit.rlim_max != RLIM_INFINITY &&
+	    (uint64_t)most + SPARE_DESCRIPTORS > (uint64_t)limit.rlim_max)
+		die(EXIT_FAILURE,
+		    "%" PRId64 " connections in %" PRId64 " workers need %" PRId64
+		    " descriptors each, the limit is %" PRIu64 "; use more workers (-t) or raise "
+		    "the hard limit (ulimit -Hn)",
+		    all_connections(o), o->workers, most + SPARE_DESCRIPTORS,
+		    (uint64_t)limit.rlim_max);
+}
+
+/* Can a socket be bound to this address? */
+static bool is_local(uint32_t address)
+{
+	struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = address};
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	bool fine = fd >= 0 && bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0;
+
+	if (fd >= 0)
+		close(fd);
+	return fine;
+}
+
+/*
+ * The addresses to connect from. "auto": the kernel's choice as long as three quarters of the port
+ * range are enough, then 127.0.0.1, 127.0.0.2, ... where the target is on the loopback network.
+ */
+static size_t choose_sources(const struct options *o, const struct host_facts *host,
+			     const struct sockaddr_in *server, uint32_t *sources)
+{
+	int64_t ports = (host->port_last - host->port_first + 1) * 3 / 4, n;
+
+	if (strcmp(o->source_ip, "auto") != 0) {
+		size_t given = sources_parse(o->source_ip, sources, SOURCES_MAX);
+
+		if (!given)
+			opt_refuse("--source-ip", o->source_ip,
+				   "auto or a list of at most 4096 IPv4 addresses and ranges, as "
+				   "127.0.0.2-127.0.0.5,127.0.0.9");
+		for (size_t i = 0; i < given; i++) {
+			if (!is_local(sources[i]))
+				opt_refuse("--source-ip", o->source_ip,
+					   "a list of addresses of this machine");
+		}
+		return given;
+	}
+	if (ports <= 0 || all_connections(o) <= ports ||
+	    ntohl(server->sin_addr.s_addr) >> 24 != 127)
+		return 0;
+	n = (all_connections(o) + ports - 1) / ports;
+	for (int64_t i = 0; i < n && i < 250; i++)
+		sources[i] = htonl(0x7f000001u + (uint32_t)i);
+	return (size_t)(n < 250 ? n : 250);
+}
+
+static size_t choose_cpus(const struct options *o, int *cpus)
+{
+	size_t n = o->cpus ? cpus_parse(o->cpus, cpus, CPUS_MAX) : 0;
+	cpu_set_t allowed;
+
+	if (o->cpus && !n)
+		opt_refuse("--cpus", o->cpus, "a list of CPU numbers and ranges, as 0,2-3");
+	if (sched_getaffinity(0, sizeof(allowed), &allowed) < 0)
+		die_errno("sched_getaffinity", NULL);
+	for (size_t i = 0; i < n; i++) {
+		if (cpus[i] >= CPU_SETSIZE || !CPU_ISSET(cpus[i], &allowed))
+			opt_refuse("--cpus", o->cpus, "a list of CPUs this process may run on");
+	}
+	return n;
+}
+
+static void choose_target(const struct options *o, struct target *target,
+			  struct sockaddr_in *server)
+{
+	const char *allowed = target_parse(o->url, target), *reason;
+
+	if (allowed)
+		opt_refuse("URL", o->url, allowed);
+	reason = target_resolve(target, server);
+	if (reason)
+		die(EXIT_FAILURE, "URL: host '%s' was not found: %s", target->host, reason);
+	if (target->protocol == PROTOCOL_ROT13 && o->size_bytes > 16384 + 1)
+		die(EXIT_BAD_USAGE,
+		    "--size: '%" PRId64 "' is not a rot13 line; at most 16385 bytes with its end",
+		    o->size_bytes);
+}
+
+static const uint64_t *choose_trace(const struct options *o, size_t *length)
+{
+	char reason[256];
+	const uint64_t *times;
+
+	if (!o->trace)
+		return NULL;
+	times = arrival_read_trace(o->trace, length, reason, sizeof(reason));
+	if (!times)
+		opt_refuse("--trace", o->trace, reason);
+	return times;
+}
+
+static bool to_stdout(const char *path)
+{
+	return path && strcmp(path, "-") == 0;
+}
+
+int main(int argc, char **argv)
+{
+	static struct options options;
+	static struct target target;
+	static struct verdict verdict;
+	static uint32_t sources[SOURCES_MAX];
+	static int cpus[CPUS_MAX];
+	struct result result = {.options = &options, .target = &target};
+	struct pool pool = {.cpus = cpus};
+	struct session_setup *setup = &pool.setup;
+	FILE *json, *hgrm;
+	int status;
+
+	options_parse(&options, argc, argv);
+	choose_target(&options, &target, &setup->server);
+	host_facts_read(&result.host);
+	setup->options = &options;
+	setup->target = &target;
+	setup->sources = sources;
+	setup->source_count = choose_sources(&options, &result.host, &setup->server, sources);
+	setup->trace_ns = choose_trace(&options, &setup->trace_length);
+	pool.cpu_count = choose_cpus(&options, cpus);
+	check_descriptors(&options);
+	json = open_output("--json", options.json);
+	hgrm = open_output("--hgrm", options.hgrm);
+	pool.hlog = open_output("--hlog", options.hlog);
+	pool.progress = !options.quiet && isatty(STDERR_FILENO);
+
+	status = pool_run(&pool, &result);
+	if (status)
+		return status;
+	verdict_reach(&verdict, &result);
+	if (!options.quiet && !to_stdout(options.json) && !to_stdout(options.hgrm) &&
+	    !to_stdout(options.hlog))
+		report_text(stdout, &result, &verdict);
+	if (json)
+		close_output("--json", json, report_json(json, &result, &verdict));
+	if (hgrm)
+		close_output("--hgrm", hgrm, hgrm_write(hgrm, &result.total->response, 1e6));
+	if (pool.hlog)
+		close_output("--hlog", pool.hlog, true);
+	status = verdict_exit_status(&verdict, &result);
+	pool_free(&result);
+	return status;
+}

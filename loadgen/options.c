@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: MIT
+#include "loadgen/options.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "common/clock.h"
+#include "common/die.h"
+#include "common/parse.h"
+#include "loadgen/engine.h"
+
+#define FIELD(member) offsetof(struct options, member)
+#define SECONDS       1e9
+#define MANY          1e9
+
+/* clang-format off */
+const struct option_row option_table[] = {
+	{"connections", 'c', OPTION_COUNT, FIELD(connections), "N", "10", 0, 1e7, NULL, "connections",
+	 "active connections, over all workers"},
+	{"workers", 't', OPTION_INT, FIELD(workers), "N", "1", 1, 256, NULL, "processes",
+	 "worker processes; each has its own descriptor limit"},
+	{"duration", 'd', OPTION_DURATION, FIELD(duration_ns), "TIME", "10s", 1e6, 86400 * SECONDS, NULL, "ns",
+	 "length of the measured window"},
+	{"rate", 'R', OPTION_NUMBER, FIELD(rate_rps), "N", "0", 0, MANY, NULL, "requests/s",
+	 "open loop: arrivals per second, over all workers; 0: closed loop"},
+	{"latency", 'L', OPTION_FLAG, FIELD(latency), NULL, NULL, 0, 0, NULL, "",
+	 "print the percentiles of all three latencies"},
+	{"timeout", 'T', OPTION_DURATION, FIELD(timeout_ns), "TIME", "2s", 1e6, 3600 * SECONDS, NULL, "ns",
+	 "give a request up after this long; its connection is closed and opened anew"},
+	{"warmup", 0, OPTION_DURATION, FIELD(warmup_ns), "TIME", "1s", 0, 3600 * SECONDS, NULL, "ns",
+	 "load without recording before the measured window"},
+	{"drain", 0, OPTION_DURATION, FIELD(drain_ns), "TIME", "1s", 0, 3600 * SECONDS, NULL, "ns",
+	 "wait at most this long for replies after the window; what is still missing is infinite"},
+	{"arrival", 0, OPTION_CHOICE, FIELD(arrival), "KIND", "poisson", 0, 0, "fixed|poisson|trace", "",
+	 "open loop: the arrival process"},
+	{"trace", 0, OPTION_TEXT, FIELD(trace), "FILE", NULL, 0, 0, NULL, "",
+	 "open loop: arrival times in seconds, one per line, rising; for --arrival trace"},
+	{"seed", 0, OPTION_INT, FIELD(seed), "N", "1", 0, 9e15, NULL, "",
+	 "seed of the arrival process and of the echoed bytes"},
+	{"pace", 0, OPTION_CHOICE, FIELD(pace), "HOW", "hybrid", 0, 0, "hybrid|sleep|spin", "",
+	 "open loop: sleep then spin to each arrival, only sleep, or only spin"},
+	{"size", 0, OPTION_SIZE, FIELD(size_bytes), "BYTES", "64", 1, 1 << 20, NULL, "bytes",
+	 "echo, rot13: length of a request"},
+	{"pipeline", 0, OPTION_INT, FIELD(pipeline), "N", "1", 1, 1024, NULL, "requests",
+	 "requests outstanding on one connection"},
+	{"requests-per-connection", 'n', OPTION_COUNT, FIELD(requests_per_connection), "N", "0", 0, MANY, NULL, "requests",
+	 "close an active connection after so many and open it anew; 0: never"},
+	{"close", 0, OPTION_CHOICE, FIELD(close), "HOW", "fin", 0, 0, "fin|rst", "",
+	 "how such a connection is closed; rst leaves no TIME_WAIT, and is not what clients do"},
+	{"verify", 0, OPTION_CHOICE, FIELD(verify), "WHAT", "full", 0, 0, "full|none", "",
+	 "full: every echoed byte, http status and framing; none: lengths only"},
+	{"idle", 0, OPTION_COUNT, FIELD(idle), "N", "0", 0, 1e7, NULL, "connections",
+	 "further connections that make one request, then stay open"},
+	{"silent", 0, OPTION_COUNT, FIELD(silent), "N", "0", 0, 1e7, NULL, "connections",
+	 "further connections that never send"},
+	{"slow-readers", 0, OPTION_COUNT, FIELD(slow_readers), "N", "0", 0, 1e6, NULL, "connections",
+	 "further connections that read at --slow-rate"},
+	{"slow-writers", 0, OPTION_COUNT, FIELD(slow_writers), "N", "0", 0, 1e6, NULL, "connections",
+	 "further connections that write at --slow-rate"},
+	{"short-lived", 0, OPTION_COUNT, FIELD(short_lived), "N", "0", 0, 1e6, NULL, "connections",
+	 "further connections of one request each, one after the other"},
+	{"slow-rate", 0, OPTION_SIZE, FIELD(slow_rate_bytes), "BYTES", "1k", 1, 1 << 30, NULL, "bytes/s",
+	 "speed of each slow reader and writer"},
+	{"connect-rate", 0, OPTION_NUMBER, FIELD(connect_rate_rps), "N", "0", 0, MANY, NULL, "connections/s",
+	 "open at most so many per second; 0: 20k while setting up, then unpaced"},
+	{"source-ip", 0, OPTION_TEXT, FIELD(source_ip), "LIST", "auto", 0, 0, NULL, "",
+	 "addresses to connect from, comma-separated, FIRST-LAST for a range; auto: 127.0.0.x as needed"},
+	{"engine", 0, OPTION_TEXT, FIELD(engine), "NAME", "epoll", 0, 0, NULL, "",
+	 "I/O engine"},
+	{"cpus", 0, OPTION_TEXT, FIELD(cpus), "LIST", NULL, 0, 0, NULL, "",
+	 "CPUs for the workers, as 0,2-3; one each in turn"},
+	{"interval", 0, OPTION_DURATION, FIELD(interval_ns), "TIME", "1s", 1e7, 3600 * SECONDS, NULL, "ns",
+	 "length of one interval of the series and of the .hlog"},
+	{"json", 0, OPTION_TEXT, FIELD(json), "FILE", NULL, 0, 0, NULL, "",
+	 "write the result as JSON; - is standard output, instead of the text"},
+	{"hlog", 0, OPTION_TEXT, FIELD(hlog), "FILE", NULL, 0, 0, NULL, "",
+	 "write the interval histograms as an HdrHistogram log, V2"},
+	{"hgrm", 0, OPTION_TEXT, FIELD(hgrm), "FILE", NULL, 0, 0, NULL, "",
+	 "write the percentile spectrum of the response time, in milliseconds"},
+	{"events-fd", 0, OPTION_INT, FIELD(events_fd), "FD", "-1", -1, 1e6, NULL, "",
+	 "write 'connected N', 'measure', 'done' lines to this descriptor as they happen"},
+	{"quiet", 'q', OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, 0, NULL, "",
+	 "no text report and no progress"},
+	{NULL, 0, OPTION_INT, 0, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};
+/* clang-format on */
+
+enum { HELP = 256, MARKDOWN, VERSION, FIRST_ROW };
+
+static int count_choices(const char *choices)
+{
+	int n = 1;
+
+	for (; *choices; choices++)
+		n += *choices == '|';
+	return n;
+}
+
+const char *options_choice(const struct option_row *row, int index, char *buf, size_t size)
+{
+	const char *at = row->choices;
+
+	for (int i = 0; i < index && strchr(at, '|'); i++)
+		at = strchr(at, '|') + 1;
+	snprintf(buf, size, "%.*s", (int)strcspn(at, "|"), at);
+	return buf;
+}
+
+/* "a|b|c" as "a, b or c". */
+static void spell_choices(const char *choices, char *buf, size_t size)
+{
+	int n = count_choices(choices);
+	size_t used = 0;
+
+	for (int i = 0; i < n; i++) {
+		size_t length = strcspn(choices, "|");
+
+		used += (size_t)snprintf(buf + used, size - used, "%s%.*s",
+					 i == 0       ? ""
+					 : i == n - 1 ? " or "
+						      : ", ",
+					 (int)length, choices);
+		choices += length + (choices[length] == '|');
+	}
+}
+
+static void spell_duration(double ns, char *buf, size_t size)
+{
+	if (ns < 1e9)
+		snprintf(buf, size, "%gms", ns / 1e6);
+	else
+		snprintf(buf, size, "%gs", ns / 1e9);
+}
+
+/* What values a row allows, in words. */
+static void spell_allowed(const struct option_row *row, char *buf, size_t size)
+{
+	char low[32], high[32];
+
+	switch (row->kind) {
+	case OPTION_INT:
+		snprintf(buf, size, "a whole number from %.0f to %.0f", row->min, row->max);
+		break;
+	case OPTION_COUNT:
+		snprintf(buf, size, "a count from %.0f to %.0f (k, M, G allowed)", row->min,
+			 row->max);
+		break;
+	case OPTION_SIZE:
+		snprintf(buf, size, "a size from %.0f to %.0f bytes (k, M, G allowed)", row->min,
+			 row->max);
+		break;
+	case OPTION_NUMBER:
+		snprintf(buf, size, "a number from %g to %g (k, M, G allowed)", row->min, row->max);
+		break;
+	case OPTION_DURATION:
+		spell_duration(row->min, low, sizeof(low));
+		spell_duration(row->max, high, sizeof(high));
+		snprintf(buf, size, "a time from %s to %s (ns, us, ms, s, m, h; seconds if bare)",
+			 low, high);
+		break;
+	case OPTION_CHOICE:
+		spell_choices(row->choices, buf, size);
+		break;
+	case OPTION_TEXT:
+	case OPTION_FLAG:
+		snprintf(buf, size, "a non-empty text");
+		break;
+	}
+}
+
+static bool parse_choice(const char *choices, const char *text, int *out)
+{
+	for (int i = 0; *choices; i++) {
+		size_t length = strcspn(choices, "|");
+
+		if (strlen(text) == length && memcmp(choices, text, length) == 0) {
+			*out = i;
+			return true;
+		}
+		choices += length + (choices[length] == '|');
+	}
+	return false;
+}
+
+static bool set(struct options *o, const struct option_row *row, const char *text)
+{
+	void *field = (char *)o + row->offset;
+	int64_t min = (int64_t)row->min, max = (int64_t)row->max;
+
+	switch (row->kind) {
+	case OPTION_INT:
+		return parse_int(text, min, max, field);
+	case OPTION_COUNT:
+		return parse_count(text, min, max, field);
+	case OPTION_SIZE:
+		return parse_size(text, min, max, field);
+	case OPTION_DURATION:
+		return parse_duration_ns(text, min, max, field);
+	case OPTION_NUMBER:
+		return parse_number(text, row->min, row->max, field);
+	case OPTION_CHOICE:
+		return parse_choice(row->choices, text, field);
+	case OPTION_TEXT:
+		*(const char **)field = text;
+		return *text != '\0';
+	case OPTION_FLAG:
+		*(bool *)field = true;
+		return true;
+	}
+	return false;
+}
+
+void options_defaults(struct options *o)
+{
+	memset(o, 0, sizeof(*o));
+	for (const struct option_row *row = option_table; row->name; row++) {
+		if (row->initial && !set(o, row, row->initial))
+			die(EXIT_FAILURE, "default of --%s is out of range", row->name);
+	}
+}
+
+static void print_head(FILE *out)
+{
+	fprintf(out, "Usage: loadgen [OPTION]... URL\n"
+		     "Measure the server at URL: echo://HOST:PORT, rot13://HOST:PORT or "
+		     "http://HOST[:PORT][/PATH].\n\n");
+}
+
+static void print_engines(FILE *out)
+{
+	const struct engine *const *e = engines;
+
+	fprintf(out, " (");
+	for (; *e; e++)
+		fprintf(out, "%s%s", e == engines ? "" : ", ", (*e)->name);
+	fprintf(out, ")");
+}
+
+void options_help(FILE *out)
+{
+	char names[64];
+
+	print_head(out);
+	for (const struct option_row *row = option_table; row->name; row++) {
+		const char *argument = row->kind == OPTION_CHOICE ? row->choices : row->argument;
+
+		snprintf(names, sizeof(names), "%s%c%s--%s%s%s", row->letter ? "-" : " ",
+			 row->letter ? row->letter : ' ', row->letter ? ", " : "  ", row->name,
+			 argument ? " " : "", argument ? argument : "");
+		fprintf(out, "  %-34s %s", names, row->help);
+		if (strcmp(row->name, "engine") == 0)
+			print_engines(out);
+		if (row->initial)
+			fprintf(out, " [%s]", row->initial);
+		fputc('\n', out);
+	}
+	fprintf(out,
+		"      --help                         print this\n"
+		"      --help-markdown                print the option table of the manual\n"
+		"      --version                      print the version\n"
+		"\nCounts take k, M, G (1000), sizes k, M, G (1024), times ns, us, ms, s, m, h.\n"
+		"Exit status: 0 valid, 3 suspect, 4 void, 1 could not start, 2 bad usage,\n"
+		"77 unsupported here, 130 interrupted.\n");
+}
+
+void options_markdown(FILE *out)
+{
+	char allowed[128];
+
+	fprintf(out, "| option | value | default | unit in JSON | meaning |\n"
+		     "|---|---|---|---|---|\n");
+	for (const struct option_row *row = option_table; row->name; row++) {
+		spell_allowed(row, allowed, sizeof(allowed));
+		fprintf(out, "| ");
+		if (row->letter)
+			fprintf(out, "`-%c` ", row->letter);
+		fprintf(out, "`--%s` | %s | %s | %s | %s |\n", row->name,
+			row->kind == OPTION_FLAG   ? "flag"
+			: row->kind == OPTION_TEXT ? row->argument
+						   : allowed,
+			row->initial ? row->initial : "–", *row->unit ? row->unit : "–", row->help);
+	}
+}
+
+static void check_combination(const struct options *o)
+{
+	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
+	int64_t others = o->idle + o->silent + o->slow_readers + o->slow_writers + o->short_lived;
+
+	if (o->rate_rps > 0 && o->arrival == ARRIVAL_TRACE)
+		die(EXIT_BAD_USAGE, "--rate: not allowed with --arrival trace; the trace has the "
+				    "arrival times");
+	if (o->arrival == ARRIVAL_TRACE && !o->trace)
+		die(EXIT_BAD_USAGE, "--arrival: 'trace' needs --trace FILE");
+	if (o->trace && o->arrival != ARRIVAL_TRACE)
+		die(EXIT_BAD_USAGE, "--trace: '%s' needs --arrival trace", o->trace);
+	if (open && o->connections == 0)
+		die(EXIT_BAD_USAGE,
+		    "--connections: '0' is not allowed in an open loop; at least 1");
+	if (o->connections + others == 0)
+		die(EXIT_BAD_USAGE, "--connections: '0' is allowed only with another population "
+				    "(--idle, --silent, ...)");
+	if (o->connections > 0 && o->workers > o->connections)
+		die(EXIT_BAD_USAGE,
+		    "--workers: '%" PRId64 "' is more than --connections (%" PRId64
+		    "); each worker needs one",
+		    o->workers, o->connections);
+	if (o->requests_per_connection && o->pipeline > o->requests_per_connection)
+		die(EXIT_BAD_USAGE,
+		    "--pipeline: '%" PRId64 "' is more than --requests-per-connection (%" PRId64
+		    ")",
+		    o->pipeline, o->requests_per_connection);
+	if (!engine_find(o->engine))
+		die(EXIT_BAD_USAGE, "--engine: '%s' is not epoll or io_uring", o->engine);
+	if (o->quiet && o->latency)
+		die(EXIT_BAD_USAGE, "--latency: not allowed with --quiet");
+}
+
+void options_parse(struct options *o, int argc, char **argv)
+{
+	enum { ROWS = sizeof(option_table) / sizeof(*option_table) };
+	struct option longs[ROWS + 4];
+	char letters[2 * ROWS + 2], option[64], allowed[128];
+	size_t n = 0, l = 0;
+	int got;
+
+	letters[l++] = ':';
+	for (const struct option_row *row = option_table; row->name; row++, n++) {
+		int has = row->kind == OPTION_FLAG ? no_argument : required_argument;
+
+		longs[n] = (struct option){row->name, has, NULL, FIRST_ROW + (int)n};
+		if (row->letter) {
+			letters[l++] = row->letter;
+			if (has)
+				letters[l++] = ':';
+		}
+	}
+	letters[l] = '\0';
+	longs[n++] = (struct option){"help", no_argument, NULL, HELP};
+	longs[n++] = (struct option){"help-markdown", no_argument, NULL, MARKDOWN};
+	longs[n++] = (struct option){"version", no_argument, NULL, VERSION};
+	longs[n] = (struct option){0};
+
+	options_defaults(o);
+	opterr = 0;
+	optind = 0;
+	while ((got = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
+		const struct option_row *row = option_table;
+
+		switch (got) {
+		case HELP:
+			options_help(stdout);
+			exit(EXIT_SUCCESS);
+		case MARKDOWN:
+			options_markdown(stdout);
+			exit(EXIT_SUCCESS);
+		case VERSION:
+			printf("tenk loadgen, result schema tenk.loadgen/1\n");
+			exit(EXIT_SUCCESS);
+		case ':':
+			die(EXIT_BAD_USAGE, "%s: needs a value; see --help", argv[optind - 1]);
+		case '?':
+			die(EXIT_BAD_USAGE, "%s: no such option (or not unique); see --help",
+			    argv[optind - 1]);
+		default:
+			break;
+		}
+		if (got >= FIRST_ROW)
+			row = &option_table[got - FIRST_ROW];
+		else
+			while (row->letter != got)
+				row++;
+		if (!set(o, row, optarg)) {
+			snprintf(option, sizeof(option), "--%s", row->name);
+			spell_allowed(row, allowed, sizeof(allowed));
+			opt_refuse(option, optarg, allowed);
+		}
+	}
+	if (optind == argc)
+		die(EXIT_BAD_USAGE, "URL: missing; echo://HOST:PORT, rot13://HOST:PORT or "
+				    "http://HOST[:PORT][/PATH]");
+	if (optind + 1 < argc)
+		die(EXIT_BAD_USAGE, "URL: '%s' is one too many; only one is allowed",
+		    argv[optind + 1]);
+	o->url = argv[optind];
+	check_combination(o);
+}

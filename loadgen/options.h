@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: MIT
+ * The load generator's options. One table in options.c is the source of the parser, of --help, of
+ * the "config" object in the JSON and of the table in docs/loadgen.md.
+ */
+#ifndef TENK_LOADGEN_OPTIONS_H
+#define TENK_LOADGEN_OPTIONS_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+enum arrival_kind { ARRIVAL_FIXED, ARRIVAL_POISSON, ARRIVAL_TRACE };
+enum verify_kind { VERIFY_FULL, VERIFY_NONE };
+enum close_kind { CLOSE_FIN, CLOSE_RST };
+enum pace_kind { PACE_HYBRID, PACE_SLEEP, PACE_SPIN };
+
+/* Every option as used. Times are nanoseconds, sizes bytes, texts borrowed from argv or NULL. */
+struct options {
+	const char *url;
+	int64_t connections;
+	int64_t workers;
+	int64_t duration_ns;
+	int64_t warmup_ns;
+	int64_t drain_ns;
+	int64_t timeout_ns;
+	double rate_rps; /* 0: closed loop */
+	int arrival;     /* enum arrival_kind */
+	const char *trace;
+	int64_t seed;
+	int pace; /* enum pace_kind */
+	int64_t size_bytes;
+	int64_t pipeline;
+	int64_t requests_per_connection; /* 0: as many as the run lasts */
+	int close;                       /* enum close_kind */
+	int verify;                      /* enum verify_kind */
+	int64_t idle;
+	int64_t silent;
+	int64_t slow_readers;
+	int64_t slow_writers;
+	int64_t short_lived;
+	int64_t slow_rate_bytes;
+	double connect_rate_rps; /* 0: 20,000/s while setting up, unpaced afterwards */
+	const char *source_ip;
+	const char *engine;
+	const char *cpus;
+	int64_t interval_ns;
+	bool latency;
+	bool quiet;
+	const char *json;
+	const char *hlog;
+	const char *hgrm;
+	int64_t events_fd; /* -1: none */
+};
+
+enum option_kind {
+	OPTION_INT,      /* int64_t, plain */
+	OPTION_COUNT,    /* int64_t, k = 1000 */
+	OPTION_SIZE,     /* int64_t, k = 1024 */
+	OPTION_DURATION, /* int64_t nanoseconds */
+	OPTION_NUMBER,   /* double, k = 1000 */
+	OPTION_TEXT,     /* const char * */
+	OPTION_CHOICE,   /* int, index into `choices` */
+	OPTION_FLAG,     /* bool */
+};
+
+struct option_row {
+	const char *name; /* long name, without "--" */
+	char letter;      /* short name, or 0 */
+	enum option_kind kind;
+	size_t offset;        /* of its field in struct options */
+	const char *argument; /* what --help calls the value; NULL for a flag */
+	const char *initial;  /* the default, as it would be typed; NULL: none */
+	double min, max;      /* allowed range of a number; of a duration, in nanoseconds */
+	const char *choices;  /* "a|b|c" of OPTION_CHOICE */
+	const char *unit;     /* unit of the value in the JSON, "" where it has none */
+	const char *help;
+};
+
+/* The table; ends with a row whose name is NULL. */
+extern const struct option_row option_table[];
+
+/*
+ * Parse the command line into *o. A wrong option, value or combination prints one line naming the
+ * option, the value and what is allowed, and exits 2; --help and --version print and exit 0.
+ */
+void options_parse(struct options *o, int argc, char **argv);
+
+/* Fill *o with the defaults only: what a test starts from. */
+void options_defaults(struct options *o);
+
+/* Print --help, or the option table of docs/loadgen.md. */
+void options_help(FILE *out);
+void options_markdown(FILE *out);
+
+/* The text of choice number `index` of a row, into buf; the row's own field where index < 0. */
+const char *options_choice(const struct option_row *row, int index, char *buf, size_t size);
+
+#endif

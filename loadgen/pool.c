@@ -1,0 +1,419 @@
+// SPDX-License-Identifier: MIT
+#include "loadgen/pool.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "common/clock.h"
+#include "common/die.h"
+#include "loadgen/hlog.h"
+
+#define LEAD_NS      (20 * NS_PER_MS) /* from the start signal to the start */
+#define POLL_NS      (2 * NS_PER_MS)
+#define STOP_WAIT_NS (3 * NS_PER_S) /* a worker that takes longer to end is killed */
+
+/* The histograms whose intervals are logged, and the tags they get. */
+enum { RESPONSE, SERVICE, LAG, SERIES };
+static const char *const series_tags[SERIES] = {"response", "service", "lag"};
+
+struct watch {
+	struct pool *pool;
+	struct result *result;
+	struct control *control;
+	struct record *records;
+	pid_t *pids;
+	unsigned int workers;
+	struct hlog *log;
+	struct hist *now, *before; /* SERIES each */
+	struct hist *scratch;
+	uint64_t replies_before, failures_before;
+	uint64_t from_ns, until_ns, interval_from_ns;
+	struct host_counters counters;
+	bool died;
+};
+
+static volatile sig_atomic_t interrupted;
+
+static void on_interrupt(int number)
+{
+	(void)number;
+	interrupted = 1;
+}
+
+static void *map_shared(size_t bytes)
+{
+	void *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
+		       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+
+	if (p == MAP_FAILED)
+		die_errno("mmap of the shared records", "fewer workers");
+	return p;
+}
+
+static void catch_signals(void (*handler)(int))
+{
+	struct sigaction action = {.sa_handler = handler};
+
+	sigaction(SIGINT, &action, NULL);
+	sigaction(SIGTERM, &action, NULL);
+}
+
+static _Noreturn void be_worker(const struct watch *w, unsigned int number, pid_t parent)
+{
+	struct session_setup setup = w->pool->setup;
+	cpu_set_t cpus;
+
+	/* Die with the parent; it may be dead already. */
+	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(EXIT_FAILURE);
+	/* The terminal sends SIGINT to all of us; the parent decides what it means. */
+	signal(SIGINT, SIG_IGN);
+	/* Without this the kernel may end a sleep up to 50 us late on purpose. */
+	prctl(PR_SET_TIMERSLACK, 1UL);
+	if (w->pool->cpu_count) {
+		CPU_ZERO(&cpus);
+		CPU_SET(w->pool->cpus[number % w->pool->cpu_count], &cpus);
+		sched_setaffinity(0, sizeof(cpus), &cpus);
+	}
+	setup.worker = number;
+	setup.control = w->control;
+	setup.record = &w->records[number];
+	session_run(&setup);
+	_exit(EXIT_SUCCESS);
+}
+
+static void start_workers(struct watch *w)
+{
+	pid_t parent = getpid();
+
+	for (unsigned int i = 0; i < w->workers; i++) {
+		w->pids[i] = fork();
+		if (w->pids[i] < 0)
+			die_errno("fork", "fewer workers");
+		if (w->pids[i] == 0)
+			be_worker(w, i, parent);
+	}
+}
+
+/* Have all workers reached `phase`? Notices those that died on the way. */
+static bool all_reached(struct watch *w, enum worker_phase phase)
+{
+	bool all = true;
+
+	for (unsigned int i = 0; i < w->workers; i++) {
+		uint32_t at = shared_load(&w->records[i].phase);
+
+		if (at == WORKER_DONE || at == WORKER_FAILED)
+			continue;
+		if (w->pids[i] && waitpid(w->pids[i], NULL, WNOHANG) == w->pids[i]) {
+			w->pids[i] = 0;
+			/* It may have ended properly between the two looks. */
+			at = shared_load(&w->records[i].phase);
+			w->died |= at != WORKER_DONE && at != WORKER_FAILED;
+		}
+		all &= at >= phase || !w->pids[i];
+	}
+	return all;
+}
+
+static bool any_failed(const struct watch *w)
+{
+	for (unsigned int i = 0; i < w->workers; i++) {
+		if (shared_load(&w->records[i].phase) == WORKER_FAILED)
+			return true;
+	}
+	return false;
+}
+
+/* Sleep until a time of CLOCK_MONOTONIC, or a signal. */
+static void sleep_until(uint64_t ns)
+{
+	struct timespec until = {.tv_sec = (time_t)(ns / NS_PER_S),
+				 .tv_nsec = (long)(ns % NS_PER_S)};
+
+	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
+}
+
+static void event(const struct watch *w, const char *line)
+{
+	int fd = (int)w->result->options->events_fd;
+
+	if (fd >= 0 && write(fd, line, strlen(line)) < 0)
+		warn("--events-fd: %s", strerror(errno));
+}
+
+static uint64_t count_up(const struct watch *w)
+{
+	uint64_t up = 0;
+
+	for (unsigned int i = 0; i < w->workers; i++) {
+		for (int p = 0; p < POPULATIONS; p++)
+			up += w->records[i].tallies[p].up;
+	}
+	return up;
+}
+
+/* --- the interval series ------------------------------------------------------------------ */
+
+static const struct hist *series_of(const struct record *r, int which)
+{
+	return which == RESPONSE ? &r->response : which == SERVICE ? &r->service : &r->lag;
+}
+
+/* Add the live histograms of all workers up into w->now. */
+static void snapshot(struct watch *w)
+{
+	for (int k = 0; k < SERIES; k++) {
+		hist_init(&w->now[k]);
+		for (unsigned int i = 0; i < w->workers; i++) {
+			hist_snapshot(w->scratch, series_of(&w->records[i], k));
+			hist_merge(&w->now[k], w->scratch);
+		}
+	}
+}
+
+static void progress(const struct watch *w, const struct interval *interval)
+{
+	double seconds = (double)(interval->end_ns - interval->start_ns) / 1e9;
+
+	fprintf(stderr, "\r\033[K%5.1f s of %.1f s  %.0f requests/s  p50 %.3f ms  p99 %.3f ms  %s",
+		(double)interval->end_ns / 1e9, (double)w->result->options->duration_ns / 1e9,
+		seconds > 0 ? (double)interval->replies / seconds : 0,
+		(double)interval->p50_ns / 1e6, (double)interval->p99_ns / 1e6,
+		interval->failures ? "(with failures)" : "");
+	fflush(stderr);
+}
+
+static void end_interval(struct watch *w, uint64_t end_ns)
+{
+	struct result *r = w->result;
+	struct interval *interval = &r->intervals[r->interval_count];
+	uint64_t replies = 0, failures = 0;
+
+	snapshot(w);
+	for (unsigned int i = 0; i < w->workers; i++) {
+		replies += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
+		failures += __atomic_load_n(&w->records[i].failures, __ATOMIC_RELAXED);
+	}
+	interval->start_ns = w->interval_from_ns - w->from_ns;
+	interval->end_ns = end_ns - w->from_ns;
+	interval->replies = replies - w->replies_before;
+	interval->failures = failures - w->failures_before;
+	w->replies_before = replies;
+	w->failures_before = failures;
+	w->interval_from_ns = end_ns;
+	for (int k = 0; k < SERIES; k++) {
+		*w->scratch = w->now[k];
+		hist_subtract(w->scratch, &w->before[k]);
+		w->before[k] = w->now[k];
+		if (k == RESPONSE) {
+			interval->p50_ns = hist_percentile(w->scratch, 50);
+			interval->p90_ns = hist_percentile(w->scratch, 90);
+			interval->p99_ns = hist_percentile(w->scratch, 99);
+			interval->max_ns = hist_max(w->scratch);
+		}
+		if (w->log)
+			hlog_interval(w->log, series_tags[k], interval->start_ns, interval->end_ns,
+				      w->scratch);
+	}
+	r->interval_count++;
+	if (w->pool->progress)
+		progress(w, interval);
+}
+
+/* --- the course of a run ------------------------------------------------------------------ */
+
+static bool wait_for(struct watch *w, enum worker_phase phase, uint64_t until_ns)
+{
+	while (!all_reached(w, phase) && !interrupted && !w->died && !any_failed(w)) {
+		uint64_t now_ns = clock_now_ns();
+
+		if (now_ns >= until_ns)
+			return false;
+		sleep_until(now_ns + POLL_NS);
+	}
+	return true;
+}
+
+static void window_begins(struct watch *w)
+{
+	struct timespec now;
+
+	clock_gettime(CLOCK_REALTIME, &now);
+	w->result->measured = true;
+	w->result->started_realtime_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
+	host_counters_read(&w->counters);
+	if (w->pool->hlog)
+		w->log = hlog_open(w->pool->hlog, w->result->started_realtime_ns,
+				   "tenk loadgen; nanoseconds");
+	w->interval_from_ns = w->from_ns;
+	for (unsigned int i = 0; i < w->workers; i++) {
+		w->replies_before += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
+		w->failures_before += __atomic_load_n(&w->records[i].failures, __ATOMIC_RELAXED);
+	}
+	event(w, "measure\n");
+}
+
+/* Sleep through warm-up and window, cutting intervals; ends early if there is nothing to wait for.
+ */
+static void measure(struct watch *w)
+{
+	const struct options *o = w->result->options;
+	uint64_t next_ns;
+
+	while (!interrupted && clock_now_ns() < w->from_ns)
+		sleep_until(w->from_ns);
+	if (interrupted)
+		return;
+	window_begins(w);
+	next_ns = w->from_ns + (uint64_t)o->interval_ns;
+	while (!interrupted && clock_now_ns() < w->until_ns && !all_reached(w, WORKER_DONE) &&
+	       !w->died) {
+		sleep_until(next_ns < w->until_ns ? next_ns : w->until_ns);
+		if (clock_now_ns() >= next_ns && next_ns < w->until_ns) {
+			end_interval(w, clock_now_ns());
+			next_ns += (uint64_t)o->interval_ns;
+		}
+	}
+	host_counters_read(&w->result->disturbance);
+	host_counters_subtract(&w->result->disturbance, &w->counters);
+	event(w, "done\n");
+}
+
+static void stop_workers(struct watch *w)
+{
+	uint64_t until_ns = clock_now_ns() + STOP_WAIT_NS;
+
+	shared_store(&w->control->stop, 1);
+	while (!all_reached(w, WORKER_DONE) && clock_now_ns() < until_ns)
+		sleep_until(clock_now_ns() + POLL_NS);
+	for (unsigned int i = 0; i < w->workers; i++) {
+		if (!w->pids[i])
+			continue;
+		if (shared_load(&w->records[i].phase) < WORKER_DONE) {
+			warn("worker %u did not end and was killed", i);
+			kill(w->pids[i], SIGKILL);
+		}
+		waitpid(w->pids[i], NULL, 0);
+		w->pids[i] = 0;
+	}
+}
+
+static void add_up(struct watch *w)
+{
+	struct result *r = w->result;
+	uint64_t ended_ns;
+
+	for (unsigned int i = 0; i < w->workers; i++)
+		record_add(r->total, &w->records[i]);
+	ended_ns = r->total->ended_ns;
+	if (ended_ns > w->until_ns)
+		ended_ns = w->until_ns;
+	r->window_s =
+		ended_ns > w->from_ns && r->measured ? (double)(ended_ns - w->from_ns) / 1e9 : 0;
+	for (unsigned int i = 0; i < w->workers && r->window_s > 0; i++) {
+		const struct record *one = &w->records[i];
+		double cpu_ns = (double)(one->user_ns + one->system_ns) - (double)one->spin_ns;
+		double busy = cpu_ns / 1e9 / r->window_s;
+
+		if (busy > r->busiest_worker)
+			r->busiest_worker = busy;
+	}
+}
+
+static int explain_failure(const struct watch *w)
+{
+	for (unsigned int i = 0; i < w->workers; i++) {
+		if (shared_load(&w->records[i].phase) == WORKER_FAILED) {
+			warn("%s", w->records[i].message);
+			return w->records[i].exit_status;
+		}
+	}
+	warn("a worker process died while connecting");
+	return EXIT_FAILURE;
+}
+
+static void prepare(struct watch *w)
+{
+	const struct options *o = w->result->options;
+	uint64_t most = (uint64_t)(o->duration_ns / o->interval_ns) + 2;
+
+	w->control = map_shared(sizeof(*w->control));
+	w->records = map_shared(w->workers * sizeof(*w->records));
+	w->result->total = map_shared(sizeof(*w->result->total));
+	w->now = map_shared((2 * SERIES + 1) * sizeof(*w->now));
+	w->before = w->now + SERIES;
+	w->scratch = w->before + SERIES;
+	w->pids = calloc(w->workers, sizeof(*w->pids));
+	w->result->intervals = calloc(most, sizeof(*w->result->intervals));
+	if (!w->pids || !w->result->intervals)
+		die(EXIT_FAILURE, "out of memory; a longer --interval");
+}
+
+static void dispose(struct watch *w)
+{
+	if (w->log && !hlog_close(w->log))
+		warn("--hlog: %s", strerror(errno));
+	munmap(w->control, sizeof(*w->control));
+	munmap(w->records, w->workers * sizeof(*w->records));
+	munmap(w->now, (2 * SERIES + 1) * sizeof(*w->now));
+	free(w->pids);
+}
+
+int pool_run(struct pool *pool, struct result *r)
+{
+	const struct options *o = r->options;
+	struct watch w = {.pool = pool, .result = r, .workers = (unsigned int)o->workers};
+	uint64_t start_ns;
+	char line[64];
+	int status = 0;
+
+	prepare(&w);
+	catch_signals(on_interrupt);
+	start_workers(&w);
+	wait_for(&w, WORKER_READY, UINT64_MAX);
+	if (any_failed(&w) || w.died) {
+		stop_workers(&w);
+		status = explain_failure(&w);
+	} else if (!interrupted) {
+		snprintf(line, sizeof(line), "connected %" PRIu64 "\n", count_up(&w));
+		event(&w, line);
+		start_ns = clock_now_ns() + LEAD_NS;
+		w.from_ns = start_ns + (uint64_t)o->warmup_ns;
+		w.until_ns = w.from_ns + (uint64_t)o->duration_ns;
+		__atomic_store_n(&w.control->start_ns, start_ns, __ATOMIC_RELEASE);
+		measure(&w);
+		wait_for(&w, WORKER_DONE, w.until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
+	}
+	stop_workers(&w);
+	if (r->measured && status == 0)
+		end_interval(&w, clock_now_ns() < w.until_ns ? clock_now_ns() : w.until_ns);
+	if (pool->progress && r->interval_count)
+		fprintf(stderr, "\r\033[K");
+	r->interrupted = interrupted;
+	add_up(&w);
+	if (w.died && status == 0) {
+		warn("a worker process died");
+		status = EXIT_FAILURE;
+	}
+	catch_signals(SIG_DFL);
+	dispose(&w);
+	return status;
+}
+
+void pool_free(struct result *r)
+{
+	if (r->total)
+		munmap(r->total, sizeof(*r->total));
+	free(r->intervals);
+}

@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: MIT
+ * The worker processes: starting, watching and stopping them, and adding up what they recorded.
+ */
+#ifndef TENK_LOADGEN_POOL_H
+#define TENK_LOADGEN_POOL_H
+
+#include <stdio.h>
+
+#include "loadgen/result.h"
+#include "loadgen/session.h"
+
+struct pool {
+	struct session_setup setup; /* the same for all; worker, control, record are filled in */
+	const int *cpus;            /* to pin workers to, in turn; NULL: not pinned */
+	size_t cpu_count;
+	FILE *hlog;    /* the interval log, or NULL */
+	bool progress; /* draw a progress line on standard error */
+};
+
+/*
+ * Make the run. Fills *r, whose intervals and total the caller frees with pool_free(). Returns 0,
+ * or the exit status after a failed set-up, with its message printed. No worker outlives the call,
+ * nor the process should it be killed.
+ */
+int pool_run(struct pool *pool, struct result *r);
+void pool_free(struct result *r);
+
+#endif

@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: MIT
+#include "loadgen/report.h"
+
+#include <errno.h>
+#include <jansson.h>
+#include <math.h>
+#include <string.h>
+
+/* Counts beyond 2^63 do not occur; jansson has no unsigned integer. */
+static json_t *whole(uint64_t n)
+{
+	return json_integer((json_int_t)n);
+}
+
+static json_t *time_ns(uint64_t ns)
+{
+	return ns == HIST_INFINITE ? json_string("inf") : whole(ns);
+}
+
+static json_t *real(double x)
+{
+	if (isinf(x))
+		return json_string("inf");
+	return isnan(x) ? json_null() : json_real(x);
+}
+
+static json_t *text_or_null(const char *text)
+{
+	return text && *text ? json_string(text) : json_null();
+}
+
+/* Every option as used, from the option table itself. */
+static json_t *config_json(const struct result *r)
+{
+	json_t *config = json_object();
+	char buf[32];
+
+	json_object_set_new(config, "url", json_string(r->options->url));
+	for (const struct option_row *row = option_table; row->name; row++) {
+		const void *field = (const char *)r->options + row->offset;
+		json_t *value = NULL;
+
+		switch (row->kind) {
+		case OPTION_INT:
+		case OPTION_COUNT:
+		case OPTION_SIZE:
+		case OPTION_DURATION:
+			value = json_integer(*(const int64_t *)field);
+			break;
+		case OPTION_NUMBER:
+			value = json_real(*(const double *)field);
+			break;
+		case OPTION_TEXT:
+			value = text_or_null(*(const char *const *)field);
+			break;
+		case OPTION_CHOICE:
+			value = json_string(
+				options_choice(row, *(const int *)field, buf, sizeof(buf)));
+			break;
+		case OPTION_FLAG:
+			value = json_boolean(*(const bool *)field);
+			break;
+		}
+		json_object_set_new(config, row->name, value);
+	}
+	return config;
+}
+
+static json_t *host_json(const struct host_facts *h)
+{
+	return json_pack("{s:o, s:o, s:o, s:I, s:I, s:I, s:[I, I]}", "name", text_or_null(h->name),
+			 "kernel", text_or_null(h->kernel), "cpu", text_or_null(h->cpu), "cpus",
+			 (json_int_t)h->cpus, "memory_bytes", (json_int_t)h->memory_bytes,
+			 "descriptor_limit", (json_int_t)h->descriptor_limit, "local_ports",
+			 (json_int_t)h->port_first, (json_int_t)h->port_last);
+}
+
+static json_t *verdict_json(const struct verdict *v)
+{
+	json_t *reasons = json_array();
+
+	for (size_t i = 0; i < v->count; i++)
+		json_array_append_new(reasons,
+				      json_pack("{s:s, s:s, s:s}", "code", v->reasons[i].code,
+						"status", verdict_name(v->reasons[i].status),
+						"text", v->reasons[i].text));
+	return json_pack("{s:s, s:o}", "status", verdict_name(v->status), "reasons", reasons);
+}
+
+static json_t *errors_json(const uint64_t errors[FAILURES])
+{
+	json_t *object = json_object();
+
+	for (int i = 0; i < FAILURES; i++) {
+		if (errors[i])
+			json_object_set_new(object, failure_name((enum failure)i),
+					    whole(errors[i]));
+	}
+	return object;
+}
+
+static json_t *latency_json(const struct hist *h)
+{
+	static const struct {
+		const char *name;
+		double percent;
+	} columns[] = {{"p50", 50}, {"p75", 75},     {"p90", 90},
+		       {"p99", 99}, {"p99_9", 99.9}, {"p99_99", 99.99}};
+	json_t *object = json_object();
+
+	json_object_set_new(object, "count", whole(hist_count(h)));
+	json_object_set_new(object, "mean", real(hist_mean(h)));
+	json_object_set_new(object, "mean_finite", real(hist_mean_finite(h)));
+	json_object_set_new(object, "stddev_finite", real(hist_stddev_finite(h)));
+	json_object_set_new(object, "min", time_ns(hist_min(h)));
+	for (size_t i = 0; i < sizeof(columns) / sizeof(*columns); i++)
+		json_object_set_new(object, columns[i].name,
+				    time_ns(hist_percentile(h, columns[i].percent)));
+	json_object_set_new(object, "max", time_ns(hist_max(h)));
+	json_object_set_new(object, "max_finite", time_ns(hist_max_finite(h)));
+	json_object_set_new(object, "overflow", whole(hist_overflow(h)));
+	json_object_set_new(object, "infinite", whole(hist_infinite(h)));
+	return object;
+}
+
+static json_t *tally_json(const struct tally *t)
+{
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "sent", whole(t->sent), "completed",
+			 whole(t->completed), "unanswered", whole(t->unanswered), "unsent",
+			 whole(t->unsent), "failed", whole(result_failed(t)), "errors",
+			 errors_json(t->request_errors));
+}
+
+static json_t *populations_json(const struct result *r)
+{
+	json_t *object = json_object();
+
+	for (int p = 0; p < POPULATIONS; p++) {
+		const struct tally *t = &r->total->tallies[p];
+		const struct hist *h = p == POPULATION_ACTIVE ? &r->total->response : &t->latency;
+
+		if (!t->connections)
+			continue;
+		json_object_set_new(object, population_name((enum population)p),
+				    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "connections",
+					      whole(t->connections), "up", whole(t->up), "opened",
+					      whole(t->opened), "connection_errors",
+					      errors_json(t->connection_errors), "requests",
+					      tally_json(t), "latency_ns", latency_json(h)));
+	}
+	return object;
+}
+
+static json_t *connections_json(const struct result *r)
+{
+	uint64_t errors[FAILURES] = {0}, up = 0, opened = 0, wanted = 0;
+
+	for (int p = 0; p < POPULATIONS; p++) {
+		const struct tally *t = &r->total->tallies[p];
+
+		up += t->up;
+		opened += t->opened;
+		wanted += t->connections;
+		for (int i = 0; i < FAILURES; i++)
+			errors[i] += t->connection_errors[i];
+	}
+	return json_pack("{s:o, s:o, s:o, s:o}", "wanted", whole(wanted), "up", whole(up), "opened",
+			 whole(opened), "errors", errors_json(errors));
+}
+
+static json_t *intervals_json(const struct result *r)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < r->interval_count; i++) {
+		const struct interval *in = &r->intervals[i];
+
+		json_array_append_new(
+			array,
+			json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "start_ns",
+				  whole(in->start_ns), "end_ns", whole(in->end_ns), "replies",
+				  whole(in->replies), "failures", whole(in->failures), "p50_ns",
+				  time_ns(in->p50_ns), "p90_ns", time_ns(in->p90_ns), "p99_ns",
+				  time_ns(in->p99_ns), "max_ns", time_ns(in->max_ns)));
+	}
+	return array;
+}
+
+static json_t *little_json(const struct result *r)
+{
+	const struct record *t = r->total;
+	double mean_s = hist_mean_finite(&t->service) / 1e9;
+	double rate =
+		r->window_s > 0 ? (double)t->tallies[POPULATION_ACTIVE].completed / r->window_s : 0;
+
+	return json_pack("{s:o, s:o}", "in_flight",
+			 real(r->window_s > 0 ? (double)t->inflight_ns / 1e9 / r->window_s : 0),
+			 "rate_times_service", real(rate * mean_s));
+}
+
+static json_t *disturbance_json(const struct host_counters *d)
+{
+	return json_pack("{s:o, s:o, s:o, s:o}", "listen_overflows", whole(d->listen_overflows),
+			 "listen_drops", whole(d->listen_drops), "retransmits",
+			 whole(d->retransmits), "steal_fraction",
+			 real(d->cpu_ticks ? (double)d->steal_ticks / (double)d->cpu_ticks : 0));
+}
+
+static json_t *result_json(const struct result *r, const struct verdict *v)
+{
+	const struct record *t = r->total;
+	json_t *root = json_object();
+
+	json_object_set_new(root, "schema", json_string(REPORT_SCHEMA));
+	json_object_set_new(root, "config", config_json(r));
+	json_object_set_new(root, "host", host_json(&r->host));
+	json_object_set_new(root, "verdict", verdict_json(v));
+	json_object_set_new(root, "started_realtime_ns", whole(r->started_realtime_ns));
+	json_object_set_new(root, "window_s", real(r->window_s));
+	json_object_set_new(root, "complete", json_boolean(!r->interrupted));
+	json_object_set_new(root, "requests", tally_json(&t->tallies[POPULATION_ACTIVE]));
+	json_object_set_new(root, "connections", connections_json(r));
+	json_object_set_new(
+		root, "rate_rps",
+		json_pack("{s:o, s:o, s:o}", "intended",
+			  real(r->window_s > 0 ? (double)result_intended(r) / r->window_s : 0),
+			  "offered", real(result_offered_rps(r)), "achieved",
+			  real(result_achieved_rps(r))));
+	json_object_set_new(
+		root, "bytes",
+		json_pack("{s:o, s:o}", "in", whole(t->bytes_in), "out", whole(t->bytes_out)));
+	json_object_set_new(root, "latency_ns",
+			    json_pack("{s:o, s:o, s:o, s:o, s:o}", "response",
+				      latency_json(&t->response), "service",
+				      latency_json(&t->service), "lag", latency_json(&t->lag),
+				      "connect", latency_json(&t->connect), "client_late",
+				      latency_json(&t->late)));
+	json_object_set_new(root, "cpu_s",
+			    json_pack("{s:o, s:o, s:o, s:o}", "user",
+				      real((double)t->user_ns / 1e9), "system",
+				      real((double)t->system_ns / 1e9), "pacing",
+				      real((double)t->spin_ns / 1e9), "busiest_fraction",
+				      real(r->busiest_worker)));
+	json_object_set_new(root, "fairness",
+			    json_pack("{s:o, s:o, s:o}", "connections", whole(t->servants),
+				      "served", whole(t->served), "jain", real(result_jain(r))));
+	json_object_set_new(root, "little", little_json(r));
+	json_object_set_new(root, "disturbance", disturbance_json(&r->disturbance));
+	json_object_set_new(root, "populations", populations_json(r));
+	json_object_set_new(root, "intervals", intervals_json(r));
+	return root;
+}
+
+bool report_json(FILE *out, const struct result *r, const struct verdict *v)
+{
+	json_t *root = result_json(r, v);
+	bool fine;
+
+	errno = ENOMEM; /* what jansson fails of if the stream does not */
+	fine = json_dumpf(root, out, JSON_INDENT(1) | JSON_REAL_PRECISION(12)) == 0;
+	json_decref(root);
+	return fine && fputc('\n', out) != EOF && fflush(out) == 0;
+}

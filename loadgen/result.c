@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: MIT
+#include "loadgen/result.h"
+
+#include <string.h>
+
+static void tally_add(struct tally *dst, const struct tally *src)
+{
+	dst->connections += src->connections;
+	dst->up += src->up;
+	dst->opened += src->opened;
+	dst->sent += src->sent;
+	dst->completed += src->completed;
+	dst->unanswered += src->unanswered;
+	dst->unsent += src->unsent;
+	for (int i = 0; i < FAILURES; i++) {
+		dst->request_errors[i] += src->request_errors[i];
+		dst->connection_errors[i] += src->connection_errors[i];
+	}
+	hist_merge(&dst->latency, &src->latency);
+}
+
+void record_add(struct record *dst, const struct record *src)
+{
+	for (int i = 0; i < POPULATIONS; i++)
+		tally_add(&dst->tallies[i], &src->tallies[i]);
+	hist_merge(&dst->response, &src->response);
+	hist_merge(&dst->service, &src->service);
+	hist_merge(&dst->lag, &src->lag);
+	hist_merge(&dst->late, &src->late);
+	hist_merge(&dst->connect, &src->connect);
+	dst->replies_in_window += src->replies_in_window;
+	dst->bytes_in += src->bytes_in;
+	dst->bytes_out += src->bytes_out;
+	dst->replies += src->replies;
+	dst->failures += src->failures;
+	dst->inflight_ns += src->inflight_ns;
+	dst->user_ns += src->user_ns;
+	dst->system_ns += src->system_ns;
+	dst->spin_ns += src->spin_ns;
+	dst->served += src->served;
+	dst->served_squares += src->served_squares;
+	dst->servants += src->servants;
+	dst->gone += src->gone;
+	if (src->ended_ns < dst->ended_ns || !dst->ended_ns)
+		dst->ended_ns = src->ended_ns;
+	if (!*dst->message)
+		memcpy(dst->message, src->message, sizeof(dst->message));
+	if (!*dst->mismatch)
+		memcpy(dst->mismatch, src->mismatch, sizeof(dst->mismatch));
+}
+
+double result_jain(const struct result *r)
+{
+	double sum = (double)r->total->served, squares = (double)r->total->served_squares;
+
+	return squares > 0 ? sum * sum / ((double)r->total->servants * squares) : 0;
+}
+
+uint64_t result_intended(const struct result *r)
+{
+	const struct tally *active = &r->total->tallies[POPULATION_ACTIVE];
+
+	return active->sent + active->unsent;
+}
+
+uint64_t result_failed(const struct tally *t)
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < FAILURES; i++)
+		n += t->request_errors[i];
+	return n;
+}
+
+double result_offered_rps(const struct result *r)
+{
+	double sent = (double)r->total->tallies[POPULATION_ACTIVE].sent;
+
+	return r->window_s > 0 ? sent / r->window_s : 0;
+}
+
+double result_achieved_rps(const struct result *r)
+{
+	return r->window_s > 0 ? (double)r->total->replies_in_window / r->window_s : 0;
+}
+
+bool result_open_loop(const struct result *r)
+{
+	return r->options->rate_rps > 0 || r->options->arrival == ARRIVAL_TRACE;
+}

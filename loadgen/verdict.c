@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: MIT
+#include "loadgen/verdict.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <math.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+/* docs/loadgen.md says why each of them. */
+#define CLIENT_CPU_LIMIT    0.90
+#define FEW_REQUESTS        100
+#define SHARE_LOST          0.001 /* of requests unsent, unanswered, failed: suspect beyond */
+#define SHARE_FAILED_VOID   0.10
+#define LAG_MEDIAN_SUSPECT  0.10 /* client's lateness / response time */
+#define LAG_MEDIAN_VOID     0.50
+#define LAG_TAIL_SUSPECT    0.50
+#define LITTLE_SUSPECT      0.10
+#define LITTLE_VOID         0.50
+#define RETRANSMITS_SUSPECT 1e-4 /* per request */
+#define STEAL_SUSPECT       0.01
+
+__attribute__((format(printf, 4, 5))) static void add(struct verdict *v, enum verdict_status status,
+						      const char *code, const char *format, ...)
+{
+	struct reason *reason = &v->reasons[v->count];
+	va_list args;
+
+	assert(v->count < VERDICT_REASONS);
+	v->count++;
+	reason->status = status;
+	reason->code = code;
+	va_start(args, format);
+	vsnprintf(reason->text, sizeof(reason->text), format, args);
+	va_end(args);
+	if (status > v->status)
+		v->status = status;
+}
+
+static const struct tally *active(const struct result *r)
+{
+	return &r->total->tallies[POPULATION_ACTIVE];
+}
+
+static double share(uint64_t part, uint64_t whole)
+{
+	return whole ? (double)part / (double)whole : 0;
+}
+
+static uint64_t errors_of_kind(const struct result *r, enum failure kind)
+{
+	uint64_t n = 0;
+
+	for (int p = 0; p < POPULATIONS; p++)
+		n += r->total->tallies[p].request_errors[kind] +
+		     r->total->tallies[p].connection_errors[kind];
+	return n;
+}
+
+static void check_interrupted(struct verdict *v, const struct result *r)
+{
+	if (r->interrupted)
+		add(v, VERDICT_VOID, "interrupted",
+		    "interrupted after %.3f s of the %.3f s window; the result is partial",
+		    r->window_s, (double)r->options->duration_ns / 1e9);
+}
+
+static void check_server(struct verdict *v, const struct result *r)
+{
+	if (r->total->gone)
+		add(v, VERDICT_VOID, "server-gone",
+		    "the server refused %" PRIu64 " connections after the start; it has gone",
+		    r->total->gone);
+}
+
+static void check_verification(struct verdict *v, const struct result *r)
+{
+	uint64_t n = errors_of_kind(r, FAILURE_MISMATCH) + errors_of_kind(r, FAILURE_GARBAGE) +
+		     errors_of_kind(r, FAILURE_TOO_MUCH);
+
+	if (n)
+		add(v, VERDICT_VOID, "verification",
+		    "%" PRIu64 " replies were not what was due%s%s", n,
+		    *r->total->mismatch ? ": " : "", r->total->mismatch);
+}
+
+static void check_counts(struct verdict *v, const struct result *r)
+{
+	uint64_t completed = active(r)->completed;
+
+	if (r->options->connections == 0 || r->interrupted)
+		return;
+	if (completed == 0)
+		add(v, VERDICT_VOID, "too-few", "no request was answered");
+	else if (completed < FEW_REQUESTS)
+		add(v, VERDICT_SUSPECT, "too-few",
+		    "only %" PRIu64 " requests were answered; too few for percentiles", completed);
+}
+
+static void check_errors(struct verdict *v, const struct result *r)
+{
+	uint64_t failed = 0, sent = 0, broken = 0, opened = 0;
+	double requests, connections;
+
+	for (int p = 0; p < POPULATIONS; p++) {
+		const struct tally *t = &r->total->tallies[p];
+
+		failed += result_failed(t);
+		sent += t->sent;
+		opened += t->opened > t->connections ? t->opened : t->connections;
+		for (int i = 0; i < FAILURES; i++)
+			broken += t->connection_errors[i];
+	}
+	requests = share(failed, sent);
+	connections = share(broken, opened);
+	if (requests > SHARE_LOST || connections > SHARE_LOST)
+		add(v,
+		    requests > SHARE_FAILED_VOID || connections > SHARE_FAILED_VOID
+			    ? VERDICT_VOID
+			    : VERDICT_SUSPECT,
+		    "errors",
+		    "%" PRIu64 " of %" PRIu64 " requests and %" PRIu64 " of %" PRIu64
+		    " connections failed",
+		    failed, sent, broken, opened);
+}
+
+static void check_unanswered(struct verdict *v, const struct result *r)
+{
+	uint64_t n = active(r)->unanswered;
+
+	if (share(n, active(r)->sent) > SHARE_LOST)
+		add(v, VERDICT_SUSPECT, "unanswered",
+		    "%" PRIu64 " of %" PRIu64
+		    " requests had no reply when the run ended; they count "
+		    "as infinite",
+		    n, active(r)->sent);
+}
+
+static void check_client(struct verdict *v, const struct result *r)
+{
+	if (r->busiest_worker > CLIENT_CPU_LIMIT)
+		add(v, VERDICT_SUSPECT, "client-limited",
+		    "the busiest worker used %.0f %% of a CPU (limit %.0f %%): the client may be what "
+		    "was measured; more workers (-t), or less load",
+		    r->busiest_worker * 100, CLIENT_CPU_LIMIT * 100);
+}
+
+static void check_schedule(struct verdict *v, const struct result *r)
+{
+	uint64_t unsent = active(r)->unsent;
+
+	if (!result_open_loop(r) || share(unsent, result_intended(r)) <= SHARE_LOST)
+		return;
+	add(v, VERDICT_SUSPECT, "schedule",
+	    "%" PRIu64 " of %" PRIu64 " due requests were never sent (%.2f %%) for want of a free "
+	    "connection: the server is saturated, or there are too few connections; they count as "
+	    "infinite",
+	    unsent, result_intended(r), 100 * share(unsent, result_intended(r)));
+}
+
+static void check_lag(struct verdict *v, const struct result *r)
+{
+	const struct hist *late = &r->total->late, *response = &r->total->response;
+	double median, tail;
+
+	if (!result_open_loop(r) || hist_count(late) == 0)
+		return;
+	median = (double)hist_percentile(late, 50) / (double)hist_percentile(response, 50);
+	tail = (double)hist_percentile(late, 99) / (double)hist_percentile(response, 99);
+	if (median > LAG_MEDIAN_SUSPECT || tail > LAG_TAIL_SUSPECT)
+		add(v, median > LAG_MEDIAN_VOID ? VERDICT_VOID : VERDICT_SUSPECT, "lag",
+		    "the client itself was late by %.1f us (median) and %.1f us (p99), %.0f %% and "
+		    "%.0f %% of the response time; use --pace hybrid, more workers, a CPU of its own",
+		    (double)hist_percentile(late, 50) / 1e3,
+		    (double)hist_percentile(late, 99) / 1e3, median * 100, tail * 100);
+}
+
+/* L = lambda W [Little, Operations Research 9(3), 1961]: each side from counters of its own. */
+static void check_little(struct verdict *v, const struct result *r)
+{
+	double mean_s = hist_mean_finite(&r->total->service) / 1e9, l, lambda_w, off;
+
+	if (active(r)->completed < FEW_REQUESTS || r->window_s <= 0)
+		return;
+	l = (double)r->total->inflight_ns / 1e9 / r->window_s;
+	lambda_w = (double)active(r)->completed / r->window_s * mean_s;
+	/* What crosses the edges of the window is on one side only: about W in so long a window. */
+	off = fabs(lambda_w - l) / fmax(l, lambda_w) - mean_s / r->window_s;
+	if (off > LITTLE_SUSPECT)
+		add(v, off > LITTLE_VOID ? VERDICT_VOID : VERDICT_SUSPECT, "littles-law",
+		    "%.2f requests were in flight on average, but rate times service time is %.2f: "
+		    "the answered requests do not speak for all",
+		    l, lambda_w);
+}
+
+static void check_network(struct verdict *v, const struct result *r)
+{
+	const struct host_counters *d = &r->disturbance;
+
+	if (!d->network)
+		return;
+	if (d->listen_overflows || d->listen_drops)
+		add(v, VERDICT_SUSPECT, "listen-overflow",
+		    "%" PRIu64 " listen overflows and %" PRIu64
+		    " dropped SYNs on this machine during "
+		    "the window: connects waited for retransmission; larger backlog "
+		    "(net.core.somaxconn, server option) or --connect-rate",
+		    d->listen_overflows, d->listen_drops);
+	if ((double)d->retransmits > RETRANSMITS_SUSPECT * (double)active(r)->completed + 1)
+		add(v, VERDICT_SUSPECT, "retransmits",
+		    "%" PRIu64 " TCP segments were retransmitted on this machine during the window",
+		    d->retransmits);
+}
+
+static void check_steal(struct verdict *v, const struct result *r)
+{
+	double stolen = share(r->disturbance.steal_ticks, r->disturbance.cpu_ticks);
+
+	if (stolen > STEAL_SUSPECT)
+		add(v, VERDICT_SUSPECT, "steal",
+		    "the hypervisor took %.1f %% of the CPU time during the window", stolen * 100);
+}
+
+void verdict_reach(struct verdict *v, const struct result *r)
+{
+	v->status = VERDICT_VALID;
+	v->count = 0;
+	check_interrupted(v, r);
+	check_server(v, r);
+	check_verification(v, r);
+	check_counts(v, r);
+	check_errors(v, r);
+	check_unanswered(v, r);
+	check_schedule(v, r);
+	check_lag(v, r);
+	check_client(v, r);
+	check_little(v, r);
+	check_network(v, r);
+	check_steal(v, r);
+}
+
+const char *verdict_name(enum verdict_status status)
+{
+	static const char *const names[] = {"valid", "suspect", "void"};
+
+	return names[status];
+}
+
+int verdict_exit_status(const struct verdict *v, const struct result *r)
+{
+	static const int statuses[] = {EXIT_VALID, EXIT_SUSPECT, EXIT_VOID};
+
+	return r->interrupted ? EXIT_INTERRUPTED : statuses[v->status];
+}
