@@ -382,7 +382,8 @@ def report(runs: Sequence[Run], plan: Plan, skipped: Mapping[str, str]) -> str:
         spoilt = sum(run.disturbed for run in here)
         lines += [
             f"\n{connections} connections: {blocks} blocks, {spoilt} of {len(here)} runs disturbed",
-            f"  {'client':18} {'requests/s, median [95 %]':>32} {'client':>10} {'server':>10} CPU runs",
+            f"  {'client':18} {'requests/s, median [95 %]':>32}"
+            f" {'client CPU':>10} {'server CPU':>10} {'runs':>4}",
         ]
         if here and not any(not run.disturbed for run in here):
             lines.append("  every run was disturbed: something else is using these CPUs")
@@ -395,7 +396,7 @@ def report(runs: Sequence[Run], plan: Plan, skipped: Mapping[str, str]) -> str:
             cpu = median(run.client_cpu for run in own)
             server = median(run.server_cpu for run in own)
             lines.append(
-                f"  {client.name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>8}"
+                f"  {client.name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>4}"
             )
         control, expected, shows = _control(runs, connections)
         lines.append(
