@@ -18,7 +18,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvl
 	    -Wno-sign-conversion $(if $(WERROR),-Werror)
 CFLAGS   ?= -O2 -g
 # Hardening that does not change what is measured; docs/methodology.md says which and why.
-HARDEN   := -fstack-protector-strong -fPIE -Wformat -Wformat-security
+HARDEN   := -fstack-protector-strong -fPIE -Wformat -Wformat-security \
+	    $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 TENK_CFLAGS  := -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(SANFLAGS) -pthread

@@ -28,7 +28,7 @@
 #include "servers/lib/stats.h"
 
 #define BYTES_PER_CHILD \
-	(300 * 1024)      /* page tables, kernel stack, copied pages; seen by measuring */
+	(300UL * 1024)    /* page tables, kernel stack, copied pages; seen by measuring */
 #define STOP_PATIENCE_S 1 /* for children to end after SIGTERM; then SIGKILL */
 
 static pid_t *children; /* pids of the living, in no order */

@@ -33,7 +33,7 @@
 #include "servers/lib/model.h"
 #include "servers/lib/stats.h"
 
-#define BYTES_PER_CONN (64 * 1024) /* a helper's kernel stack and touched pages, a buffer */
+#define BYTES_PER_CONN (64UL * 1024) /* a helper's kernel stack and touched pages, a buffer */
 
 struct request {
 	struct aiocb cb;

@@ -78,7 +78,7 @@ static void run(const struct server *srv)
 	top = srv->listen_fd;
 	while (!server_stopping()) {
 		int ms = server_wait_ms(srv);
-		struct timeval wait = {.tv_usec = ms * 1000};
+		struct timeval wait = {.tv_usec = ms * 1000L};
 		fd_set readable = reading, writable = writing;
 		int n;
 

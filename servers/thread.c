@@ -24,8 +24,8 @@
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
 
-#define STACK_BYTES      (128 * 1024) /* address space; a page or three of it is touched */
-#define BYTES_PER_THREAD (40 * 1024)  /* kernel stack, touched pages, a buffer */
+#define STACK_BYTES      (128UL * 1024) /* address space; a page or three of it is touched */
+#define BYTES_PER_THREAD (40UL * 1024)  /* kernel stack, touched pages, a buffer */
 
 static sem_t room; /* how many more connections may be open */
 

@@ -22,8 +22,8 @@
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
 
-#define STACK_BYTES      (128 * 1024)
-#define BYTES_PER_THREAD (40 * 1024)
+#define STACK_BYTES      (128UL * 1024)
+#define BYTES_PER_THREAD (40UL * 1024)
 
 static void serve(int fd)
 {

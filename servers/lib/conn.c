@@ -181,7 +181,7 @@ char *conn_buf(struct conn *c, size_t *len)
 static enum conn_io linger(struct conn *c)
 {
 	c->lingering = true;
-	c->in.start = c->in.end = 0;
+	buffer_let_go(&c->in);
 	shutdown(c->fd, SHUT_WR);
 	return IO_OK;
 }

@@ -5,6 +5,7 @@
  * still owes a reply does not read, so a client that does not read cannot make the server hold more
  * than two buffers for it. A connection that waits to receive and has no part of a request holds no
  * buffer at all, unless a pending operation of a completion model or a blocked recv(2) needs one.
+ * Each thread keeps up to 64 buffers that were let go, for the next requests.
  *
  * No function here waits, except that conn_step() and conn_turn() block on a blocking socket.
  * A connection is used by one thread at a time.

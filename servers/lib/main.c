@@ -273,7 +273,7 @@ static int listen_on(const struct options *o, int *port)
 {
 	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)o->port)};
 	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
-	struct sockaddr_storage bound;
+	struct sockaddr_storage bound = {0};
 	struct sockaddr *sa = (struct sockaddr *)&in;
 	socklen_t len = sizeof(in), bound_len = sizeof(bound);
 	char call[96];

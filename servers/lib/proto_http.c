@@ -56,20 +56,20 @@ static bool is(const char *text, size_t len, const char *word)
 	return len == strlen(word) && strncasecmp(text, word, len) == 0;
 }
 
-/* Digits only, no sign, no space; false if it is no number or does not fit. */
+/* Digits only, no sign, no space. One that does not fit reads as some number beyond all limits. */
 static bool read_number(const char *text, size_t len, uint64_t *value)
 {
 	uint64_t v = 0;
 
-	if (len == 0 || len > 18)
-		return false;
 	for (size_t i = 0; i < len; i++) {
 		if (text[i] < '0' || text[i] > '9')
 			return false;
-		v = v * 10 + (uint64_t)(text[i] - '0');
+		if (__builtin_mul_overflow(v, 10, &v) ||
+		    __builtin_add_overflow(v, (uint64_t)(text[i] - '0'), &v))
+			v = UINT64_MAX / 10; /* it stays that large whatever follows */
 	}
 	*value = v;
-	return true;
+	return len > 0;
 }
 
 static int read_method(struct request *r, const char *text, size_t len)
@@ -92,13 +92,58 @@ static int read_method(struct request *r, const char *text, size_t len)
 
 static int read_version(struct request *r, const char *text, size_t len)
 {
-	if (len != 8 || memcmp(text, "HTTP/", 5) || text[6] != '.' || text[5] < '0' ||
+	if (len != 8 || memcmp(text, "HTTP/", 5) != 0 || text[6] != '.' || text[5] < '0' ||
 	    text[5] > '9' || text[7] < '0' || text[7] > '9')
 		return 400;
 	if (text[5] != '1')
 		return 505;
 	r->http10 = text[7] == '0';
 	return 0;
+}
+
+/* host [":" port]: RFC 9110, 7.2, as far as it matters to a server that has no virtual hosts. */
+static bool is_authority(const char *text, size_t len)
+{
+	const char *end = text + len, *colon;
+
+	for (size_t i = 0; i < len; i++) {
+		if (text[i] <= ' ' || text[i] > '~' || strchr("/?#@\\", text[i]))
+			return false;
+	}
+	if (len && text[0] == '[') {
+		const char *bracket = memchr(text, ']', len);
+
+		if (!bracket || (bracket + 1 < end && bracket[1] != ':'))
+			return false;
+		colon = bracket + 1;
+	} else {
+		colon = memchr(text, ':', len);
+	}
+	for (const char *port = colon ? colon + 1 : end; port < end; port++) {
+		if (*port < '0' || *port > '9')
+			return false;
+	}
+	return true;
+}
+
+/* Turn the absolute form http://authority/path?query into its path and query. */
+static bool read_absolute(struct request *r)
+{
+	static const char root[] = "/";
+	const char *host = r->target + 7, *end = r->target + r->target_len, *path = host;
+
+	while (path < end && *path != '/' && *path != '?' && *path != '#')
+		path++;
+	if (path == host || *host == ':' || !is_authority(host, (size_t)(path - host)))
+		return false; /* an empty host is no host: RFC 9110, 4.2.1 */
+	if (path < end && *path == '/') {
+		r->target = path;
+		r->target_len = (size_t)(end - path);
+	} else {
+		r->target = root; /* an empty path is "/": RFC 9110, 4.2.3 */
+		r->target_len = 1;
+	}
+	return true;
 }
 
 /* method SP request-target SP version; a server of its own may also be asked in absolute form. */
@@ -119,17 +164,15 @@ static int read_request_line(struct request *r, const char *line, size_t len)
 		return method;
 	r->target = sp1 + 1;
 	r->target_len = (size_t)(sp2 - r->target);
+	if (r->target_len == 0)
+		return 400;
 	for (size_t i = 0; i < r->target_len; i++) {
 		if (r->target[i] <= ' ' || r->target[i] == 0x7f)
 			return 400;
 	}
-	if (r->target_len > 7 && strncasecmp(r->target, "http://", 7) == 0) {
-		const char *path = memchr(r->target + 7, '/', r->target_len - 7);
-
-		r->target_len = path ? (size_t)(sp2 - path) : 1;
-		r->target = path ? path : "/";
-	}
-	if (method == 0 && (r->target_len == 0 || r->target[0] != '/'))
+	if (r->target_len >= 7 && strncasecmp(r->target, "http://", 7) == 0 && !read_absolute(r))
+		return 400;
+	if (method == 0 && r->target[0] != '/')
 		return 400;
 	return method;
 }
@@ -177,7 +220,8 @@ static int read_header(struct request *r, const char *line, size_t len)
 		return 400;
 
 	if (is(line, name, "host")) {
-		r->hosts++;
+		if (++r->hosts > 1 || !is_authority(value, n))
+			return 400; /* RFC 9112, 3.2 */
 	} else if (is(line, name, "connection")) {
 		read_connection(r, value, n);
 	} else if (is(line, name, "content-length")) {
@@ -200,7 +244,9 @@ static int read_header(struct request *r, const char *line, size_t len)
  */
 static size_t read_head(struct request *r, const char *head, size_t len)
 {
-	const char *line = head, *end = head + len, *nl;
+	/* No look beyond the longest head: the answer must not depend on how the bytes arrived. */
+	const char *end = head + (len < HTTP_HEAD_MAX ? len : HTTP_HEAD_MAX);
+	const char *line = head, *nl;
 	bool first = true;
 
 	*r = (struct request){0};
@@ -219,17 +265,13 @@ static size_t read_head(struct request *r, const char *head, size_t len)
 			r->status = read_request_line(r, line, n);
 			first = false;
 		} else if (n == 0) {
-			size_t used = (size_t)(nl + 1 - head);
-
-			if (used > HTTP_HEAD_MAX)
-				break;
-			if (!r->http10 && r->hosts != 1)
+			if (!r->http10 && r->hosts == 0)
 				r->status = 400; /* RFC 9112, 3.2 */
-			if (r->chunked)
+			else if (r->chunked)
 				r->status = r->has_length ? 400 : 501;
 			else if (r->body > HTTP_REQUEST_BODY_MAX)
 				r->status = 413;
-			return used;
+			return (size_t)(nl + 1 - head);
 		} else {
 			int status = read_header(r, line, n);
 
@@ -240,11 +282,10 @@ static size_t read_head(struct request *r, const char *head, size_t len)
 		if (r->status && r->status != 405)
 			return (size_t)(nl + 1 - head);
 	}
-	if (len > HTTP_HEAD_MAX) {
-		r->status = 431;
-		return len;
-	}
-	return 0;
+	if (len < HTTP_HEAD_MAX)
+		return 0;
+	r->status = 431;
+	return HTTP_HEAD_MAX;
 }
 
 /* --- answering ----------------------------------------------------------------------------------

@@ -19,7 +19,8 @@ struct slot {
 
 static struct slot *slots;
 static uint32_t n_slots;
-static uint32_t hint; /* where to look for a free slot next; only a hint */
+static uint32_t
+	*hint; /* where to look for a free slot next; behind the slots, shared as they are */
 static pthread_key_t leave_at_exit;
 static __thread struct slot *mine;
 
@@ -39,10 +40,11 @@ void stats_init(int writers)
 {
 	n_slots = (uint32_t)writers + 64;
 	/* Shared with children, and touched only as far as it is used. */
-	slots = mmap(NULL, n_slots * sizeof(*slots), PROT_READ | PROT_WRITE,
+	slots = mmap(NULL, (n_slots + 1) * sizeof(*slots), PROT_READ | PROT_WRITE,
 		     MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 	if (slots == MAP_FAILED)
 		die_errno("mmap", "lower -c");
+	hint = (uint32_t *)&slots[n_slots];
 	if (pthread_key_create(&leave_at_exit, leave) || pthread_atfork(NULL, NULL, after_fork))
 		die_errno("pthread_key_create", NULL);
 }
@@ -67,14 +69,14 @@ struct stats *stats_mine(void)
 
 	if (mine)
 		return &mine->stats;
-	start = __atomic_load_n(&hint, __ATOMIC_RELAXED);
+	start = __atomic_load_n(hint, __ATOMIC_RELAXED);
 	for (uint32_t i = 0; !mine; i++) {
 		struct slot *slot = &slots[(start + i) % n_slots];
 
 		if (claim(slot, i >= n_slots))
 			mine = slot;
 	}
-	__atomic_store_n(&hint, (uint32_t)(mine - slots) + 1, __ATOMIC_RELAXED);
+	__atomic_store_n(hint, (uint32_t)(mine - slots) + 1, __ATOMIC_RELAXED);
 	pthread_setspecific(leave_at_exit, mine);
 	return &mine->stats;
 }
@@ -86,7 +88,7 @@ void stats_leave(void)
 	if (!slot)
 		return;
 	mine = NULL;
-	__atomic_store_n(&hint, (uint32_t)(slot - slots), __ATOMIC_RELAXED);
+	__atomic_store_n(hint, (uint32_t)(slot - slots), __ATOMIC_RELAXED);
 	__atomic_store_n(&slot->owner, 0, __ATOMIC_RELEASE);
 }
 
