@@ -27,9 +27,10 @@
 #include "servers/lib/model.h"
 #include "servers/lib/stats.h"
 
-#define BYTES_PER_CHILD \
-	(300UL * 1024)    /* page tables, kernel stack, copied pages; seen by measuring */
-#define STOP_PATIENCE_S 1 /* for children to end after SIGTERM; then SIGKILL */
+/* page tables, kernel stack, copied pages; seen by measuring */
+#define BYTES_PER_CHILD (300UL * 1024)
+/* for children to end after SIGTERM; then SIGKILL */
+#define STOP_PATIENCE_S 1
 
 static pid_t *children; /* pids of the living, in no order */
 static volatile sig_atomic_t n_children;
