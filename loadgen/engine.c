@@ -4,7 +4,7 @@
 #include <stddef.h>
 #include <string.h>
 
-const struct engine *const engines[] = {&engine_epoll, NULL};
+const struct engine *const engines[] = {&engine_epoll, &engine_uring, NULL};
 
 const struct engine *engine_find(const char *name)
 {

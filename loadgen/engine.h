@@ -33,5 +33,6 @@ extern const struct engine *const engines[];
 const struct engine *engine_find(const char *name);
 
 extern const struct engine engine_epoll;
+extern const struct engine engine_uring;
 
 #endif

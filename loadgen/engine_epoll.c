@@ -76,7 +76,7 @@ static void epoll_send(struct session *s, struct conn *c)
 		} else if (errno == EAGAIN) {
 			return; /* EPOLLOUT will come */
 		} else if (errno != EINTR) {
-			session_failed(s, c, errno);
+			session_send_failed(s, c);
 			return;
 		}
 	}
@@ -106,7 +106,7 @@ static bool epoll_receive(struct session *s, struct conn *c, bool until_end)
 		} else if (errno == EAGAIN) {
 			return true;
 		} else if (errno != EINTR) {
-			session_failed(s, c, errno);
+			session_recv_failed(s, c, errno);
 			return false;
 		}
 	}

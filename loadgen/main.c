@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
@@ -22,25 +23,54 @@
 #include "loadgen/report.h"
 #include "loadgen/verdict.h"
 
+static bool to_stdout(const char *path)
+{
+	return path && strcmp(path, "-") == 0;
+}
+
 enum {
 	SOURCES_MAX = 4096,
 	CPUS_MAX = 1024,
 	SPARE_DESCRIPTORS = 16, /* standard streams, epoll or ring, output files, ... */
 };
 
-/* An output file: "-" is standard output, where that is allowed. */
+/*
+ * Could this file be written when the run is over? Asked before it begins, and without creating the
+ * file: a run that does not take place leaves none behind.
+ */
+static void check_output(const char *option, const char *path)
+{
+	char folder[4096];
+	struct stat status;
+	const char *slash;
+
+	if (!path || to_stdout(path))
+		return;
+	if (stat(path, &status) == 0) {
+		if (S_ISDIR(status.st_mode) || access(path, W_OK) < 0)
+			opt_refuse(option, path, "a file that can be written");
+		return;
+	}
+	slash = strrchr(path, '/');
+	if (!slash)
+		snprintf(folder, sizeof(folder), ".");
+	else
+		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
+	if (strlen(path) >= sizeof(folder) || (slash && !slash[1]) || stat(folder, &status) < 0 ||
+	    !S_ISDIR(status.st_mode) || access(folder, W_OK | X_OK) < 0)
+		opt_refuse(option, path, "a file in a folder that exists and can be written to");
+}
+
+/* "-" is standard output. NULL for no path. */
 static FILE *open_output(const char *option, const char *path)
 {
 	FILE *out;
 
-	if (!path)
-		return NULL;
-	if (strcmp(path, "-") == 0)
-		return stdout;
+	if (!path || to_stdout(path))
+		return path ? stdout : NULL;
 	out = fopen(path, "we");
 	if (!out)
-		die(EXIT_BAD_USAGE, "%s: '%s' cannot be written: %s", option, path,
-		    strerror(errno));
+		die(EXIT_FAILURE, "%s: '%s' cannot be written: %s", option, path, strerror(errno));
 	return out;
 }
 
@@ -168,11 +198,6 @@ static const uint64_t *choose_trace(const struct options *o, size_t *length)
 	return times;
 }
 
-static bool to_stdout(const char *path)
-{
-	return path && strcmp(path, "-") == 0;
-}
-
 int main(int argc, char **argv)
 {
 	static struct options options;
@@ -196,15 +221,17 @@ int main(int argc, char **argv)
 	setup->trace_ns = choose_trace(&options, &setup->trace_length);
 	pool.cpu_count = choose_cpus(&options, cpus);
 	check_descriptors(&options);
-	json = open_output("--json", options.json);
-	hgrm = open_output("--hgrm", options.hgrm);
-	pool.hlog = open_output("--hlog", options.hlog);
+	check_output("--json", options.json);
+	check_output("--hgrm", options.hgrm);
+	check_output("--hlog", options.hlog);
 	pool.progress = !options.quiet && isatty(STDERR_FILENO);
 
 	status = pool_run(&pool, &result);
 	if (status)
 		return status;
 	verdict_reach(&verdict, &result);
+	json = open_output("--json", options.json);
+	hgrm = open_output("--hgrm", options.hgrm);
 	if (!options.quiet && !to_stdout(options.json) && !to_stdout(options.hgrm) &&
 	    !to_stdout(options.hlog))
 		report_text(stdout, &result, &verdict);
@@ -212,8 +239,6 @@ int main(int argc, char **argv)
 		close_output("--json", json, report_json(json, &result, &verdict));
 	if (hgrm)
 		close_output("--hgrm", hgrm, hgrm_write(hgrm, &result.total->response, 1e6));
-	if (pool.hlog)
-		close_output("--hlog", pool.hlog, true);
 	status = verdict_exit_status(&verdict, &result);
 	pool_free(&result);
 	return status;

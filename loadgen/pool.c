@@ -5,6 +5,7 @@
 #include <inttypes.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -32,7 +33,9 @@ struct watch {
 	struct record *records;
 	pid_t *pids;
 	unsigned int workers;
+	FILE *log_file;
 	struct hlog *log;
+	bool log_failed;
 	struct hist *now, *before; /* SERIES each */
 	struct hist *scratch;
 	uint64_t replies_before, failures_before;
@@ -245,6 +248,32 @@ static bool wait_for(struct watch *w, enum worker_phase phase, uint64_t until_ns
 	return true;
 }
 
+static void open_log(struct watch *w)
+{
+	const char *path = w->result->options->hlog;
+
+	if (!path)
+		return;
+	w->log_file = strcmp(path, "-") == 0 ? stdout : fopen(path, "we");
+	if (w->log_file)
+		w->log = hlog_open(w->log_file, w->result->started_realtime_ns,
+				   "tenk loadgen; times in nanoseconds");
+	if (!w->log) {
+		warn("--hlog: '%s' cannot be written: %s", path, strerror(errno));
+		w->log_failed = true;
+	}
+}
+
+static void close_log(struct watch *w)
+{
+	if (w->log && !hlog_close(w->log))
+		w->log_failed = true;
+	if (w->log_file && w->log_file != stdout && fclose(w->log_file) != 0)
+		w->log_failed = true;
+	if (w->log && w->log_failed)
+		warn("--hlog: could not be written: %s", strerror(errno));
+}
+
 static void window_begins(struct watch *w)
 {
 	struct timespec now;
@@ -253,9 +282,7 @@ static void window_begins(struct watch *w)
 	w->result->measured = true;
 	w->result->started_realtime_ns = (uint64_t)now.tv_sec * NS_PER_S + (uint64_t)now.tv_nsec;
 	host_counters_read(&w->counters);
-	if (w->pool->hlog)
-		w->log = hlog_open(w->pool->hlog, w->result->started_realtime_ns,
-				   "tenk loadgen; nanoseconds");
+	open_log(w);
 	w->interval_from_ns = w->from_ns;
 	for (unsigned int i = 0; i < w->workers; i++) {
 		w->replies_before += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
@@ -362,8 +389,6 @@ static void prepare(struct watch *w)
 
 static void dispose(struct watch *w)
 {
-	if (w->log && !hlog_close(w->log))
-		warn("--hlog: %s", strerror(errno));
 	munmap(w->control, sizeof(*w->control));
 	munmap(w->records, w->workers * sizeof(*w->records));
 	munmap(w->now, (2 * SERIES + 1) * sizeof(*w->now));
@@ -407,6 +432,9 @@ int pool_run(struct pool *pool, struct result *r)
 		status = EXIT_FAILURE;
 	}
 	catch_signals(SIG_DFL);
+	close_log(&w);
+	if (w.log_failed && status == 0)
+		status = EXIT_FAILURE;
 	dispose(&w);
 	return status;
 }

@@ -4,7 +4,8 @@
 #ifndef TENK_LOADGEN_POOL_H
 #define TENK_LOADGEN_POOL_H
 
-#include <stdio.h>
+#include <stdbool.h>
+#include <stddef.h>
 
 #include "loadgen/result.h"
 #include "loadgen/session.h"
@@ -13,7 +14,6 @@ struct pool {
 	struct session_setup setup; /* the same for all; worker, control, record are filled in */
 	const int *cpus;            /* to pin workers to, in turn; NULL: not pinned */
 	size_t cpu_count;
-	FILE *hlog;    /* the interval log, or NULL */
 	bool progress; /* draw a progress line on standard error */
 };
 

@@ -27,6 +27,7 @@ const char *failure_name(enum failure failure)
 		[FAILURE_NO_DESCRIPTOR] = "no-descriptor",
 		[FAILURE_NO_MEMORY] = "no-memory",
 		[FAILURE_RESET] = "reset",
+		[FAILURE_WRITE] = "write",
 		[FAILURE_CLOSED] = "closed",
 		[FAILURE_TIMEOUT] = "timeout",
 		[FAILURE_STATUS] = "status",
@@ -63,11 +64,10 @@ enum failure failure_of_connect(int error)
 	}
 }
 
-enum failure failure_of_io(int error)
+enum failure failure_of_recv(int error)
 {
 	switch (error) {
 	case ECONNRESET:
-	case EPIPE:
 		return FAILURE_RESET;
 	case ETIMEDOUT:
 		return FAILURE_TIMEOUT;

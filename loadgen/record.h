@@ -28,14 +28,15 @@ enum failure {
 	FAILURE_NO_PORT,         /* connect: EADDRNOTAVAIL, no local port is free */
 	FAILURE_NO_DESCRIPTOR,   /* socket: EMFILE, ENFILE */
 	FAILURE_NO_MEMORY,       /* socket, connect: ENOBUFS, ENOMEM */
-	FAILURE_RESET,           /* ECONNRESET, EPIPE */
+	FAILURE_RESET,           /* the server reset the connection */
+	FAILURE_WRITE,           /* send failed, for whatever reason */
 	FAILURE_CLOSED,          /* the server closed without being asked to, perhaps mid-reply */
 	FAILURE_TIMEOUT,         /* no complete reply within --timeout */
 	FAILURE_STATUS,          /* http: a complete reply, but neither 2xx nor 3xx */
 	FAILURE_GARBAGE,         /* not a reply of this protocol */
 	FAILURE_MISMATCH,        /* not the bytes that were due */
 	FAILURE_TOO_MUCH,        /* bytes nobody asked for */
-	FAILURE_IO,              /* any other error of send or recv */
+	FAILURE_IO,              /* any other error of recv */
 	FAILURES
 };
 
@@ -43,9 +44,9 @@ enum failure {
 const char *population_name(enum population population);
 const char *failure_name(enum failure failure);
 
-/* The kind that an errno of connect(2), or of send(2) and recv(2), belongs to. */
+/* The kind that an errno of connect(2), or of recv(2), belongs to. */
 enum failure failure_of_connect(int error);
-enum failure failure_of_io(int error);
+enum failure failure_of_recv(int error);
 
 /*
  * Counts of one population. A request belongs to the measured window if its intended start does;

@@ -144,7 +144,7 @@ static void error_lines(FILE *out, const struct result *r)
 		"  Socket errors: connect %" PRIu64 ", read %" PRIu64 ", write %" PRIu64
 		", timeout %" PRIu64 "\n",
 		connect, kinds[FAILURE_CLOSED] + kinds[FAILURE_RESET] + kinds[FAILURE_IO],
-		UINT64_C(0), kinds[FAILURE_TIMEOUT]);
+		kinds[FAILURE_WRITE], kinds[FAILURE_TIMEOUT]);
 	if (kinds[FAILURE_STATUS])
 		fprintf(out, "  Non-2xx or 3xx responses: %" PRIu64 "\n", kinds[FAILURE_STATUS]);
 	fprintf(out, "  Errors by kind:");

@@ -21,8 +21,10 @@
 #define BACKOFF_FIRST_NS NS_PER_MS
 #define BACKOFF_LAST_NS  (250 * NS_PER_MS)
 #define SETUP_RATE_RPS   20e3
-#define SPIN_NS          (200 * NS_PER_US) /* wake so long before an arrival and spin to it */
-#define OPEN_BURST       32                /* connects between two looks at the sockets */
+#define PACE_FIRST_NS    (200 * NS_PER_US) /* wake so long before an arrival and spin to it */
+#define PACE_LEAST_NS    (50 * NS_PER_US)
+#define PACE_MOST_NS     NS_PER_MS
+#define OPEN_BURST       32 /* connects between two looks at the sockets */
 
 static void ring_push(struct ring *r, uint32_t item)
 {
@@ -109,6 +111,8 @@ static void queue_opening(struct session *s, struct conn *c)
 /* Something failed that is likely to fail again: wait before the next connect, ever longer. */
 static void back_off(struct session *s)
 {
+	if (s->now_ns < s->open_at_ns)
+		return;
 	s->backoff_ns = s->backoff_ns ? 2 * s->backoff_ns : BACKOFF_FIRST_NS;
 	if (s->backoff_ns > BACKOFF_LAST_NS)
 		s->backoff_ns = BACKOFF_LAST_NS;
@@ -159,12 +163,12 @@ static void lose(struct session *s, struct conn *c, enum failure failure)
 		record_unanswered(s, c, stamp);
 	}
 	forget(s, c);
-	if (s->running) {
+	if (!s->running)
+		return;
+	/* A time-out has been waiting enough. */
+	if (failure != FAILURE_TIMEOUT)
 		back_off(s);
-		queue_opening(s, c);
-	} else if (s->pending) {
-		queue_opening(s, c);
-	}
+	queue_opening(s, c);
 }
 
 /* Close because its work is done, and open it anew. */
@@ -501,9 +505,14 @@ void session_eof(struct session *s, struct conn *c)
 	lose(s, c, FAILURE_CLOSED);
 }
 
-void session_failed(struct session *s, struct conn *c, int error)
+void session_recv_failed(struct session *s, struct conn *c, int error)
 {
-	lose(s, c, failure_of_io(error));
+	lose(s, c, failure_of_recv(error));
+}
+
+void session_send_failed(struct session *s, struct conn *c)
+{
+	lose(s, c, FAILURE_WRITE);
 }
 
 /* --- slow readers and writers --------------------------------------------------------------- */
@@ -519,7 +528,7 @@ static void slow_read(struct session *s, struct conn *c, size_t most)
 	} else if (n == 0) {
 		session_eof(s, c);
 	} else if (errno != EAGAIN && errno != EINTR) {
-		session_failed(s, c, errno);
+		session_recv_failed(s, c, errno);
 	}
 }
 
@@ -533,7 +542,7 @@ static void slow_write(struct session *s, struct conn *c, size_t most)
 		c->stamp.intended_ns = s->now_ns;
 		session_sent(s, c, (size_t)n);
 	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
-		session_failed(s, c, errno);
+		session_send_failed(s, c);
 	}
 }
 
@@ -618,7 +627,7 @@ static uint64_t wait_time(const struct session *s, bool *pacing)
 	if (s->running)
 		until = earlier(until, s->send_until_ns);
 	if (s->running && s->open_loop && s->free.length && s->due_ns < s->send_until_ns) {
-		uint64_t spin = s->options->pace == PACE_HYBRID ? SPIN_NS : 0;
+		uint64_t spin = s->options->pace == PACE_HYBRID ? s->pace_ns : 0;
 
 		if (s->due_ns <= s->now_ns)
 			return 0;
@@ -631,21 +640,47 @@ static uint64_t wait_time(const struct session *s, bool *pacing)
 	return until > s->now_ns ? until - s->now_ns : 0;
 }
 
+/*
+ * A sleep ended by its time-out, `late_ns` after it. How late that is depends on the machine and
+ * its idle states, so it is learnt: spinning begins early enough for the worst of the latest
+ * wake-ups.
+ */
+static void learn_pace(struct session *s, uint64_t late_ns)
+{
+	uint64_t want = late_ns + late_ns / 2;
+
+	if (want > PACE_MOST_NS)
+		want = PACE_MOST_NS;
+	s->pace_ns -= s->pace_ns / 64;
+	if (s->pace_ns < want)
+		s->pace_ns = want;
+	if (s->pace_ns < PACE_LEAST_NS)
+		s->pace_ns = PACE_LEAST_NS;
+}
+
 /* One turn of the loop. */
 static void turn(struct session *s)
 {
-	uint64_t before_ns;
-	bool pacing, nothing;
+	uint64_t before_ns = s->now_ns, timeout_ns;
+	bool pacing, nothing, idle = s->idle;
 
 	if (s->running && s->open_loop)
 		send_due(s);
+	idle &= s->now_ns == before_ns;
 	before_ns = s->now_ns;
-	s->engine->wait(s, wait_time(s, &pacing));
+	timeout_ns = wait_time(s, &pacing);
+	s->engine->wait(s, timeout_ns);
 	nothing = s->now_ns == before_ns;
-	if (nothing)
+	if (nothing) {
 		s->now_ns = clock_now_ns();
-	if (nothing && pacing)
-		s->spin_ns += s->now_ns - before_ns;
+		/* Work done since before_ns was read is not spinning; then this turn does not
+		 * count. */
+		if (pacing && idle)
+			s->spin_ns += s->now_ns - before_ns;
+		if (timeout_ns && s->now_ns - before_ns > timeout_ns)
+			learn_pace(s, s->now_ns - before_ns - timeout_ns);
+	}
+	s->idle = nothing && s->now_ns < s->tick_ns && !s->opening.length;
 	if (s->opening.length)
 		open_due(s);
 	if (s->now_ns >= s->tick_ns)
@@ -886,6 +921,7 @@ void session_run(const struct session_setup *setup)
 		.sources = setup->sources,
 		.source_count = setup->source_count,
 		.pipeline = (uint32_t)o->pipeline,
+		.pace_ns = PACE_FIRST_NS,
 		.open_loop = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE,
 	};
 	double rate = o->connect_rate_rps > 0 ? o->connect_rate_rps : SETUP_RATE_RPS;

@@ -92,8 +92,10 @@ struct session {
 	uint64_t tick_ns, scan_ns, slow_ns;
 	uint64_t lost_since_ns; /* no active connection has been up since; 0: some is */
 	uint32_t pending;       /* connections of the set-up that are neither up nor given up */
-	uint64_t spin_ns;
-	struct rusage usage; /* at the beginning of the window */
+	uint64_t spin_ns;       /* spent spinning towards arrivals */
+	bool idle;              /* nothing has happened since now_ns was read */
+	uint64_t pace_ns;       /* how long before an arrival sleeping ends and spinning begins */
+	struct rusage usage;    /* at the beginning of the window */
 	uint64_t spin_before_ns;
 	uint64_t inflight_ns, inflight_at_ns; /* integral of outstanding active requests; until */
 	uint64_t inflight_before_ns;
@@ -138,8 +140,9 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 /* The server closed its side. */
 void session_eof(struct session *s, struct conn *c);
 
-/* send or recv failed with errno `error`. */
-void session_failed(struct session *s, struct conn *c, int error);
+/* recv failed with errno `error`, or send failed. */
+void session_recv_failed(struct session *s, struct conn *c, int error);
+void session_send_failed(struct session *s, struct conn *c);
 
 /* The next bytes to send of c->unsent_bytes; in the result or, with them, in scratch. */
 const char *session_produce(const struct session *s, const struct conn *c, char *scratch,
