@@ -107,7 +107,9 @@ static bool is_authority(const char *text, size_t len)
 	const char *end = text + len, *colon;
 
 	for (size_t i = 0; i < len; i++) {
-		if (text[i] <= ' ' || text[i] > '~' || strchr("/?#@\\", text[i]))
+		unsigned char ch = (unsigned char)text[i];
+
+		if (ch <= ' ' || ch > '~' || strchr("/?#@\\", ch))
 			return false;
 	}
 	if (len && text[0] == '[') {
@@ -167,8 +169,10 @@ static int read_request_line(struct request *r, const char *line, size_t len)
 	if (r->target_len == 0)
 		return 400;
 	for (size_t i = 0; i < r->target_len; i++) {
-		if (r->target[i] <= ' ' || r->target[i] == 0x7f)
-			return 400;
+		unsigned char ch = (unsigned char)r->target[i];
+
+		if (ch <= ' ' || ch > '~')
+			return 400; /* a URI is printable ASCII: RFC 3986, 2 */
 	}
 	if (r->target_len >= 7 && strncasecmp(r->target, "http://", 7) == 0 && !read_absolute(r))
 		return 400;
