@@ -1,0 +1,274 @@
+# SPDX-License-Identifier: MIT
+"""An experiment is one TOML file; this reads it into records and refuses what it does not know.
+
+The format is described in docs/harness.md ("Writing an experiment").
+"""
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import UsageError
+from harness.grid import Grid
+from harness.load import Load, coerce
+from harness.metrics import METRICS
+from harness.paths import EXPERIMENTS
+
+PROFILES = ("quick", "default", "full")
+RELATIONS = ("above", "below", "within")
+
+
+@dataclass(frozen=True)
+class Factor:
+    name: str
+    title: str
+    unit: str
+    scale: str  # "log" or "linear": how a plot shows it
+
+
+@dataclass(frozen=True)
+class Timing:
+    """How long a cell of some levels lasts; seconds are of the measuring window, after warm-up."""
+
+    where: Mapping[str, Any]
+    seconds: float
+    warmup: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How careful: levels per factor, blocks (= replicates), time per cell, budget of the whole.
+
+    `grid` replaces the levels of one factor by a grid that follows each model's capacity.
+    """
+
+    name: str
+    levels: Mapping[str, tuple[Any, ...]]
+    grid: Grid | None
+    grid_factor: str
+    replicates: int
+    min_replicates: int
+    seconds: float
+    warmup: float
+    budget_s: float
+    timings: tuple[Timing, ...]
+
+    def timing(self, factors: Mapping[str, Any]) -> tuple[float, float]:
+        """(seconds, warm-up) of a cell with these levels: the last matching exception wins."""
+        chosen = (self.seconds, self.warmup)
+        for exception in self.timings:
+            if all(factors.get(key) == value for key, value in exception.where.items()):
+                chosen = (exception.seconds, exception.warmup)
+        return chosen
+
+
+@dataclass(frozen=True)
+class Operand:
+    metric: str
+    where: Mapping[str, Any]  # "model" (a name or "*") and factor levels
+
+
+@dataclass(frozen=True)
+class Claim:
+    """`a` stands in `relation` to `factor` times `b`, or to `value` where there is no b.
+
+    relation: above, below, or within (a / b between 1 / factor and factor).
+    """
+
+    text: str
+    a: Operand
+    b: Operand | None
+    relation: str
+    factor: float
+    value: float
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One table of the summary: a metric at the levels worth a reader's time, and a note."""
+
+    metric: str
+    levels: tuple[Any, ...]  # of the first factor; empty = all
+    note: str
+
+
+@dataclass(frozen=True)
+class Experiment:
+    name: str
+    title: str
+    question: str
+    source: str
+    base: Load
+    clamp_connections: bool
+    factors: tuple[Factor, ...]
+    metric: str
+    highlights: tuple[Highlight, ...]
+    claims: tuple[Claim, ...]
+    profiles: Mapping[str, Profile]
+    models: tuple[str, ...]  # default selection; empty = all
+    raw: Mapping[str, Any]
+
+
+def available(directory: Path = EXPERIMENTS) -> list[str]:
+    return sorted(path.stem for path in directory.glob("*.toml"))
+
+
+def load(name: str, directory: Path = EXPERIMENTS) -> Experiment:
+    """The experiment of that name. Raises UsageError for a name or a file that is not right."""
+    if name not in available(directory):
+        raise UsageError(
+            "EXPERIMENT", name, f"known experiments: {', '.join(available(directory))}"
+        )
+    path = directory / f"{name}.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except tomllib.TOMLDecodeError as error:
+        raise UsageError(str(path), "its text", f"it must be TOML: {error}") from None
+    return parse(raw, str(path))
+
+
+def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
+    """Build the records from a TOML document (or from the JSON copy in run.json)."""
+    reader = _Reader(origin)
+    known = "name title question source models load factors metric summary claims profiles plot"
+    reader.only(raw, "", known.split())
+    try:
+        fixed = dict(raw["load"])
+        clamp = bool(fixed.pop("clamp_connections", False))
+        base = Load(**{key: coerce(key, value) for key, value in fixed.items()})
+        factors = tuple(
+            Factor(
+                key,
+                str(value.get("title", key)),
+                str(value.get("unit", "")),
+                str(value.get("scale", "linear")),
+            )
+            for key, value in raw["factors"].items()
+        )
+        profiles = {
+            key: _profile(reader, key, value, factors) for key, value in raw["profiles"].items()
+        }
+        experiment = Experiment(
+            name=str(raw["name"]),
+            title=str(raw["title"]),
+            question=str(raw["question"]),
+            source=str(raw["source"]),
+            base=base,
+            clamp_connections=clamp,
+            factors=factors,
+            metric=reader.metric(str(raw["metric"])),
+            highlights=tuple(_highlight(reader, h) for h in raw.get("summary", [])),
+            claims=tuple(_claim(reader, c) for c in raw.get("claims", [])),
+            profiles=profiles,
+            models=tuple(raw.get("models", [])),
+            raw=raw,
+        )
+    except ValueError as error:
+        raise UsageError(origin, "its content", str(error)) from None
+    except KeyError as error:
+        raise UsageError(origin, "its content", f"{error.args[0]} is missing") from None
+    except (TypeError, AttributeError) as error:
+        raise UsageError(origin, "its content", f"a value has the wrong type: {error}") from None
+    for name in PROFILES:
+        if name not in profiles:
+            raise UsageError(origin, "profiles", f"needs profile {name}")
+    return experiment
+
+
+@dataclass(frozen=True)
+class _Reader:
+    origin: str
+
+    def only(self, table: Mapping[str, Any], where: str, allowed: list[str]) -> None:
+        for key in table:
+            if key not in allowed:
+                raise UsageError(
+                    self.origin, f"{where}{key}", f"allowed here: {', '.join(allowed)}"
+                )
+
+    def metric(self, name: str) -> str:
+        if name not in METRICS:
+            raise ValueError(f"unknown metric '{name}'; allowed: {', '.join(METRICS)}")
+        return name
+
+
+def _profile(
+    reader: _Reader, name: str, table: Mapping[str, Any], factors: tuple[Factor, ...]
+) -> Profile:
+    if name not in PROFILES:
+        raise ValueError(f"unknown profile '{name}'; allowed: {', '.join(PROFILES)}")
+    keys = "levels grid replicates min_replicates seconds warmup budget_s at"
+    reader.only(table, f"profiles.{name}.", keys.split())
+    names = [f.name for f in factors]
+    grids = dict(table.get("grid", {}))
+    levels = dict(table.get("levels", {}))
+    for factor in names:
+        if (factor in levels) == (factor in grids):
+            raise ValueError(f"profile {name}: factor {factor} needs either levels or a grid")
+    for factor in [*levels, *grids]:
+        if factor not in names:
+            raise ValueError(f"profile {name}: '{factor}' is not a factor of this experiment")
+    if len(grids) > 1 or any(factor != "offered_rps" for factor in grids):
+        raise ValueError(f"profile {name}: only offered_rps can have a grid")
+    replicates = int(table["replicates"])
+    minimum = int(table.get("min_replicates", replicates))
+    if not 1 <= minimum <= replicates:
+        raise ValueError(f"profile {name}: needs 1 <= min_replicates <= replicates")
+    seconds, warmup = float(table["seconds"]), float(table["warmup"])
+    timings = tuple(
+        Timing(
+            dict(entry["where"]),
+            float(entry.get("seconds", seconds)),
+            float(entry.get("warmup", warmup)),
+        )
+        for entry in table.get("at", [])
+    )
+    for s, w in [(seconds, warmup), *((t.seconds, t.warmup) for t in timings)]:
+        if not (0 < s <= 3600 and 0 <= w <= 3600):
+            raise ValueError(f"profile {name}: seconds must be in (0, 3600], warmup in [0, 3600]")
+    return Profile(
+        name=name,
+        levels={key: tuple(coerce(key, v) for v in values) for key, values in levels.items()},
+        grid=Grid.parse(grids["offered_rps"]) if grids else None,
+        grid_factor="offered_rps" if grids else "",
+        replicates=replicates,
+        min_replicates=minimum,
+        seconds=seconds,
+        warmup=warmup,
+        budget_s=float(table["budget_s"]),
+        timings=timings,
+    )
+
+
+def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
+    reader.only(table, "summary.", ["metric", "levels", "note"])
+    return Highlight(
+        reader.metric(str(table["metric"])),
+        tuple(table.get("levels", [])),
+        str(table.get("note", "")),
+    )
+
+
+def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
+    reader.only(table, "claims.", "text metric a b relation factor value".split())
+    relation = str(table["relation"])
+    if relation not in RELATIONS:
+        raise ValueError(f"unknown relation '{relation}'; allowed: {', '.join(RELATIONS)}")
+    if ("b" in table) == ("value" in table):
+        raise ValueError(f"claim '{table['text']}': needs either b or value")
+
+    def operand(given: Mapping[str, Any]) -> Operand:
+        where = dict(given)
+        return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where)
+
+    return Claim(
+        text=str(table["text"]),
+        a=operand(table["a"]),
+        b=operand(table["b"]) if "b" in table else None,
+        relation=relation,
+        factor=float(table.get("factor", 1.0)),
+        value=float(table.get("value", 0.0)),
+    )

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: MIT
+"""What is measured in every cell: the catalogue of metrics and how each comes out of the records.
+
+All functions are pure: they turn the client's tenk.loadgen/1 JSON, the server's counters and the
+samples taken around the measuring window into named numbers. A metric that cannot be had in a cell
+is absent there, never zero.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# One tick of /proc/PID/stat and of the user/system split: CPU times below this are not resolved.
+TICK_S = 0.01
+# Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
+MIN_CONNECTIONS_FOR_MEMORY = 100
+
+
+@dataclass(frozen=True)
+class Metric:
+    """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither)."""
+
+    name: str
+    unit: str
+    better: str
+    label: str
+
+
+_PERCENTILES = ("p50", "p75", "p90", "p99", "p99_9", "p99_99")
+
+
+def _percentile_label(name: str) -> str:
+    return name.replace("_", ".")
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in [
+        Metric("throughput_rps", "requests/s", "higher", "throughput"),
+        *(
+            Metric(f"{p}_ns", "ns", "lower", f"response time {_percentile_label(p)}")
+            for p in _PERCENTILES
+        ),
+        *(
+            Metric(f"service_{p}_ns", "ns", "lower", f"service time {_percentile_label(p)}")
+            for p in _PERCENTILES
+        ),
+        *(
+            Metric(f"predicted_{p}_ns", "ns", "", f"response time {_percentile_label(p)} in theory")
+            for p in _PERCENTILES
+        ),
+        Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
+        Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
+        Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
+        Metric("server_user_us_per_request", "us", "lower", "server CPU per request, user"),
+        Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
+        Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),
+        Metric("kernel_bytes_per_connection", "bytes", "lower", "kernel memory per connection"),
+        Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
+        Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
+        Metric("events_per_wait", "events", "", "events per wake-up"),
+        Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),
+        Metric("jain_fairness", "index", "higher", "fairness between connections (Jain)"),
+    ]
+}
+
+
+@dataclass(frozen=True)
+class CpuUse:
+    """Server CPU over the measuring window, in seconds; `total` is the precise one.
+
+    user and system are `total` split in the ratio that the kernel's ticks saw; `ticks` is how many
+    it saw, so that a split of a handful of ticks can be left out.
+    """
+
+    total: float
+    user: float
+    system: float
+
+
+@dataclass(frozen=True)
+class MemoryUse:
+    """Growth from before the clients came until all of them were connected and served, in bytes."""
+
+    user: float | None
+    kernel: float | None
+
+
+def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
+    """Throughput, percentiles, lag, client CPU and fairness from tenk.loadgen/1."""
+    out: dict[str, float] = {}
+    _put(out, "throughput_rps", _dig(client, "rate_rps", "achieved"))
+    for percentile in _PERCENTILES:
+        _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
+        _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
+    _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
+    _put(out, "connect_p99_ns", _dig(client, "latency_ns", "connect", "p99"))
+    _put(out, "jain_fairness", _dig(client, "fairness", "jain"))
+    busy = number(_dig(client, "cpu_s", "busiest_fraction"))
+    if busy is not None:
+        out["client_cpu_fraction"] = busy
+    return out
+
+
+def cost_metrics(
+    completed: int, connections: int, cpu: CpuUse | None, memory: MemoryUse | None
+) -> dict[str, float]:
+    """Server cost per request completed in the window, and per open connection."""
+    out: dict[str, float] = {}
+    if cpu is not None and completed > 0 and cpu.total >= TICK_S:
+        out["server_cpu_us_per_request"] = 1e6 * cpu.total / completed
+        out["server_user_us_per_request"] = 1e6 * cpu.user / completed
+        out["server_system_us_per_request"] = 1e6 * cpu.system / completed
+    if memory is not None and connections >= MIN_CONNECTIONS_FOR_MEMORY:
+        if memory.user is not None:
+            out["user_bytes_per_connection"] = memory.user / connections
+        if memory.kernel is not None:
+            out["kernel_bytes_per_connection"] = memory.kernel / connections
+    return out
+
+
+def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[str, float]:
+    """Quotients of whole-life totals: the server's own counters and its rusage at exit.
+
+    Whole life means connection set-up and warm-up too; each total is divided by the requests of the
+    same whole life, so that the quotient does not depend on the length of the window.
+    """
+    out: dict[str, float] = {}
+    requests = number(counters.get("requests")) or 0.0
+    waits = number(counters.get("waits"))
+    events = number(counters.get("events"))
+    if requests > 0:
+        if switches is not None:
+            out["context_switches_per_request"] = switches / requests
+        if waits is not None:
+            out["waits_per_request"] = waits / requests
+    if waits and events is not None:
+        out["events_per_wait"] = events / waits
+    return out
+
+
+def frozen_percentiles(
+    service: Mapping[str, float], freeze_s: float, window_s: float
+) -> dict[str, float]:
+    """Response-time percentiles that theory predicts for a server frozen once, in ns.
+
+    Requests arrive evenly over a window of `window_s`. A freeze of F seconds holds the fraction
+    F / W of them; one that arrives t before its end waits t, so the wait of those is uniform on
+    [0, F]. The percentile q of all requests is then F - (1 - q) W where that is positive, and
+    otherwise that of an undisturbed run (`service` holds those, keyed like METRICS: service_p50_ns…).
+    It neglects the time to work off the backlog, which is short where the offered rate is far
+    below capacity.
+    """
+    out: dict[str, float] = {}
+    for percentile in _PERCENTILES:
+        q = float(percentile[1:].replace("_", ".")) / 100
+        wait = freeze_s - (1 - q) * window_s
+        undisturbed = service.get(f"service_{percentile}_ns", math.nan)
+        value = max(1e9 * wait, 0.0 if math.isnan(undisturbed) else undisturbed)
+        if value > 0:
+            out[f"predicted_{percentile}_ns"] = value
+    return out
+
+
+def number(value: Any) -> float | None:
+    """A JSON number, or "inf"; None for anything else (nan included)."""
+    if value == "inf":
+        return math.inf
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        return None
+    return None if math.isnan(value) else float(value)
+
+
+def _dig(document: Mapping[str, Any], *keys: str) -> Any:
+    here: Any = document
+    for key in keys:
+        if not isinstance(here, Mapping):
+            return None
+        here = here.get(key)
+    return here
+
+
+def _put(out: dict[str, float], name: str, value: Any) -> None:
+    found = number(value)
+    if found is not None:
+        out[name] = found

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: MIT
+"""From an experiment to the settings that are run, and the order in which they are.
+
+A setting is a model at one level of every factor. A block is one replicate of every setting, in
+seeded random order: slow drift of the machine then hits every model alike, and stopping after a
+whole block leaves every setting with the same number of replicates.
+"""
+from __future__ import annotations
+
+import itertools
+import random
+import resource
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from harness.experiment import Experiment, Profile
+from harness.load import Load
+from harness.models import Model
+
+# Descriptors a server or client needs beside its connections.
+SPARE_DESCRIPTORS = 64
+
+# Time a cell takes beside warm-up and window, in seconds: two process starts, sampling, files, stop.
+OVERHEAD_S = 0.15
+# Connecting (the client paces set-up at 20,000/s) and closing, per connection.
+OVERHEAD_PER_CONNECTION_S = 1.0e-4
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What one cell runs, except the replicate. unsupported: why it cannot, or ''.
+
+    factors holds the levels as the experiment names them (what tables and files show); load is what
+    the client does, where a limit of the model may have reduced it (then there is a badge).
+    """
+
+    model: str
+    factors: Mapping[str, Any]
+    load: Load
+    seconds: float
+    warmup: float
+    unsupported: str = ""
+    badges: tuple[str, ...] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+    @staticmethod
+    def from_json(document: Mapping[str, Any]) -> "Setting":
+        rest: dict[str, Any] = {
+            **document,
+            "load": Load(**document["load"]),
+            "badges": tuple(document["badges"]),
+        }
+        return Setting(**rest)
+
+    @property
+    def expected_s(self) -> float:
+        """How long a cell of this setting takes, for the estimate before the first block."""
+        if self.unsupported:
+            return 0.0
+        connecting = (self.load.connections + self.load.idle) * OVERHEAD_PER_CONNECTION_S
+        return self.warmup + self.seconds + OVERHEAD_S + connecting
+
+
+def descriptor_limit() -> int:
+    """How many descriptors one process may have; children get the hard limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return hard if hard != resource.RLIM_INFINITY else 1 << 30
+
+
+def settings(
+    experiment: Experiment,
+    profile: Profile,
+    models: Iterable[Model],
+    capacities: Mapping[str, float],
+    max_descriptors: int | None = None,
+) -> list[Setting]:
+    """All settings of a run, models in the given order.
+
+    capacities: requests per second of each model, for a profile with a grid; a model that is not in
+    it gets no rate at all. Raises ValueError for a combination of levels that is no load.
+    """
+    limit = descriptor_limit() if max_descriptors is None else max_descriptors
+    names = [factor.name for factor in experiment.factors]
+    result = []
+    for model in models:
+        levels = dict(profile.levels)
+        if profile.grid is not None:
+            capacity = capacities.get(model.name)
+            levels[profile.grid_factor] = (
+                tuple(profile.grid.levels(capacity)) if capacity else (profile.grid.start,)
+            )
+        for combination in itertools.product(*(levels[name] for name in names)):
+            factors = dict(zip(names, combination))
+            result.append(_setting(experiment, profile, model, factors, limit))
+    return result
+
+
+def _setting(
+    experiment: Experiment,
+    profile: Profile,
+    model: Model,
+    factors: Mapping[str, Any],
+    max_descriptors: int,
+) -> Setting:
+    load = replace(experiment.base, **factors)
+    problem = load.problem()
+    if problem:
+        raise ValueError(problem)
+    load, badges = clamp(load, model) if experiment.clamp_connections else (load, ())
+    total = load.connections + load.idle
+    why = model.why_not(load.protocol, total)
+    if not why and total + SPARE_DESCRIPTORS > max_descriptors:
+        why = (
+            f"{total} connections need more than the {max_descriptors} descriptors"
+            " a process may have here (see tenk doctor)"
+        )
+    seconds, warmup = profile.timing(factors)
+    return Setting(model.name, dict(factors), load, seconds, warmup, why, badges)
+
+
+def clamp(load: Load, model: Model) -> tuple[Load, tuple[str, ...]]:
+    """The load with no more connections than the model serves at a time, and a badge if reduced."""
+    limit = model.max_connections
+    if limit is None or load.connections + load.idle <= limit or load.idle:
+        return load, ()
+    plural = "connection" if limit == 1 else "connections"
+    return replace(load, connections=limit), (f"{limit} {plural}",)
+
+
+def block_order(plan: Sequence[Setting], seed: int, block: int) -> list[Setting]:
+    """The settings of one block in their order: the same for the same seed, on every machine."""
+    order = list(plan)
+    random.Random(f"tenk:{seed}:{block}").shuffle(order)
+    return order
+
+
+def expected_block_s(plan: Iterable[Setting]) -> float:
+    return sum(setting.expected_s for setting in plan)
+
+
+def expected_blocks(plan: Sequence[Setting], profile: Profile, fixed_s: float = 0.0) -> int:
+    """How many blocks the budget allows for, as far as can be known before the first one."""
+    block = expected_block_s(plan)
+    if block <= 0:
+        return 1
+    fit = int((profile.budget_s - fixed_s) // block)
+    return max(profile.min_replicates, min(profile.replicates, fit))
+
+
+def another_block(done: int, elapsed_s: float, last_block_s: float, profile: Profile) -> bool:
+    """Whether to start one more block: always up to the minimum, then while the budget allows."""
+    if done >= profile.replicates:
+        return False
+    return done < profile.min_replicates or elapsed_s + last_block_s <= profile.budget_s
