@@ -1,0 +1,364 @@
+# SPDX-License-Identifier: MIT
+"""Measure one cell: a fresh server, a load generator, samples of the server's cost, one record.
+
+What happens when (events are lines of the load generator):
+
+    server ready    memory before any client
+    connected       all connections are up; warm-up begins. Memory once more shortly before its end:
+                    every connection has been served by then, and the window is left undisturbed
+    measure         the window begins: server CPU time; a planned freeze is counted from here
+    done            the window is over: server CPU time again
+    client's exit   SIGTERM to the server: its counters and its rusage
+
+Nothing else runs in this process meanwhile: it sleeps in poll(2).
+"""
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness import metrics as m
+from harness.load import Load
+from harness.meter import Meter, Sources, cpu_between, kernel_bytes
+from harness.placement import Placement, cpu_list
+from harness.plan import Setting
+from harness.process import Child, ProcessError, Server
+
+# When memory is sampled, as a fraction of the warm-up.
+MEMORY_AT = 0.7
+# When a planned freeze begins, as a fraction of the window.
+FREEZE_AT = 0.25
+# How long replies are waited for after the window. Past capacity an open loop has requests that
+# will not be answered however long one waits; a closed loop has at most one per connection.
+OPEN_DRAIN_S = 0.25
+CLOSED_DRAIN_S = 2.0
+TIMEOUT_S = 5.0
+
+SATURATION = frozenset({"schedule", "unanswered"})
+
+_EXITS = {0: "ok", 3: "suspect", 4: "void"}
+
+
+@dataclass(frozen=True)
+class Bench:
+    """What all cells of a run share."""
+
+    server_paths: Mapping[str, Path]
+    loadgen: Path
+    placements: Mapping[str, Placement]  # by Load.placement, "" being the default
+    sources: Sources
+    seed: int
+
+
+@dataclass
+class Outcome:
+    """What a cell came to; the store's record is made from it."""
+
+    status: str
+    reason: str = ""
+    badges: tuple[str, ...] = ()
+    metrics: dict[str, float] = field(default_factory=dict)
+    server: dict[str, Any] = field(default_factory=dict)
+    client: dict[str, Any] = field(default_factory=dict)
+    timing: dict[str, Any] = field(default_factory=dict)
+
+
+def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Outcome:
+    """Run one cell. scratch: path prefix for the client's files; <scratch>.hgrm is left there.
+
+    Whatever goes wrong with server or client is the outcome, not an exception; KeyboardInterrupt
+    passes through, with every process ended.
+    """
+    began = time.monotonic()
+    meter = Meter(bench.sources)
+    try:
+        outcome = _measure(setting, bench, cell_seed, scratch, meter)
+    except ProcessError as error:
+        outcome = Outcome("failed", str(error))
+    finally:
+        meter.close()
+    outcome.badges = setting.badges + outcome.badges
+    outcome.timing["cell_s"] = round(time.monotonic() - began, 4)
+    return outcome
+
+
+def server_argv(path: Path, load: Load) -> list[str]:
+    return [str(path), "-p", "0", "-P", load.protocol]
+
+
+def client_argv(
+    loadgen: Path, setting: Setting, port: int, cpus: tuple[int, ...], seed: int, scratch: Path
+) -> list[str]:
+    """The load generator's command line for a cell; one worker per client CPU, at most one per
+    connection."""
+    load = setting.load
+    workers = max(1, min(len(cpus), load.connections))
+    argv = [str(loadgen), "-q", "-c", str(load.connections), "-t", str(workers)]
+    argv += ["-d", f"{setting.seconds:g}s", "--warmup", f"{setting.warmup:g}s"]
+    argv += ["-T", f"{TIMEOUT_S:g}s", "--seed", str(seed), "--cpus", cpu_list(cpus)]
+    if load.loop == "open":
+        argv += ["-R", f"{load.offered_rps:g}", "--arrival", load.arrival]
+        drain = max(OPEN_DRAIN_S, load.freeze_ms / 1000)
+    else:
+        drain = CLOSED_DRAIN_S
+    argv += ["--drain", f"{drain:g}s"]
+    if load.pipeline > 1:
+        argv += ["--pipeline", str(load.pipeline)]
+    if load.requests_per_connection:
+        argv += ["--requests-per-connection", str(load.requests_per_connection)]
+    if load.idle:
+        argv += ["--idle", str(load.idle)]
+    argv += ["--json", f"{scratch}.client.tmp", "--hgrm", f"{scratch}.hgrm"]
+    argv.append(f"{load.protocol}://127.0.0.1:{port}{load.url_target}")
+    return argv
+
+
+def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tuple[str, str]:
+    """(status, reason) of a cell from the load generator's exit status and verdict.
+
+    A client that finds itself limited is a status of its own. Unsent and unanswered requests of an
+    open loop are what lies past the capacity of a server: the percentiles count them as infinite, so
+    they are a result and not a doubt (the cell's badge "saturated" says so).
+    """
+    said = client.get("verdict") or {}
+    reasons = said.get("reasons") or []
+    codes = {str(reason.get("code")) for reason in reasons}
+    text = "; ".join(f"{reason.get('code')}: {reason.get('text')}" for reason in reasons)
+    status = _EXITS.get(exit_status, "failed")
+    if status == "suspect":
+        doubts = codes - SATURATION if open_loop else codes
+        if not doubts:
+            status = "ok"
+        elif doubts == {"client-limited"}:
+            status = "client-limited"
+    return status, text
+
+
+def _measure(
+    setting: Setting, bench: Bench, cell_seed: int, scratch: Path, meter: Meter
+) -> Outcome:
+    load = setting.load
+    placement = bench.placements[load.placement]
+    argv = server_argv(bench.server_paths[setting.model], load)
+    with Server(argv, placement.server, meter.join) as server:
+        meter.pid = server.pid
+        watch = _Watch(setting, meter, server)
+        events_in, events_out = os.pipe()
+        try:
+            command = client_argv(
+                bench.loadgen, setting, server.port, placement.client, cell_seed, scratch
+            )
+            command[1:1] = ["--events-fd", str(events_out)]
+            with Child(command, placement.client, pass_fds=(events_out,)) as client:
+                os.close(events_out)
+                events_out = -1
+                watch.run(client, events_in)
+                client_exit = client.wait(0)
+                complaint = client.stderr_tail()
+        finally:
+            os.close(events_in)
+            if events_out >= 0:
+                os.close(events_out)
+        report = _read_client(Path(f"{scratch}.client.tmp"))
+        status = client_exit.status if client_exit else -1
+        outcome = _judge(watch, status, report, complaint, load)
+        outcome.timing.update(watch.timing())
+        outcome.server.update(watch.server_record(), argv=server.argv, cpus=list(placement.server))
+        outcome.client = report
+        died = server.wait(0)
+        try:
+            counters = server.stop()
+        except ProcessError as error:
+            outcome.status = "failed"
+            outcome.reason = f"server died during the run: {error}" if died else str(error)
+            return outcome
+        outcome.server["counters"] = counters
+        if server.left_behind:
+            outcome.badges += ("left processes behind",)
+    if server.exit is not None:
+        outcome.server["rusage_whole_life"] = {
+            "user_s": server.exit.user_s,
+            "system_s": server.exit.system_s,
+            "context_switches": server.exit.context_switches,
+        }
+        if outcome.status != "failed":
+            outcome.metrics = watch.metrics(report)
+            outcome.metrics.update(m.counter_metrics(counters, server.exit.context_switches))
+    if load.loop == "open" and _falls_short(outcome.metrics.get("throughput_rps"), load):
+        outcome.badges += ("saturated",)
+    return outcome
+
+
+def _falls_short(achieved: float | None, load: Load) -> bool:
+    """Whether goodput is below 97 % of the offered load; Poisson counts vary, so allow 3 sigma."""
+    return achieved is not None and achieved < 0.97 * load.offered_rps * (
+        1 - 3 / max(9.0, load.offered_rps) ** 0.5
+    )
+
+
+def _read_client(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    finally:
+        path.unlink(missing_ok=True)
+    return document if isinstance(document, dict) else {}
+
+
+def _judge(
+    watch: "_Watch", status: int, report: Mapping[str, Any], complaint: str, load: Load
+) -> Outcome:
+    if watch.overdue:
+        return Outcome("failed", f"client did not end within {watch.allowed_s:.0f} s")
+    if status == 77:
+        return Outcome("unsupported", f"load generator: {complaint}")
+    if status not in _EXITS:
+        return Outcome("failed", f"load generator: exit {status}: {complaint}")
+    if not report:
+        return Outcome("failed", f"load generator wrote no report: {complaint}")
+    return Outcome(*verdict(status, report, load.loop == "open"))
+
+
+class _Watch:
+    """The time line of one cell: reacts to the client's events and to its own alarms."""
+
+    def __init__(self, setting: Setting, meter: Meter, server: Server) -> None:
+        self._setting = setting
+        self._meter = meter
+        self._server = server
+        self._at: dict[str, float] = {}
+        self._cpu: dict[str, m.CpuUse | None] = {}
+        self._alarms: list[tuple[float, Callable[[], None]]] = []
+        self._frozen: list[float] = []
+        self._sampling_s = 0.0
+        self._user_before = meter.user_bytes()
+        self._kernel_before = kernel_bytes()
+        self._user_after: float | None = None
+        self._kernel_after: float | None = None
+        load = setting.load
+        connections = load.connections + load.idle
+        self.allowed_s = (
+            15 + connections * 2e-3 + setting.warmup + setting.seconds + 2 * TIMEOUT_S
+        ) + load.freeze_ms / 1000
+        self.overdue = False
+
+    def run(self, client: Child, events: int) -> None:
+        """Until the client has ended; it is told to stop when it takes far too long."""
+        deadline = time.monotonic() + self.allowed_s
+        poller = select.poll()
+        poller.register(events, select.POLLIN)
+        poller.register(client.pidfd, select.POLLIN)
+        text = b""
+        while client.wait(0) is None:
+            now = time.monotonic()
+            if now >= deadline:
+                self.overdue = True
+                client.signal(signal.SIGINT)
+                client.wait(3.0)
+                return
+            until = min([deadline, *(when for when, _ in self._alarms)])
+            for fd, _ in poller.poll(max(0.0, 1000 * (until - now))):
+                if fd == events:
+                    chunk = os.read(events, 4096)
+                    if not chunk:
+                        poller.unregister(events)
+                    text += chunk
+                    *lines, text = text.split(b"\n")
+                    for line in lines:
+                        self._event(line.decode(errors="replace").split())
+            self._ring()
+        if self._frozen and len(self._frozen) == 1:
+            self._server.signal(signal.SIGCONT)
+
+    def _event(self, words: list[str]) -> None:
+        now = time.monotonic()
+        if not words:
+            return
+        self._at[words[0]] = now
+        if words[0] == "connected":
+            self._alarms.append((now + MEMORY_AT * self._setting.warmup, self._sample_memory))
+        elif words[0] in ("measure", "done"):
+            self._cpu[words[0]] = self._meter.cpu()
+            self._sampling_s = max(self._sampling_s, time.monotonic() - now)
+            if words[0] == "measure" and self._setting.load.freeze_ms > 0:
+                self._alarms.append((now + FREEZE_AT * self._setting.seconds, self._freeze))
+
+    def _ring(self) -> None:
+        now = time.monotonic()
+        due = [alarm for alarm in self._alarms if alarm[0] <= now]
+        self._alarms = [alarm for alarm in self._alarms if alarm[0] > now]
+        for _, action in due:
+            action()
+
+    def _sample_memory(self) -> None:
+        if "measure" not in self._at:
+            self._kernel_after = kernel_bytes()
+            self._user_after = self._meter.user_bytes()
+
+    def _freeze(self) -> None:
+        self._server.signal(signal.SIGSTOP)
+        self._frozen = [time.monotonic()]
+        self._alarms.append((self._frozen[0] + self._setting.load.freeze_ms / 1000, self._thaw))
+
+    def _thaw(self) -> None:
+        self._server.signal(signal.SIGCONT)
+        self._frozen.append(time.monotonic())
+
+    @property
+    def _frozen_s(self) -> float:
+        return self._frozen[1] - self._frozen[0] if len(self._frozen) == 2 else 0.0
+
+    def _grown(self, before: float | None, after: float | None) -> float | None:
+        return None if before is None or after is None else after - before
+
+    def metrics(self, report: Mapping[str, Any]) -> dict[str, float]:
+        """Everything that can be said about the window."""
+        out = m.client_metrics(report)
+        requests = report.get("requests") or {}
+        completed = m.number(requests.get("completed")) or 0.0
+        load = self._setting.load
+        memory = m.MemoryUse(
+            self._grown(self._user_before, self._user_after),
+            self._grown(self._kernel_before, self._kernel_after),
+        )
+        cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
+        out.update(m.cost_metrics(int(completed), load.connections + load.idle, cpu, memory))
+        if load.freeze_ms > 0 and self._frozen_s > 0:
+            out.update(m.frozen_percentiles(out, self._frozen_s, self._setting.seconds))
+        return out
+
+    def server_record(self) -> dict[str, Any]:
+        """The samples behind the metrics, with their sources."""
+        cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
+        return {
+            "cpu": {
+                "source": self._meter.sources.cpu_name,
+                "total_s": cpu.total if cpu else None,
+                "user_s": cpu.user if cpu else None,
+                "system_s": cpu.system if cpu else None,
+                "longest_sampling_s": round(self._sampling_s, 6),
+            },
+            "memory": {
+                "source": self._meter.sources.memory_name,
+                "user_before_bytes": self._user_before,
+                "user_after_bytes": self._user_after,
+                "kernel_source": "/proc/meminfo: Slab + KernelStack + PageTables, whole machine",
+                "kernel_before_bytes": self._kernel_before,
+                "kernel_after_bytes": self._kernel_after,
+            },
+        }
+
+    def timing(self) -> dict[str, Any]:
+        start = self._at.get("connected")
+        out = {k: round(v - start, 6) for k, v in self._at.items() if start and k != "connected"}
+        if self._frozen_s:
+            out["frozen_s"] = round(self._frozen_s, 6)
+        return out

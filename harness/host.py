@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: MIT
+"""What the numbers were measured on: machine, kernel, limits, and the state of the source tree."""
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from pathlib import Path
+from typing import Any
+
+from harness.paths import ROOT
+
+
+def describe() -> dict[str, Any]:
+    """The host as it goes into run.json; what cannot be read is left out, not guessed."""
+    info: dict[str, Any] = {
+        "machine": machine_name(),
+        "kernel": platform.release(),
+        "architecture": platform.machine(),
+        "cpu": _cpu_model(),
+        "cpus_online": os.cpu_count(),
+        "cpus_allowed": sorted(os.sched_getaffinity(0)),
+        "memory_bytes": _memory_bytes(),
+        "virtual": _is_virtual(),
+        "governor": read_line("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+        "clocksource": read_line(
+            "/sys/devices/system/clocksource/clocksource0/current_clocksource"
+        ),
+        "somaxconn": read_line("/proc/sys/net/core/somaxconn"),
+        "tcp_congestion_control": read_line("/proc/sys/net/ipv4/tcp_congestion_control"),
+        "mitigations": _mitigations(),
+        "loadavg": list(os.getloadavg()),
+        "python": platform.python_version(),
+    }
+    return {key: value for key, value in info.items() if value not in (None, "", {})}
+
+
+def machine_name() -> str:
+    """The host name, fit for a directory."""
+    return re.sub(r"[^A-Za-z0-9_.-]", "-", platform.node().split(".")[0]).strip("-.") or "unknown"
+
+
+def git_state() -> dict[str, Any]:
+    """{"commit": short hash or "nogit", "dirty": whether tracked files differ from it}."""
+    commit = _git("rev-parse", "--short=10", "HEAD")
+    if not commit:
+        return {"commit": "nogit", "dirty": None}
+    return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
+
+
+def one_line(info: dict[str, Any]) -> str:
+    """ "2 CPUs (AMD EPYC …), Linux 6.1, virtual machine" for reports and the terminal."""
+    parts = [f"{info.get('cpus_online', '?')} CPUs ({info.get('cpu', 'unknown')})"]
+    parts.append(f"Linux {info.get('kernel', '?')}")
+    if info.get("virtual"):
+        parts.append("virtual machine")
+    return ", ".join(parts)
+
+
+def steal_seconds() -> float | None:
+    """CPU time the hypervisor gave to others since boot, over all CPUs."""
+    line = read_line("/proc/stat")
+    fields = (line or "").split()
+    if len(fields) < 9:
+        return None
+    return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def read_line(path: str) -> str | None:
+    """First line of a file, stripped; None when it cannot be read."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as file:
+            return file.readline().strip()
+    except OSError:
+        return None
+
+
+def _git(*arguments: str) -> str:
+    try:
+        done = subprocess.run(
+            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return ""
+    return done.stdout.strip() if done.returncode == 0 else ""
+
+
+def _cpu_model() -> str | None:
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return None
+    match = re.search(r"^(?:model name|Model|cpu model)\s*:\s*(.+)$", text, re.MULTILINE)
+    return match.group(1).strip() if match else None
+
+
+def _memory_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
+def _is_virtual() -> bool:
+    try:
+        return " hypervisor" in Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+
+
+def _mitigations() -> dict[str, str]:
+    folder = Path("/sys/devices/system/cpu/vulnerabilities")
+    found = {p.name: read_line(str(p)) or "" for p in sorted(folder.glob("*"))}
+    return {name: text for name, text in found.items() if text.startswith("Mitigation")}

@@ -1,0 +1,222 @@
+# SPDX-License-Identifier: MIT
+"""Child processes that cannot outlive the harness: servers and the load generator.
+
+Each starts in a process group of its own (so that Ctrl-C in the terminal reaches the harness alone,
+and a whole tree ends with one killpg) and asks the kernel to be killed when the harness dies
+(PR_SET_PDEATHSIG). A context manager ends them on every way out.
+"""
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import resource
+import select
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+READY_TIMEOUT_S = 10.0
+STOP_TIMEOUT_S = 5.0
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+class ProcessError(Exception):
+    """A child did not do what was agreed; the text is fit for a cell's reason."""
+
+
+@dataclass(frozen=True)
+class Exit:
+    """How a child ended: status as in a shell (128 + signal), and its rusage, reaped children
+    included (wait4)."""
+
+    status: int
+    user_s: float
+    system_s: float
+    context_switches: int
+
+
+class Child:
+    """A running child in its own process group. stderr is kept in a file of its own."""
+
+    def __init__(
+        self,
+        argv: Sequence[str],
+        cpus: Iterable[int] = (),
+        pass_fds: Sequence[int] = (),
+        stdout: int | None = subprocess.DEVNULL,
+        join: Sequence[Path] = (),
+    ) -> None:
+        """join: cgroup.procs files that the child enters before it becomes the program.
+
+        Raises ProcessError when the program cannot be started.
+        """
+        parent = os.getpid()
+        cpu_set = set(cpus)
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        self._stderr = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
+
+        def prepare() -> None:
+            # Runs between fork and exec; the harness has no other threads.
+            _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+            if os.getppid() != parent:
+                os._exit(127)
+            for path in join:
+                with open(path, "w", encoding="ascii") as procs:
+                    procs.write("0")
+            if cpu_set:
+                os.sched_setaffinity(0, cpu_set)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+        try:
+            self._popen = subprocess.Popen(
+                list(argv),
+                stdin=subprocess.DEVNULL,
+                stdout=stdout,
+                stderr=self._stderr,
+                pass_fds=tuple(pass_fds),
+                process_group=0,
+                preexec_fn=prepare,
+            )
+        except (OSError, subprocess.SubprocessError) as error:
+            self._stderr.close()
+            raise ProcessError(f"{argv[0]}: cannot start: {error}") from None
+        self.argv = list(argv)
+        self.pid = self._popen.pid
+        self.pidfd = os.pidfd_open(self.pid)
+        self.exit: Exit | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the whole group; it may be gone already."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self.pid, number)
+
+    def wait(self, timeout_s: float) -> Exit | None:
+        """Reap the child; None when it still runs after timeout_s."""
+        if self.exit is None and select.select([self.pidfd], [], [], max(0.0, timeout_s))[0]:
+            _, status, usage = os.wait4(self.pid, 0)
+            code = os.waitstatus_to_exitcode(status)
+            self._popen.returncode = code
+            self.exit = Exit(
+                128 - code if code < 0 else code,
+                usage.ru_utime,
+                usage.ru_stime,
+                usage.ru_nvcsw + usage.ru_nivcsw,
+            )
+        return self.exit
+
+    def group_left(self) -> bool:
+        """Whether some process of the group still exists after the child itself was reaped."""
+        try:
+            os.killpg(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            return True
+        return True
+
+    def stderr_tail(self, most: int = 300) -> str:
+        """The last non-empty line of stderr, cut to `most` characters; '' if there is none."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        text = os.pread(self._stderr.fileno(), 4096, max(0, size - 4096)).decode(errors="replace")
+        lines = [line.strip() for line in text.splitlines() if line.strip()]
+        return lines[-1][:most] if lines else ""
+
+    def close(self) -> None:
+        """Kill whatever is left of the group and release everything. Safe to call twice."""
+        if self._stderr.closed:
+            return
+        # Before the leader is reaped its number cannot be another group's; after that, the group
+        # may live on in its children, and then the number is still taken.
+        self.signal(signal.SIGKILL)
+        if self.exit is None:
+            self.wait(STOP_TIMEOUT_S)
+        if self._popen.stdout is not None:
+            self._popen.stdout.close()
+        os.close(self.pidfd)
+        self._stderr.close()
+
+
+class Server(Child):
+    """A server model that has said `ready`. Use as a context manager; stop() gives its counters."""
+
+    def __init__(
+        self, argv: Sequence[str], cpus: Iterable[int] = (), join: Sequence[Path] = ()
+    ) -> None:
+        super().__init__(argv, cpus, stdout=subprocess.PIPE, join=join)
+        assert self._popen.stdout is not None
+        self._out = self._popen.stdout.fileno()
+        self._text = b""
+        self.left_behind = False
+        try:
+            self.port = self._await_ready()
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_ready(self) -> int:
+        deadline = time.monotonic() + READY_TIMEOUT_S
+        while b"\n" not in self._text:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                raise ProcessError(f"server: no ready line within {READY_TIMEOUT_S:g} s")
+            if not select.select([self._out], [], [], left)[0]:
+                continue
+            chunk = os.read(self._out, 65536)
+            if not chunk:
+                ended = self.wait(STOP_TIMEOUT_S)
+                status = "closed its output" if ended is None else f"exit {ended.status}"
+                raise ProcessError(f"server did not start: {status}: {self.stderr_tail()}")
+            self._text += chunk
+        line, _, self._text = self._text.partition(b"\n")
+        words = dict(word.partition("=")[::2] for word in line.decode(errors="replace").split())
+        if "ready" not in words or not words.get("port", "").isdigit():
+            raise ProcessError(f"server: not a ready line: {line.decode(errors='replace')[:200]}")
+        return int(words["port"])
+
+    def stop(self) -> dict[str, Any]:
+        """SIGTERM, then the counters it prints. Raises ProcessError if it does not end properly."""
+        # The model ends its own children: the contract says so, and doing it here would hide a
+        # server that does not.
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGTERM)
+        deadline = time.monotonic() + STOP_TIMEOUT_S
+        while (left := deadline - time.monotonic()) > 0:
+            if not select.select([self._out], [], [], left)[0]:
+                break
+            chunk = os.read(self._out, 65536)
+            if not chunk:
+                break
+            self._text += chunk
+        ended = self.wait(max(0.1, deadline - time.monotonic()))
+        if ended is None:
+            raise ProcessError(f"server did not stop within {STOP_TIMEOUT_S:g} s of SIGTERM")
+        self.left_behind = self.group_left()
+        if ended.status != 0:
+            raise ProcessError(f"server ended with status {ended.status}: {self.stderr_tail()}")
+        try:
+            counters = json.loads(self._text.decode().strip().splitlines()[-1])
+            if not isinstance(counters, dict):
+                raise ValueError("not an object")
+        except (ValueError, IndexError):
+            raise ProcessError("server printed no counters at the end") from None
+        return counters
