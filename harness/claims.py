@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: MIT
+"""Claims: sentences about an experiment that its own cells decide, or leave undecided."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from harness import stats
+from harness.experiment import Claim, Operand
+from harness.store import level_text
+from harness.summary import Group
+
+SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "cannot decide"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """outcome: SUPPORTED, REFUTED or UNDECIDED; detail: the numbers behind it, in words."""
+
+    text: str
+    outcome: str
+    detail: str
+
+
+def judge(claims: Sequence[Claim], groups: Sequence[Group]) -> list[Verdict]:
+    return [judge_one(claim, groups) for claim in claims]
+
+
+def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
+    """A claim about model "*" is about every model that was measured: all must agree."""
+    if claim.a.where.get("model") != "*":
+        return _single(claim, claim.a, claim.b, groups)
+    names = list(dict.fromkeys(g.model for g in groups if any(c.usable for c in g.cells)))
+    if not names:
+        return Verdict(claim.text, UNDECIDED, "no model was measured")
+    each = {}
+    for name in names:
+        b = _bind(claim.b, name) if claim.b else None
+        each[name] = _single(claim, _bind(claim.a, name), b, groups)
+    outcomes = {v.outcome for v in each.values()}
+    for outcome in (REFUTED, UNDECIDED, SUPPORTED):
+        if outcome in outcomes:
+            detail = "; ".join(f"{n}: {v.detail}" for n, v in each.items() if v.outcome == outcome)
+            return Verdict(claim.text, outcome, detail)
+    raise AssertionError("a verdict has one of three outcomes")
+
+
+def decide(relation: str, factor: float, lo: float, hi: float) -> str:
+    """The outcome for an interval [lo, hi] of a / b (or of a, against a value).
+
+    The whole interval must lie on one side: an interval that holds the border decides nothing.
+    """
+    if math.isnan(lo) or math.isnan(hi):
+        return UNDECIDED
+    if relation == "within":
+        if lo >= 1 / factor and hi <= factor:
+            return SUPPORTED
+        return REFUTED if hi < 1 / factor or lo > factor else UNDECIDED
+    if relation == "below":
+        return SUPPORTED if hi < factor else REFUTED if lo >= factor else UNDECIDED
+    return SUPPORTED if lo > factor else REFUTED if hi <= factor else UNDECIDED
+
+
+def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]) -> Verdict:
+    left = _values(a, groups)
+    if isinstance(left, str):
+        return Verdict(claim.text, UNDECIDED, left)
+    if b is None:
+        e = stats.estimate(left)
+        if e.n < 2:
+            return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
+        outcome = decide(claim.relation, claim.value, e.lo, e.hi)
+        detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {claim.value:.4g}"
+        return Verdict(claim.text, outcome, detail)
+    right = _values(b, groups)
+    if isinstance(right, str):
+        return Verdict(claim.text, UNDECIDED, right)
+    c = stats.compare(left, right)
+    if math.isnan(c.ratio):
+        return Verdict(claim.text, UNDECIDED, f"{_name(a)} against {_name(b)}: {c.reason}")
+    outcome = decide(claim.relation, claim.factor, c.lo, c.hi)
+    detail = f"{_name(a)} / {_name(b)} = {c.ratio:.3g} [{c.lo:.3g}, {c.hi:.3g}]"
+    if claim.factor != 1:
+        detail += f", against {claim.factor:g}"
+    return Verdict(claim.text, outcome, detail)
+
+
+def _values(operand: Operand, groups: Sequence[Group]) -> list[float] | str:
+    """The replicates an operand means, or why there are none."""
+    model = operand.where.get("model")
+    levels = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
+    matching = [g for g in groups if g.model == model and _at(g, levels)]
+    if not matching:
+        return f"{_name(operand)} was not part of this run"
+    if len(matching) > 1:
+        return f"{_name(operand)} leaves the level of a factor open"
+    values = matching[0].values(operand.metric)
+    if not values:
+        return f"{_name(operand)}: {matching[0].reason or 'no value'}"
+    return values
+
+
+def _at(group: Group, levels: Mapping[str, str]) -> bool:
+    return all(
+        name in group.factors and level_text(group.factors[name]) == level
+        for name, level in levels.items()
+    )
+
+
+def _bind(operand: Operand, model: str) -> Operand:
+    return Operand(operand.metric, {**operand.where, "model": model})
+
+
+def _name(operand: Operand) -> str:
+    levels = [f"{k}={level_text(v)}" for k, v in operand.where.items() if k != "model"]
+    return f"{operand.metric}({', '.join([str(operand.where.get('model')), *levels])})"

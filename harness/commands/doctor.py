@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: MIT
+"""tenk doctor: what on this machine limits a measurement, and what to do about it."""
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+from rich.markup import escape
+from rich.table import Table
+
+from harness import console, doctor, errors
+
+if TYPE_CHECKING:
+    from harness.cli import Subparsers
+
+_STYLES = {doctor.GOOD: "green", doctor.NOTE: "yellow", doctor.BAD: "red"}
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("doctor", help="check this machine, with remedies")
+    parser.set_defaults(run=run)
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Exit status 1 when something stops an experiment."""
+    out = console.make()
+    found = doctor.findings(doctor.facts())
+    table = Table(box=console.BOX, pad_edge=False)
+    for heading in ("subject", "", "found, and the remedy"):
+        table.add_column(heading)
+    for finding in found:
+        text = escape(finding.found)
+        if finding.remedy and finding.level != doctor.GOOD:
+            text += f"\n[bold]→ {escape(finding.remedy)}[/]"
+        style = _STYLES[finding.level]
+        table.add_row(finding.subject, f"[{style}]{finding.level}[/]", text)
+    out.print(table)
+    bad = any(finding.level == doctor.BAD for finding in found)
+    return errors.EXIT_FAILURE if bad else errors.EXIT_OK

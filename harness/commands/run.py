@@ -1,0 +1,230 @@
+# SPDX-License-Identifier: MIT
+"""tenk run: measure experiments, then print, plot and keep what came out."""
+from __future__ import annotations
+
+import argparse
+import os
+import secrets
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+
+from harness import claims, console, errors, experiment, gate, models, runner, store, summary
+from harness.cell import Bench
+from harness.commands import plot
+from harness.load import PLACEMENTS
+from harness.paths import loadgen_path, results_dir
+
+if TYPE_CHECKING:
+    from harness.cli import Subparsers
+
+DEFAULT_SEED = 1
+MAX_SEED = 2**31 - 1
+
+
+@dataclass(frozen=True)
+class Job:
+    """A run to be made, or one to be resumed."""
+
+    request: runner.Request
+    resumed: store.Run | None = None
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("run", help="measure experiments")
+    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    parser.add_argument("--profile", default=None, help="quick, default or full [default]")
+    parser.add_argument("--models", metavar="A,B", help="only these models [all]")
+    parser.add_argument("--seed", type=_seed, default=None, help="of order and arrivals [1]")
+    parser.add_argument(
+        "--placement", default=None, help="split or shared: server and client CPUs [split]"
+    )
+    parser.add_argument("--resume", metavar="RUN", help="finish an interrupted run")
+    parser.add_argument("--no-check", action="store_true", help="time without checking answers")
+    parser.add_argument("--no-plot", action="store_true", help="write no figures")
+    parser.add_argument("--out", type=Path, metavar="DIR", help="where runs are kept [results]")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    out = console.make()
+    results = args.out or results_dir()
+    jobs = _resumed(args, results) if args.resume else _requested(args, results)
+    loadgen = loadgen_path()
+    if not os.access(loadgen, os.X_OK):
+        raise errors.SetupError(f"no load generator at {loadgen}: run `make` first")
+    _announce(out, jobs)
+    if not args.no_check:
+        _check(out, jobs)
+    finished: list[store.Run] = []
+    interrupted = False
+    everywhere = os.sched_getaffinity(0)
+    progress = _progress(out)
+    try:
+        for job in jobs:
+            request = job.request
+            bench = runner.make_bench(request.models, loadgen, request.placement, request.seed)
+            # The harness hardly runs during a window; what it does is the client's burden.
+            os.sched_setaffinity(0, set(bench.placements[""].client))
+            _one(job, bench, progress, finished)
+    except KeyboardInterrupt:
+        interrupted = True
+    finally:
+        progress.end()
+        os.sched_setaffinity(0, everywhere)
+    doubtful = [_conclude(out, done) for done in finished]
+    if interrupted:
+        return _interrupted(finished)
+    if not args.no_plot:
+        for done in finished:
+            plot.draw(done.path, out)
+    return errors.EXIT_DOUBTFUL if any(doubtful) else errors.EXIT_OK
+
+
+def _progress(out: Console) -> runner.Progress:
+    if out.is_terminal:
+        return console.Bar(out)
+    return console.Lines()
+
+
+def _one(job: Job, bench: Bench, progress: runner.Progress, finished: list[store.Run]) -> None:
+    done = job.resumed
+    if done is not None and done.meta.get("plan") is None:
+        raise errors.UsageError("--resume", done.path, "it was stopped before its plan was made")
+    if done is None:
+        done = runner.start(job.request, bench, progress)
+    finished.append(done)
+    runner.carry_on(done, bench, progress)
+
+
+def _requested(args: argparse.Namespace, results: Path) -> list[Job]:
+    known = ", ".join(experiment.available())
+    if not args.experiments:
+        raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
+    profile = args.profile or "default"
+    if profile not in experiment.PROFILES:
+        allowed = ", ".join(experiment.PROFILES)
+        raise errors.UsageError("--profile", profile, f"known profiles: {allowed}")
+    placement = args.placement or "split"
+    if placement not in PLACEMENTS:
+        raise errors.UsageError("--placement", placement, f"allowed: {', '.join(PLACEMENTS)}")
+    if results.exists() and not results.is_dir():
+        raise errors.UsageError("--out", results, "it must be a directory, or not exist yet")
+    chosen = [experiment.load(name) for name in dict.fromkeys(args.experiments)]
+    catalogue = models.discover()
+    session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
+    seed = DEFAULT_SEED if args.seed is None else args.seed
+    jobs = []
+    for one in chosen:
+        names = args.models or (",".join(one.models) if one.models else None)
+        selected = models.choose(catalogue, names)
+        request = runner.Request(
+            one, one.profiles[profile], selected, seed, placement, results, session
+        )
+        jobs.append(Job(request))
+    return jobs
+
+
+def _resumed(args: argparse.Namespace, results: Path) -> list[Job]:
+    for option, value in (
+        ("EXPERIMENT", " ".join(args.experiments)),
+        ("--profile", args.profile),
+        ("--models", args.models),
+        ("--seed", args.seed),
+        ("--placement", args.placement),
+    ):
+        if value not in (None, ""):
+            raise errors.UsageError(option, value, "with --resume the run itself says this")
+    catalogue = {model.name: model for model in models.discover()}
+    jobs = []
+    for path in store.find(args.resume, results):
+        old = store.Run.open(path)
+        if old.meta["complete"]:
+            continue
+        meta = old.meta
+        gone = [name for name in meta["models"] if name not in catalogue]
+        if gone:
+            raise errors.SetupError(f"--resume: the run has {', '.join(gone)}: run `make` first")
+        chosen = [catalogue[name] for name in meta["models"]]
+        if runner.binaries(chosen, loadgen_path()) != meta["binaries"]:
+            raise errors.UsageError(
+                "--resume", path, "servers or load generator were rebuilt since: start a new run"
+            )
+        one = experiment.parse(meta["experiment"], str(path / "run.json"))
+        request = runner.Request(
+            one,
+            one.profiles[meta["profile"]],
+            chosen,
+            int(meta["seed"]),
+            meta["placement"]["wanted"],
+            results,
+            meta["session"],
+        )
+        jobs.append(Job(request, old))
+    if not jobs:
+        raise errors.UsageError("--resume", args.resume, "this run is complete already")
+    return jobs
+
+
+def _announce(out: Console, jobs: Sequence[Job]) -> None:
+    total = 0.0
+    for job in jobs:
+        seconds = runner.estimate_s(job.request)
+        total += seconds
+        verb = "resuming" if job.resumed else "measuring"
+        profile = job.request.profile
+        out.print(
+            f"{verb} [bold]{job.request.experiment.name}[/]: {len(job.request.models)} models,"
+            f" profile {profile.name}, {profile.min_replicates} to {profile.replicates} replicates,"
+            f" about {console.duration(seconds)}",
+            soft_wrap=True,
+        )
+    if len(jobs) > 1:
+        out.print(f"about {console.duration(total)} in all")
+
+
+def _check(out: Console, jobs: Sequence[Job]) -> None:
+    chosen = {model.name: model for job in jobs for model in job.request.models}
+    protocols = {job.request.experiment.base.protocol for job in jobs}
+    failures = gate.gate(list(chosen.values()), protocols)
+    if failures:
+        for failure in failures:
+            print(f"tenk: {failure}", file=sys.stderr)
+        raise errors.SetupError(
+            f"{len(failures)} wrong answers: nothing was timed (--no-check times them all the same)"
+        )
+    out.print(f"{len(chosen)} models answer correctly", style="dim")
+
+
+def _conclude(out: Console, done: store.Run) -> bool:
+    """Write summary.tsv and print it; True when a cell failed or is void."""
+    cells = done.cells()
+    one = experiment.parse(done.meta["experiment"], str(done.path / "run.json"))
+    groups = summary.group(cells, list(done.meta["models"]))
+    store.write_atomically(done.path / "summary.tsv", summary.to_tsv(one, groups))
+    console.print_summary(out, one, groups, console.run_note(done.meta))
+    console.print_claims(out, claims.judge(one.claims, groups))
+    out.print(f"{len(cells)} cells in {done.path}", soft_wrap=True)
+    return any(cell.status in ("failed", "void") for cell in cells)
+
+
+def _interrupted(finished: Sequence[store.Run]) -> int:
+    print("tenk: interrupted; what was measured is kept", file=sys.stderr)
+    for done in finished:
+        if not done.meta["complete"]:
+            print(f"tenk: go on with: harness/tenk run --resume {done.path}", file=sys.stderr)
+            print(f"tenk: plot it with: harness/tenk plot {done.path}", file=sys.stderr)
+    return errors.EXIT_INTERRUPTED
+
+
+def _seed(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_SEED:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not allowed; a whole number from 0 to {MAX_SEED}"
+        )
+    return int(text)

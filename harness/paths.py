@@ -1,0 +1,28 @@
+# SPDX-License-Identifier: MIT
+"""Where things lie. Everything is found from the place of this file, never from the caller's cwd."""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+EXPERIMENTS = ROOT / "harness" / "experiments"
+TEMPLATES = ROOT / "harness" / "templates"
+
+
+def build_dir() -> Path:
+    """build/, or the directory TENK_BUILD names (for instance build/san-address-undefined)."""
+    given = os.environ.get("TENK_BUILD")
+    return Path(given).resolve() if given else ROOT / "build"
+
+
+def servers_dir() -> Path:
+    return build_dir() / "servers"
+
+
+def loadgen_path() -> Path:
+    return build_dir() / "loadgen" / "loadgen"
+
+
+def results_dir() -> Path:
+    return ROOT / "results"

@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: MIT
+"""Run an experiment: plan it, work through its blocks, write each cell as it ends."""
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Any, Protocol
+
+from harness import experiment as experiments
+from harness import host, meter, plan
+from harness.cell import Bench, Outcome, measure
+from harness.experiment import Experiment, Profile
+from harness.models import Model, fingerprint
+from harness.load import PLACEMENTS
+from harness.placement import place
+from harness.plan import Setting
+from harness.store import CellRecord, Run
+
+PILOT_WARMUP_S = 0.1
+
+
+class Progress(Protocol):
+    """Told what happens; must not use the CPU while a cell is measured."""
+
+    def begin(self, title: str, cells: int, seconds: float) -> None:
+        """A run of about so many cells and seconds begins."""
+
+    def cell(self, what: str) -> None:
+        """A cell is about to be measured."""
+
+    def advance(self, record: CellRecord, seconds_left: float) -> None:
+        """A cell was recorded; about so many seconds of this run are left."""
+
+    def end(self) -> None:
+        """The run is over, complete or not."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the command line asked for."""
+
+    experiment: Experiment
+    profile: Profile
+    models: Sequence[Model]
+    seed: int
+    placement: str
+    results: Path
+    session: str
+
+
+def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int) -> Bench:
+    """What all cells share; probes this machine's control groups."""
+    placements = {name: place(name) for name in PLACEMENTS}
+    placements[""] = placements[placement]
+    return Bench({m.name: m.path for m in models}, loadgen, placements, meter.probe(), seed)
+
+
+def pilot_cells(request: Request, model: Model, pilot_s: float) -> Setting:
+    """A short closed-loop cell, whose throughput is the model's capacity for this load."""
+    load = replace(request.experiment.base, loop="closed", offered_rps=0.0)
+    clamped, _ = plan.clamp(load, model)
+    return Setting(model.name, {}, clamped, pilot_s, PILOT_WARMUP_S)
+
+
+def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) -> float:
+    """Expected length of a run in seconds, pilots included; before the pilots ran, as if every model
+    used two thirds of the grid."""
+    profile = request.profile
+    if profile.grid is None:
+        settings = plan.settings(request.experiment, profile, request.models, {})
+        pilots = 0.0
+    else:
+        points = profile.grid.points()
+        guess = points[len(points) * 2 // 3] if len(points) > 1 else points[0]
+        known = capacities or {model.name: guess for model in request.models}
+        settings = plan.settings(request.experiment, profile, request.models, known)
+        pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
+        pilots = 0.0 if capacities else pilot * len(request.models)
+    blocks = plan.expected_blocks(settings, profile, pilots)
+    return pilots + blocks * plan.expected_block_s(settings)
+
+
+def start(request: Request, bench: Bench, progress: Progress) -> Run:
+    """Create the run directory, run the pilots if the profile has a grid, and fix the plan."""
+    git = host.git_state()
+    utc = datetime.now(timezone.utc)
+    experiment = request.experiment
+    machine = host.machine_name()
+    name = f"{utc:%Y%m%dT%H%M%SZ}-{git['commit']}"
+    placement = bench.placements[""]
+    run = Run.create(
+        request.results / machine / experiment.name / name,
+        {
+            "session": request.session,
+            "experiment": experiment.raw,
+            "profile": request.profile.name,
+            "seed": request.seed,
+            "host": host.describe(),
+            "git": git,
+            "placement": {
+                "wanted": request.placement,
+                "name": placement.name,
+                "server_cpus": placement.server,
+                "client_cpus": placement.client,
+                "note": placement.note,
+            },
+            "sources": {"cpu": bench.sources.cpu_name, "memory": bench.sources.memory_name},
+            "models": {
+                m.name: {**m.describe, "unavailable": m.unavailable} for m in request.models
+            },
+            "binaries": binaries(request.models, bench.loadgen),
+            "started": utc.isoformat(timespec="seconds"),
+            "ended": None,
+            "plan": None,
+        },
+    )
+    capacities = {}
+    if request.profile.grid is not None:
+        capacities = _pilots(request, bench, run, progress)
+    settings = plan.settings(experiment, request.profile, request.models, capacities)
+    run.update(capacities_rps=capacities, plan=[setting.to_json() for setting in settings])
+    return run
+
+
+def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
+    """Measure every cell of the run that is not there yet. True when the run is complete.
+
+    KeyboardInterrupt passes through; everything recorded until then stays.
+    """
+    experiment = experiments.parse(run.meta["experiment"], str(run.path / "run.json"))
+    profile = experiment.profiles[run.meta["profile"]]
+    settings = [Setting.from_json(document) for document in run.meta["plan"]]
+    for index, setting in enumerate(s for s in settings if s.unsupported):
+        record = _record(experiment, setting, 0, 0, index, Outcome("unsupported"))
+        run.write(replace(record, reason=setting.unsupported, badges=setting.badges))
+    able = [setting for setting in settings if not setting.unsupported]
+    pace = _Pace(able, profile)
+    run.sweep()
+    progress.begin(experiment.name, pace.cells, pace.seconds_left())
+    try:
+        block = 0
+        while able and plan.another_block(block, pace.elapsed, pace.last_block, profile):
+            _block(run, experiment, able, block, bench, pace, progress)
+            block += 1
+    finally:
+        progress.end()
+    run.update(
+        complete=True,
+        blocks=block,
+        ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+    )
+    return True
+
+
+def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:
+    """Fingerprints of what is measured: a run may only be resumed with the same."""
+    found = {model.name: fingerprint(model.path) for model in models}
+    return {**found, "loadgen": fingerprint(loadgen)}
+
+
+def _block(
+    run: Run,
+    experiment: Experiment,
+    settings: Sequence[Setting],
+    block: int,
+    bench: Bench,
+    pace: "_Pace",
+    progress: Progress,
+) -> None:
+    began = time.monotonic()
+    for order, setting in enumerate(plan.block_order(settings, bench.seed, block)):
+        blank = _record(experiment, setting, block, block, order, Outcome("failed"))
+        if run.has(blank.id):
+            pace.skip(setting)
+            continue
+        progress.cell(f"{setting.model} {describe_levels(setting.factors)}")
+        scratch = run.path / "cells" / f".{blank.id}"
+        cell_seed = 1 + (bench.seed * 1_000_003 + block * 1009 + order) % 2_000_000_000
+        outcome = measure(setting, bench, cell_seed, scratch)
+        _keep_spectrum(run, blank.id, scratch, outcome)
+        record = _record(experiment, setting, block, block, order, outcome)
+        run.write(record)
+        pace.took(setting, float(outcome.timing["cell_s"]))
+        progress.advance(record, pace.seconds_left())
+    pace.block_done(time.monotonic() - began)
+
+
+def _keep_spectrum(run: Run, stem: str, scratch: Path, outcome: Outcome) -> None:
+    spectrum = scratch.with_name(scratch.name + ".hgrm")
+    if spectrum.exists():
+        if outcome.status == "failed":
+            spectrum.unlink()
+        else:
+            spectrum.rename(run.cell_path(stem, ".hgrm"))
+
+
+def _pilots(request: Request, bench: Bench, run: Run, progress: Progress) -> dict[str, float]:
+    grid = request.profile.grid
+    assert grid is not None
+    able = [m for m in request.models if not m.why_not(request.experiment.base.protocol, 1)]
+    capacities: dict[str, float] = {}
+    for model in able:
+        progress.cell(f"capacity of {model.name}")
+        setting = pilot_cells(request, model, grid.pilot_s)
+        scratch = run.path / "cells" / f".pilot-{model.name}"
+        outcome = measure(setting, bench, bench.seed + 1, scratch)
+        scratch.with_name(scratch.name + ".hgrm").unlink(missing_ok=True)
+        achieved = outcome.metrics.get("throughput_rps", 0.0)
+        if achieved > 0:
+            capacities[model.name] = round(achieved, 1)
+    return capacities
+
+
+def _record(
+    experiment: Experiment,
+    setting: Setting,
+    replicate: int,
+    block: int,
+    order: int,
+    outcome: Outcome,
+) -> CellRecord:
+    return CellRecord(
+        experiment=experiment.name,
+        model=setting.model,
+        factors=dict(setting.factors),
+        replicate=replicate,
+        block=block,
+        order=order,
+        status=outcome.status,
+        reason=outcome.reason,
+        badges=outcome.badges,
+        metrics=outcome.metrics,
+        server=outcome.server,
+        client=outcome.client,
+        timing=outcome.timing,
+    )
+
+
+def describe_levels(factors: Mapping[str, Any]) -> str:
+    return " ".join(
+        f"{name}={value:g}" if isinstance(value, (int, float)) else f"{name}={value}"
+        for name, value in factors.items()
+    )
+
+
+class _Pace:
+    """How long cells really take, against what was expected: for the time left and the budget."""
+
+    def __init__(self, settings: Sequence[Setting], profile: Profile) -> None:
+        self._profile = profile
+        self._block_s = plan.expected_block_s(settings)
+        self._cells_per_block = len(settings)
+        self._began = time.monotonic()
+        self._expected_done = 0.0  # expected seconds of the cells measured here
+        self._actual_done = 0.0
+        self._passed = 0.0  # expected seconds of all cells passed, skipped ones included
+        self.last_block = self._block_s
+
+    @property
+    def elapsed(self) -> float:
+        return time.monotonic() - self._began
+
+    @property
+    def _factor(self) -> float:
+        return self._actual_done / self._expected_done if self._expected_done > 5 else 1.0
+
+    @property
+    def _blocks(self) -> int:
+        if self._block_s <= 0:
+            return 0
+        fit = int(self._profile.budget_s // (self._block_s * self._factor))
+        return max(self._profile.min_replicates, min(self._profile.replicates, fit))
+
+    @property
+    def cells(self) -> int:
+        return self._blocks * self._cells_per_block
+
+    def seconds_left(self) -> float:
+        return max(0.0, (self._blocks * self._block_s - self._passed) * self._factor)
+
+    def skip(self, setting: Setting) -> None:
+        self._passed += setting.expected_s
+
+    def took(self, setting: Setting, seconds: float) -> None:
+        self._passed += setting.expected_s
+        self._expected_done += setting.expected_s
+        self._actual_done += seconds
+
+    def block_done(self, seconds: float) -> None:
+        # A block that was read from an earlier run costs nothing and says nothing.
+        if seconds > 0.5 * self._block_s * self._factor:
+            self.last_block = seconds

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: MIT
+"""From cells to estimates, and from estimates to what may be said: summary.tsv and best groups."""
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness import stats
+from harness.experiment import Experiment
+from harness.metrics import METRICS, Metric
+from harness.store import STATUSES, USABLE, CellRecord, level_text
+
+COLUMNS = ("metric", "unit", "n", "estimate", "lo", "hi", "status", "reason")
+
+
+@dataclass(frozen=True)
+class Group:
+    """All replicates of one model at one level of every factor."""
+
+    model: str
+    factors: Mapping[str, Any]
+    cells: tuple[CellRecord, ...]
+
+    @property
+    def status(self) -> str:
+        """The worst status that at least half of the usable replicates have.
+
+        Without a usable replicate: the most frequent one. A status that fewer than half have does
+        not condemn the group, but `reason` mentions it.
+        """
+        usable = [cell.status for cell in self.cells if cell.usable]
+        if not usable:
+            counts = Counter(cell.status for cell in self.cells)
+            return max(counts, key=lambda s: (counts[s], STATUSES.index(s)))
+        for status in reversed(USABLE[1:]):
+            worse = STATUSES.index(status)
+            if 2 * sum(STATUSES.index(s) >= worse for s in usable) >= len(usable):
+                return status
+        return USABLE[0]
+
+    @property
+    def badges(self) -> list[str]:
+        """What the replicates carry beside their status, each once."""
+        return list(dict.fromkeys(badge for cell in self.cells for badge in cell.badges))
+
+    @property
+    def reason(self) -> str:
+        """Badges and, for everything that is not ok, how many replicates and why (the first)."""
+        parts = self.badges
+        for status in STATUSES[1:]:
+            these = [cell for cell in self.cells if cell.status == status]
+            if these:
+                share = (
+                    "" if len(these) == len(self.cells) else f"{len(these)} of {len(self.cells)} "
+                )
+                parts.append(f"{share}{status}: {these[0].reason}".rstrip(": "))
+        return "; ".join(parts)
+
+    @property
+    def gist(self) -> str:
+        """The reason without the numbers of single runs, so that equal reasons come together."""
+        doubtful = [cell for cell in self.cells if cell.status == self.status]
+        codes = sorted({code for cell in doubtful for code in cell.codes})
+        return ", ".join(codes) or doubtful[0].reason
+
+    def values(self, metric: str) -> list[float]:
+        """That metric of every usable replicate that has it."""
+        return [c.metrics[metric] for c in self.cells if c.usable and metric in c.metrics]
+
+    def estimate(self, metric: str) -> stats.Estimate:
+        return stats.estimate(self.values(metric))
+
+
+@dataclass(frozen=True)
+class Contest:
+    """One metric at one level: who is best, who is distinguishably worse.
+
+    best is None where no model has a value. tied: models with a value that are not worse.
+    """
+
+    metric: Metric
+    factors: Mapping[str, Any]
+    groups: Mapping[str, Group]  # by model
+    best: str | None
+    worse: Mapping[str, bool]
+
+    @property
+    def tied(self) -> list[str]:
+        return [name for name, is_worse in self.worse.items() if not is_worse]
+
+
+def group(cells: Iterable[CellRecord], model_order: Sequence[str]) -> list[Group]:
+    """Cells by model and levels; models in the given order, levels ascending."""
+    found: dict[tuple[str, tuple[tuple[str, str], ...]], list[CellRecord]] = {}
+    for cell in cells:
+        key = (cell.model, tuple((k, level_text(v)) for k, v in cell.factors.items()))
+        found.setdefault(key, []).append(cell)
+    rank = {name: index for index, name in enumerate(model_order)}
+    groups = [
+        Group(members[0].model, members[0].factors, tuple(members)) for members in found.values()
+    ]
+    return sorted(
+        groups,
+        key=lambda g: (rank.get(g.model, len(rank)), [_sortable(v) for v in g.factors.values()]),
+    )
+
+
+def contests(experiment: Experiment, groups: Sequence[Group], metric: str) -> list[Contest]:
+    """One contest per combination of levels at which at least one model has cells."""
+    levels: dict[tuple[str, ...], list[Group]] = {}
+    for g in groups:
+        levels.setdefault(tuple(level_text(v) for v in g.factors.values()), []).append(g)
+    out = []
+    ordered = sorted(levels.values(), key=lambda gs: [_sortable(v) for v in gs[0].factors.values()])
+    for members in ordered:
+        samples = {g.model: g.values(metric) for g in members if g.values(metric)}
+        higher = METRICS[metric].better == "higher"
+        best, worse = stats.best_group(samples, higher)
+        out.append(
+            Contest(METRICS[metric], members[0].factors, {g.model: g for g in members}, best, worse)
+        )
+    return out
+
+
+def to_tsv(experiment: Experiment, groups: Sequence[Group]) -> str:
+    """summary.tsv: one row per model, levels and metric; see docs/harness.md for its columns.
+
+    A group without any value (unsupported, failed, void) still has a row for the experiment's main
+    metric and every other one that was measured somewhere, so that it shows up in each figure.
+    """
+    factors = [factor.name for factor in experiment.factors]
+    measured = {name for g in groups for c in g.cells if c.usable for name in c.metrics}
+    names = [name for name in METRICS if name in measured or name == experiment.metric]
+    lines = ["\t".join(["model", *factors, *COLUMNS])]
+    for g in groups:
+        for name in names:
+            estimate = g.estimate(name)
+            if not estimate.n and any(c.usable for c in g.cells):
+                continue  # measured, but this metric means nothing here
+            row = [g.model, *(level_text(g.factors[f]) for f in factors), name, METRICS[name].unit]
+            row += [str(estimate.n), *map(_tsv_number, (estimate.value, estimate.lo, estimate.hi))]
+            lines.append("\t".join([*row, g.status, _one_line(g.reason)]))
+    return "\n".join(lines) + "\n"
+
+
+def _tsv_number(value: float) -> str:
+    return f"{value:.6g}" if math.isfinite(value) else str(value)
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())
+
+
+def _sortable(level: Any) -> tuple[int, float, str]:
+    if isinstance(level, (int, float)):
+        return (0, float(level), "")
+    return (1, 0.0, str(level))
