@@ -46,6 +46,7 @@ WARMUP_S = 0.3
 # Of wall time, spent runnable but not running, or stolen by the host: above it a run is disturbed.
 DISTURBED_SHARE = 0.03
 CONTROL_SPIN_NS = 250
+WRK_LEAST_S = 3
 SAMPLE_S = 0.5
 BARE, CONTROL, EPOLL, URING, WRK = "bare", "bare+control", "loadgen", "loadgen io_uring", "wrk"
 # Reasons of a verdict that do not spoil a rate in closed loop: a saturated client is the point.
@@ -221,8 +222,9 @@ def _loadgen(engine: str) -> Callable[[int, int, int], list[str]]:
 
 
 def _wrk(port: int, connections: int, seconds: int) -> list[str]:
-    # wrk knows no warm-up; its figure includes its connects, some 0.1 % of the run here.
-    return ["wrk", "-t1", f"-c{connections}", f"-d{seconds}s", f"http://127.0.0.1:{port}/"]
+    # wrk has no warm-up, so its figure includes its connects; a longer run makes less of that.
+    duration = max(seconds, WRK_LEAST_S)
+    return ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", f"http://127.0.0.1:{port}/"]
 
 
 CLIENTS = (
@@ -262,7 +264,7 @@ def run_client(client: Client, server: Server, cpu: int, connections: int, secon
         argv = client.argv(server.port, connections, seconds)
         with Child(argv, [cpu], stdout=out.fileno()) as child:
             seen, seen_at = _Times(0, 0), begin
-            deadline = begin + WARMUP_S + seconds + 10
+            deadline = begin + WARMUP_S + max(seconds, WRK_LEAST_S) + 10
             while (ended := child.wait(SAMPLE_S)) is None:
                 if time.monotonic() > deadline:
                     raise ProcessError(f"{client.name}: still running 10 s after its time")
@@ -459,9 +461,9 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     """Options to a plan and the file for --json."""
     parser = argparse.ArgumentParser(prog="bench-loadgen", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--rounds", type=_positive, default=7, help="blocks per connection count [7]"
+        "--rounds", type=_positive, default=10, help="blocks per connection count [10]"
     )
-    parser.add_argument("--seconds", type=_positive, default=2, help="measured window of a run [2]")
+    parser.add_argument("--seconds", type=_positive, default=1, help="measured window of a run [1]")
     parser.add_argument("--connections", type=_connections, default=(100, 1000), metavar="N,N")
     parser.add_argument("--seed", type=int, default=1, help="of the order of runs [1]")
     parser.add_argument("--limit", type=_positive, default=230, help="total time in seconds [230]")
