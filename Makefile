@@ -117,10 +117,40 @@ $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -luring -lm
 
+# A test names the functions it stands in front of, "tenk-wrap: malloc send" (see ld --wrap).
+wraps = $(foreach f,$(shell sed -n 's/.*tenk-wrap: *//p' $(1)),-Wl$(comma)--wrap=$(f))
+
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -lcmocka -luring -ljansson -lz -lm
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) $(call wraps,$(@:$(BUILD)/%=%.c)) -o $@ $^ \
+		-lcmocka -luring -ljansson -lz -lm
+
+# Unit tests: what fails is shown, and the last line says how many ran.
+PHONY += unit
+unit: $(UNIT_BIN)
+	@tests/unit/run $^
+
+# --- fuzzing -------------------------------------------------------------------------------------
+
+# SECONDS for all targets together. All of it is compiled anew, by clang, which has libFuzzer.
+SECONDS     ?= 60
+FUZZ_FLAGS  := -fsanitize=fuzzer-no-link,address,undefined -fno-omit-frame-pointer \
+	       -fno-sanitize-recover=all
+PHONY += fuzz fuzz-build
+fuzz:
+	@command -v clang >/dev/null || { echo 'fuzz: clang is needed (apt install clang)' >&2; exit 1; }
+	+$(Q)$(MAKE) --no-print-directory CC=clang BUILD=build/fuzz SANFLAGS='$(FUZZ_FLAGS)' fuzz-build
+	@tests/fuzz/run $(SECONDS) $(FUZZ_BIN)
+
+ifeq ($(BUILD),build/fuzz)
+fuzz-build: $(FUZZ_BIN)
+$(FUZZ_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -fsanitize=fuzzer $(call wraps,$(@:$(BUILD)/%=%.c)) \
+		-o $@ $^ -luring -ljansson -lz -lm
+endif
 
 # --- everything else -----------------------------------------------------------------------------
 
