@@ -255,8 +255,9 @@ static bool parse_digits(const char *text, unsigned int base, uint64_t *out)
 			return false;
 		value = value * base + digit;
 	}
+	text += strspn(text, " \t");
 	*out = value;
-	return *text == '\0' || *text == ' ' || *text == '\t' || (base == 16 && *text == ';');
+	return *text == '\0' || (base == 16 && *text == ';');
 }
 
 static bool http_status_line(struct reply *reply)

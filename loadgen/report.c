@@ -57,10 +57,11 @@ static double within_deviation(const struct hist *h)
 	struct hist_iter it = hist_iter(h);
 
 	while (hist_next(&it)) {
-		double middle = ((double)it.lowest_ns + (double)it.highest_ns) / 2;
+		double width = (double)(it.highest_ns - it.lowest_ns);
+		double middle = (double)it.lowest_ns + width / 2;
 
 		all += it.count;
-		if (fabs(middle - mean) <= deviation)
+		if (fabs(middle - mean) <= deviation + width)
 			within += it.count;
 	}
 	return all ? 100.0 * (double)within / (double)all : 0;

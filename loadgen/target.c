@@ -49,7 +49,7 @@ const char *target_parse(const char *url, struct target *target)
 			return "a URL whose port is from 1 to 65535";
 		memcpy(digits, port + 1, length);
 		digits[length] = '\0';
-		if (!parse_int(digits, 1, 65535, &number))
+		if (digits[strspn(digits, "0123456789")] || !parse_int(digits, 1, 65535, &number))
 			return "a URL whose port is from 1 to 65535";
 	} else if (target->protocol != PROTOCOL_HTTP) {
 		return "a URL with a port; only http has a default one";

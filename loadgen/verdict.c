@@ -97,6 +97,20 @@ static void check_counts(struct verdict *v, const struct result *r)
 		    "only %" PRIu64 " requests were answered; too few for percentiles", completed);
 }
 
+/* What to do about the kind of error that has a remedy. */
+static const char *error_remedy(const struct result *r)
+{
+	if (errors_of_kind(r, FAILURE_NO_PORT))
+		return "; no local port was free: more --source-ip addresses";
+	if (errors_of_kind(r, FAILURE_NO_DESCRIPTOR))
+		return "; no descriptor was free: more workers (-t), or raise fs.file-max";
+	if (errors_of_kind(r, FAILURE_CONNECT_TIMEOUT))
+		return "; connects went unanswered: a larger backlog, or --connect-rate";
+	if (errors_of_kind(r, FAILURE_TIMEOUT))
+		return "; some took longer than --timeout";
+	return "";
+}
+
 static void check_errors(struct verdict *v, const struct result *r)
 {
 	uint64_t failed = 0, sent = 0, broken = 0, opened = 0;
@@ -120,8 +134,8 @@ static void check_errors(struct verdict *v, const struct result *r)
 			    : VERDICT_SUSPECT,
 		    "errors",
 		    "%" PRIu64 " of %" PRIu64 " requests and %" PRIu64 " of %" PRIu64
-		    " connections failed",
-		    failed, sent, broken, opened);
+		    " connections failed%s",
+		    failed, sent, broken, opened, error_remedy(r));
 }
 
 static void check_unanswered(struct verdict *v, const struct result *r)

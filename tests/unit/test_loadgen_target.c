@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: MIT
+/* URLs, source address lists and CPU lists. */
+#include <arpa/inet.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <string.h>
+
+#include <cmocka.h>
+
+#include "loadgen/target.h"
+
+static void urls_are_taken_apart(void **state)
+{
+	struct target t;
+
+	(void)state;
+	assert_null(target_parse("echo://127.0.0.1:9000", &t));
+	assert_int_equal(t.protocol, PROTOCOL_ECHO);
+	assert_string_equal(t.host, "127.0.0.1");
+	assert_int_equal(t.port, 9000);
+	assert_null(target_parse("rot13://localhost:1/", &t));
+	assert_int_equal(t.protocol, PROTOCOL_ROT13);
+	assert_null(target_parse("http://example.org", &t));
+	assert_int_equal(t.port, 80);
+	assert_string_equal(t.path, "/");
+	assert_null(target_parse("http://h:8080/bytes/12?x=http://y:1/", &t));
+	assert_string_equal(t.host, "h");
+	assert_string_equal(t.path, "/bytes/12?x=http://y:1/");
+	assert_null(target_parse("http://h?q", &t));
+	assert_string_equal(t.path, "/?q");
+}
+
+static void wrong_urls_are_refused(void **state)
+{
+	static const char *const wrong[] = {
+		"",
+		"127.0.0.1:80",
+		"https://h/",
+		"http//h",
+		"http://",
+		"http://:80/",
+		"http://h:0/",
+		"http://h:65536/",
+		"http://h:+1/",
+		"http://h:8x/",
+		"http://h:/",
+		"echo://h",
+		"echo://h:1/path",
+		"http://h/a b",
+		"http://h/a\r\nX: y",
+		"http://h/#top",
+	};
+	struct target t;
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		if (!target_parse(wrong[i], &t))
+			fail_msg("'%s' was accepted", wrong[i]);
+	}
+}
+
+static void a_path_that_does_not_fit_is_refused(void **state)
+{
+	char url[4096] = "http://h/";
+	struct target t;
+
+	(void)state;
+	memset(url + 9, 'a', 2036);
+	assert_null(target_parse(url, &t));
+	memset(url + 9, 'a', 2100);
+	assert_non_null(target_parse(url, &t));
+	memset(url + 7, 'h', 300);
+	strcpy(url + 307, "/");
+	assert_non_null(target_parse(url, &t));
+}
+
+static void source_lists_are_read(void **state)
+{
+	uint32_t a[8];
+
+	(void)state;
+	assert_int_equal(sources_parse("127.0.0.1", a, 8), 1);
+	assert_int_equal(a[0], inet_addr("127.0.0.1"));
+	assert_int_equal(sources_parse("127.0.0.9,127.0.0.2-127.0.0.4", a, 8), 4);
+	assert_int_equal(a[3], inet_addr("127.0.0.4"));
+	assert_int_equal(sources_parse("127.0.0.1-127.0.0.8", a, 8), 8);
+	assert_int_equal(sources_parse("127.0.0.1-127.0.0.9", a, 8), 0);
+	assert_int_equal(sources_parse("127.0.0.2-127.0.0.1", a, 8), 0);
+	assert_int_equal(sources_parse("127.0.0", a, 8), 0);
+	assert_int_equal(sources_parse("", a, 8), 0);
+	assert_int_equal(sources_parse("127.0.0.1,", a, 8), 0);
+	assert_int_equal(sources_parse("0.0.0.0-255.255.255.255", a, 8), 0);
+}
+
+static void cpu_lists_are_read(void **state)
+{
+	int cpus[8];
+
+	(void)state;
+	assert_int_equal(cpus_parse("0,2-3", cpus, 8), 3);
+	assert_int_equal(cpus[2], 3);
+	assert_int_equal(cpus_parse("0-7", cpus, 8), 8);
+	assert_int_equal(cpus_parse("0-8", cpus, 8), 0);
+	assert_int_equal(cpus_parse("-1", cpus, 8), 0);
+	assert_int_equal(cpus_parse("3-1", cpus, 8), 0);
+	assert_int_equal(cpus_parse("a", cpus, 8), 0);
+	assert_int_equal(cpus_parse("1,,2", cpus, 8), 0);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(urls_are_taken_apart),
+		cmocka_unit_test(wrong_urls_are_refused),
+		cmocka_unit_test(a_path_that_does_not_fit_is_refused),
+		cmocka_unit_test(source_lists_are_read),
+		cmocka_unit_test(cpu_lists_are_read),
+	};
+
+	return cmocka_run_group_tests_name("target", tests, NULL, NULL);
+}
