@@ -387,10 +387,10 @@ static void block(uint64_t us)
 	until.tv_nsec += (long)(us % 1000000 * NS_PER_US);
 	until.tv_sec += (time_t)(us / 1000000) + until.tv_nsec / (long)NS_PER_S;
 	until.tv_nsec %= (long)NS_PER_S;
-	while (clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR) {
-		if (server_stopping())
-			return;
-	}
+	/* The signal that stops the server interrupts one sleep, but not those queued behind it. */
+	while (!server_stopping() &&
+	       clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL) == EINTR)
+		continue;
 }
 
 /* The number behind `prefix`, at most `max`. */
