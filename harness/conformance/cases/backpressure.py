@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: MIT
+"""Clients that read slowly, or send without end: who pays for them?"""
+from __future__ import annotations
+
+import time
+
+from harness.conformance.core import Failed, case
+from harness.conformance.peer import Peer
+from harness.conformance.subject import Subject
+from harness.conformance.trial import Trial
+
+MIB = 1 << 20
+BULK = 16 * MIB
+# Documented in docs/conformance.md: another client waits at most this long beside one that reads
+# slowly or sends without end. Models that serve one connection at a time are excepted.
+DELAY_BOUND_S = 1.0
+GROWTH_BOUND = 2 * MIB
+
+
+@case(timeout_s=60)
+def slow_reader(t: Trial) -> None:
+    """16 MiB of answers for a client that does not read: the server stops taking its requests,
+    keeps its memory, and goes on serving others; then the client reads, and gets every byte.
+
+    What usually goes wrong: what cannot be sent now is kept in a list that grows for as long as the
+    client likes (a denial of service); or the server waits in send(2) for this one client; or a
+    short send(2) loses or repeats bytes, which shows only when the send buffer is full.
+    """
+    subject = t.start()
+    t.probe(subject)  # whatever is set up at the first client is set up now
+    before = subject.memory_bytes()
+    slow = t.connect(subject, receive_buffer=32768, send_buffer=32768)
+    data = t.talk.bulk(BULK)
+    taken = slow.send_until_blocked(data, quiet_s=0.3 * t.settings.patience)
+    if t.serves(2):
+        _others_are_served(t, subject, "a client that does not read")
+    if t.settings.measures_memory:
+        grown = subject.memory_bytes() - before
+        if grown > GROWTH_BOUND:
+            raise Failed(
+                f"its memory grew by {grown / MIB:.1f} MiB for a client that does not read "
+                f"(bound {GROWTH_BOUND / MIB:g} MiB)"
+            )
+    if taken == len(data) > MIB:
+        raise Failed("it took 16 MiB of requests from a client that does not read its answers")
+    _read_slowly(t, slow, data[taken:])
+
+
+def _read_slowly(t: Trial, slow: Peer, rest: bytes) -> None:
+    """Small pieces at first, so that the server meets a full send buffer again and again."""
+    got = bytearray()
+    pieces = 0
+    while rest or len(got) < BULK:
+        if rest:
+            rest = rest[slow.send_until_blocked(rest[: 1 << 18], quiet_s=0) :]
+        if pieces == 0:
+            t.talk.begin_bulk(slow)
+        pieces += 1
+        if len(got) < BULK:
+            got += slow.read_some(4096 if pieces < 200 else 1 << 18)
+    t.talk.check_bulk(bytes(got), BULK)
+    # What was asked with it is answered, and nothing more comes.
+    t.talk.exchange(slow, 1)
+
+
+def _others_are_served(t: Trial, subject: Subject, beside: str) -> None:
+    bound = DELAY_BOUND_S * t.settings.patience
+    with t.connect(subject) as other:
+        for i in range(20):
+            start = time.monotonic()
+            t.talk.exchange(other, i)
+            took = time.monotonic() - start
+            if took > bound:
+                raise Failed(
+                    f"another client waited {took:.2f} s beside {beside} (bound {bound} s)"
+                )
+
+
+@case(timeout_s=60)
+def greedy_client(t: Trial) -> None:
+    """While one client sends requests without end, as fast as it is answered, others get answers.
+
+    What usually goes wrong: "read until EAGAIN" without a bound: EAGAIN never comes from a client
+    that sends as fast as the server reads (the classic trap of edge-triggered epoll).
+    """
+    t.needs_connections(2)
+    subject = t.start()
+    block = b"".join(t.talk.request(i) for i in range(64))
+    greedy, other = t.connect(subject), t.connect(subject)
+    bound = DELAY_BOUND_S * t.settings.patience
+    for i in range(30):
+        other.send(t.talk.request(i))
+        start = time.monotonic()
+        while not other.answered_within(0):
+            greedy.send_until_blocked(block, quiet_s=0)
+            if greedy.answered_within(0):
+                greedy.read_some(1 << 18)
+                greedy.inbox.clear()
+            if time.monotonic() - start > bound:
+                raise Failed(f"a client waited more than {bound} s beside one that sends much")
+        t.talk.check(other, i)
+
+
+@case(timeout_s=60)
+def many_slow_readers(t: Trial) -> None:
+    """Twenty clients that ask for 1 MiB and do not read; then they all read, and all get it.
+
+    What usually goes wrong: waiting for writing is armed for one connection and not for another
+    (or never disarmed: then the server spins, because a socket is nearly always writable).
+    """
+    t.needs_connections(21)
+    subject = t.start()
+    t.probe(subject)
+    slow = [t.connect(subject, receive_buffer=16384, send_buffer=16384) for _ in range(20)]
+    data = t.talk.bulk(MIB)
+    taken = [peer.send_until_blocked(data, quiet_s=0.02) for peer in slow]
+    spent = subject.busy(0.5)
+    if spent.busiest > 0.5:
+        raise Failed(
+            f"it keeps a CPU {100 * spent.busiest:.0f} % busy while no client reads or sends"
+        )
+    for peer, done in zip(slow, taken):
+        peer.send(data[done:])
+        t.talk.begin_bulk(peer)
+        t.talk.check_bulk(peer.read(MIB), MIB)

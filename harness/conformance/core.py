@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: MIT
+"""What a case is, and how cases are found.
+
+A case is one function in a module of harness/conformance/cases, decorated with @case. Its name is
+the function's, its docstring tells a student what is tested and what usually goes wrong. It gets a
+Trial, and fails by raising Failed (or any AssertionError).
+"""
+from __future__ import annotations
+
+import importlib
+import inspect
+import pkgutil
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from harness.models import Model
+
+if TYPE_CHECKING:
+    from harness.conformance.trial import Trial
+
+Body = Callable[["Trial"], None]
+
+
+class Failed(AssertionError):
+    """The server did not keep a promise; the text says which, and what it did instead."""
+
+
+class NotApplicable(Exception):
+    """The case has no meaning for this model; the text says why, from what the model says of
+    itself, so that the matrix can show it."""
+
+
+@dataclass(frozen=True)
+class Case:
+    """One promise. `protocols` empty: any; `once`: the protocol does not matter, one is enough."""
+
+    name: str
+    body: Body = field(compare=False)
+    protocols: tuple[str, ...]
+    once: bool
+    gate: bool
+    heavy: bool
+    timeout_s: float
+
+    @property
+    def doc(self) -> str:
+        return inspect.getdoc(self.body) or ""
+
+    @property
+    def summary(self) -> str:
+        return self.doc.partition("\n")[0]
+
+    def spoken(self, model: Model) -> tuple[str, ...]:
+        """The protocols of the model that this case is to be run with."""
+        fit = tuple(p for p in model.protocols if not self.protocols or p in self.protocols)
+        return fit[:1] if self.once else fit
+
+
+_cases: dict[str, Case] = {}
+
+
+def case(
+    *protocols: str,
+    once: bool = False,
+    gate: bool = False,
+    heavy: bool = False,
+    timeout_s: float = 40.0,
+) -> Callable[[Body], Body]:
+    """Make a function a case.
+
+    protocols: those it can be run with; none given means every one. once: run with the first of
+    them that the model speaks, because the protocol makes no difference. gate: part of the quick
+    subset before every measurement. heavy: takes thousands of descriptors or processes; one of
+    these runs at a time on a machine. timeout_s: when to give it up, a safety net only.
+    """
+
+    def register(body: Body) -> Body:
+        if not inspect.getdoc(body):
+            raise TypeError(f"case {body.__name__} does not say what it tests")
+        if body.__name__ in _cases:
+            raise TypeError(f"two cases are called {body.__name__}")
+        _cases[body.__name__] = Case(body.__name__, body, protocols, once, gate, heavy, timeout_s)
+        return body
+
+    return register
+
+
+def discover() -> Sequence[Case]:
+    """All cases, in the order of their modules' names and of the functions in them."""
+    package = importlib.import_module("harness.conformance.cases")
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
+        importlib.import_module(f"{package.__name__}.{module.name}")
+    return list(_cases.values())

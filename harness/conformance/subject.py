@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: MIT
+"""The server under test: a process, seen from outside only.
+
+Everything the suite knows of it comes from its command line, its sockets, its two output streams
+and /proc. It cannot outlive the suite (harness.process.Child).
+"""
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness import process
+from harness.conformance.core import Failed
+from harness.meter import tree
+
+STOP_BOUND_S = 2.0  # from SIGTERM to gone: what every model promises
+COUNTERS = ("connections", "requests", "bytes_in", "bytes_out", "waits", "events", "eagain")
+REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How the suite is run; the defaults are those of `tenk check`.
+
+    patience: multiplies every time-out (sanitizers and valgrind slow a server down).
+    connections: how many the ten_thousand case opens.
+    prefix: a program that runs the server, such as valgrind and its options.
+    environment: variables for it.
+    measures_memory: False where the memory of the process is not what the server asked for.
+    """
+
+    patience: float = 1.0
+    connections: int = 10_000
+    prefix: tuple[str, ...] = ()
+    environment: tuple[tuple[str, str], ...] = ()
+    measures_memory: bool = True
+
+
+@dataclass(frozen=True)
+class Spent:
+    """CPU use of a process tree over a while: total, and the share of the busiest thread, which
+    counts the time it waited for a CPU, so that a spinning thread shows on a loaded machine too."""
+
+    cpu_s: float
+    busiest: float
+
+
+def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
+    """Poll a condition that nothing can be waited on for (a number in /proc)."""
+    deadline = time.monotonic() + timeout_s
+    pause = 0.001
+    while not condition():
+        if time.monotonic() >= deadline:
+            return condition()
+        time.sleep(pause)
+        pause = min(0.05, pause * 1.5)
+    return True
+
+
+class Subject(process.Child):
+    """A server that has said `ready`. finish() holds it to what it promises for its end."""
+
+    def __init__(self, argv: Sequence[str], settings: Settings) -> None:
+        environment = [f"{name}={value}" for name, value in settings.environment]
+        prefix = (["env", *environment] if environment else []) + list(settings.prefix)
+        self._settings = settings
+        try:
+            super().__init__([*prefix, *argv], stdout=subprocess.PIPE)
+        except process.ProcessError as error:
+            raise Failed(str(error)) from None
+        assert self._popen.stdout is not None
+        self._out = self._popen.stdout.fileno()
+        self._text = b""
+        self.finished = False
+        self.port = 0
+        self.server_pid = self.pid
+        try:
+            self.ready = self._await_ready()
+            self.port = int(self.ready["port"])
+            self.server_pid = int(self.ready["pid"])
+        except BaseException:
+            self.close()
+            raise
+
+    def _await_ready(self) -> dict[str, str]:
+        timeout_s = 10.0 * self._settings.patience
+        if not self._read_output(lambda: b"\n" in self._text, timeout_s):
+            ended = self.wait(1.0)
+            if ended is None:
+                raise Failed(f"no ready line within {timeout_s:g} s: {self.errors()}")
+            raise Failed(f"did not start: exit status {ended.status}: {self.errors()}")
+        line, _, self._text = self._text.partition(b"\n")
+        text = line.decode(errors="replace")
+        words = dict(word.partition("=")[::2] for word in text.split())
+        numbers = words.get("port", ""), words.get("pid", "")
+        if not text.startswith("ready ") or not all(n.isdigit() for n in numbers):
+            raise Failed(f"not a ready line ('ready model=NAME port=N pid=N'): {text[:200]!r}")
+        return words
+
+    def _read_output(self, enough: Callable[[], bool], timeout_s: float) -> bool:
+        """Read stdout until enough() or its end; whether enough() holds."""
+        deadline = time.monotonic() + timeout_s
+        while not enough() and (left := deadline - time.monotonic()) > 0:
+            if not select.select([self._out], [], [], left)[0]:
+                break
+            chunk = os.read(self._out, 65536)
+            if not chunk:
+                break
+            self._text += chunk
+        return enough()
+
+    # --- looking at it -----------------------------------------------------------------------
+
+    def errors(self) -> str:
+        """All of its stderr."""
+        size = os.fstat(self._stderr.fileno()).st_size
+        return os.pread(self._stderr.fileno(), min(size, 1 << 20), 0).decode(errors="replace")
+
+    def alive(self) -> bool:
+        return self.wait(0.0) is None
+
+    def descriptors(self) -> int:
+        """Open descriptors of the server and all its children."""
+        count = 0
+        for pid in tree(self.server_pid):
+            with contextlib.suppress(OSError):
+                count += len(os.listdir(f"/proc/{pid}/fd"))
+        return count
+
+    def own_descriptors(self) -> list[int]:
+        """The descriptor numbers of the main process."""
+        return sorted(int(name) for name in os.listdir(f"/proc/{self.server_pid}/fd"))
+
+    def memory_bytes(self) -> int:
+        """Anonymous memory of the server and its children, shared pages counted in proportion."""
+        total = 0
+        for pid in tree(self.server_pid):
+            with contextlib.suppress(OSError):
+                rows = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").split("\n")
+                kib = {row.split(":")[0]: row.split()[1] for row in rows[1:] if ":" in row}
+                total += 1024 * int(kib.get("Pss_Anon", kib.get("Anonymous", "0")))
+        return total
+
+    def busy(self, window_s: float) -> Spent:
+        """Watch what it uses for window_s seconds of wall-clock time."""
+        before, start = self._schedstat(), time.monotonic()
+        time.sleep(window_s)
+        after, elapsed = self._schedstat(), time.monotonic() - start
+        ran = wanted = 0.0
+        for thread, (run, wait) in after.items():
+            run0, wait0 = before.get(thread, (0, 0))
+            ran += (run - run0) / 1e9
+            wanted = max(wanted, (run - run0 + wait - wait0) / 1e9)
+        return Spent(ran, wanted / elapsed)
+
+    def cpu_s(self) -> float:
+        """CPU time of its live threads so far, in seconds."""
+        return sum(run for run, _ in self._schedstat().values()) / 1e9
+
+    def _schedstat(self) -> dict[str, tuple[int, int]]:
+        found = {}
+        for pid in tree(self.server_pid):
+            for task in Path(f"/proc/{pid}/task").glob("*"):
+                with contextlib.suppress(OSError, ValueError):
+                    run, wait, _ = (task / "schedstat").read_text(encoding="ascii").split()
+                    found[str(task)] = int(run), int(wait)
+        return found
+
+    # --- doing things to it ------------------------------------------------------------------
+
+    def send_signal(self, number: int) -> None:
+        """To the server itself, not to its children: ending those is its own task."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.server_pid, number)
+
+    def pause(self) -> None:
+        """Stop the server (SIGSTOP), so that what clients do meanwhile is all there at once."""
+        self.send_signal(signal.SIGSTOP)
+        if not wait_until(lambda: self._state() in "Tt", 5.0):
+            raise Failed("the server did not stop at SIGSTOP")
+
+    def resume(self) -> None:
+        self.send_signal(signal.SIGCONT)
+
+    def _state(self) -> str:
+        try:
+            stat = Path(f"/proc/{self.server_pid}/stat").read_text(encoding="ascii")
+        except OSError:
+            return "X"
+        return stat.rpartition(")")[2].split()[0]
+
+    def limit_descriptors(self, soft: int) -> tuple[int, int]:
+        """Set RLIMIT_NOFILE of the running server; returns what it was."""
+        old = resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE, (soft, old[1]))
+        return old
+
+    def restore_descriptors(self, limits: tuple[int, int]) -> None:
+        resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE, limits)
+
+    # --- ending it ---------------------------------------------------------------------------
+
+    def finish(self, number: int = signal.SIGTERM, told: bool = False) -> dict[str, Any]:
+        """Signal it and hold it to its promises: gone in time, status 0, counters, nothing left.
+
+        told: it got the signal already. Returns the counters. Raises Failed.
+        """
+        if not told and not self.alive():
+            status = self.exit.status if self.exit else "?"
+            raise Failed(f"the server ended by itself, status {status}: {self.gist()}")
+        members = tree(self.server_pid)
+        bound = STOP_BOUND_S * self._settings.patience
+        start = time.monotonic()
+        if not told:
+            self.send_signal(number)
+        self.finished = True
+        # Its output is read while it ends: a full pipe must not be what keeps it.
+        self._read_output(lambda: False, bound)
+        ended = self.wait(max(0.1, start + bound - time.monotonic()))
+        if ended is None:
+            raise Failed(f"still there {bound:g} s after {signal.Signals(number).name}")
+        if ended.status:
+            raise Failed(
+                f"exit status {ended.status} instead of 0 after "
+                f"{signal.Signals(number).name}: {self.gist()}"
+            )
+        self._check_reports()
+        counters = self._counters()
+        if not wait_until(lambda: not self.group_left(), 1.0 * self._settings.patience):
+            raise Failed("the server ended, but left a process of its group behind")
+        left = [pid for pid in members[1:] if Path(f"/proc/{pid}").exists()]
+        if left and not wait_until(lambda: not any(map(_lives, left)), 1.0):
+            raise Failed(f"the server ended, but left children behind: {left}")
+        self._check_port()
+        return counters
+
+    def _counters(self) -> dict[str, Any]:
+        text = self._text.decode(errors="replace")
+        lines = text.strip().splitlines()
+        if len(lines) != 1:
+            raise Failed(f"wanted one line of counters on stdout at the end, got {text[:300]!r}")
+        try:
+            said = json.loads(lines[0])
+        except ValueError:
+            raise Failed(f"the counters are not JSON: {lines[0][:300]!r}") from None
+        for name in COUNTERS:
+            value = said.get(name) if isinstance(said, dict) else None
+            if not isinstance(value, int) or value < 0:
+                raise Failed(f"counter {name!r} is {value!r}, not a count: {lines[0][:300]}")
+        if said.get("model") != self.ready.get("model"):
+            raise Failed(f"counters of model {said.get('model')!r}, not {self.ready['model']!r}")
+        assert isinstance(said, dict)
+        return said
+
+    def _check_reports(self) -> None:
+        text = self.errors()
+        for mark in REPORTS:
+            if mark in text:
+                raise Failed(f"{mark} reported: {self.gist()}")
+
+    def _check_port(self) -> None:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("", self.port))
+                probe.listen(1)
+            except OSError as error:
+                raise Failed(f"port {self.port} is not free after the end: {error}") from None
+
+    def gist(self) -> str:
+        """The part of stderr that tells most: a report's first lines, or the end."""
+        text = self.errors()
+        marks = [at for at in (text.find(mark) for mark in REPORTS) if at >= 0]
+        if marks:
+            return text[max(0, min(marks) - 60) :][:1500].strip()
+        return text.strip()[-500:] or "nothing on stderr"
+
+
+def _lives(pid: int) -> bool:
+    """Exists, and is not merely waiting to be reaped by init."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] not in "ZX"

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: MIT
+"""What a case is given: a model, a protocol, and the means to start servers and clients.
+
+A case starts the servers it needs and opens what clients it likes. Afterwards every server that
+still runs is stopped with SIGTERM and held to what it promises for its end, so each case also tests
+the stop after what happened in it.
+"""
+from __future__ import annotations
+
+import subprocess
+from types import TracebackType
+from typing import Any
+
+from harness.conformance.core import Failed, NotApplicable
+from harness.conformance.peer import Peer
+from harness.conformance.subject import Settings, Subject
+from harness.conformance.talk import TALKS, Talk
+from harness.models import Model
+
+LOCALHOST = "127.0.0.1"
+TIMEOUT_S = 10.0
+
+
+class Trial:
+    def __init__(self, model: Model, protocol: str, settings: Settings = Settings()) -> None:
+        self.model = model
+        self.protocol = protocol
+        self.settings = settings
+        self.talk: Talk = TALKS[protocol]
+        self.timeout_s = TIMEOUT_S * settings.patience
+        self._subjects: list[Subject] = []
+        self._peers: list[Peer] = []
+
+    def __enter__(self) -> "Trial":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                for subject in self._subjects:
+                    if not subject.finished:
+                        self.leave()
+                        subject.finish()
+        finally:
+            self.leave()
+            for subject in self._subjects:
+                subject.close()
+
+    # --- servers -----------------------------------------------------------------------------
+
+    def start(self, *options: str) -> Subject:
+        """A fresh server on a free port of 127.0.0.1, speaking the trial's protocol."""
+        argv = [str(self.model.path), "-p", "0", "-P", self.protocol, *options]
+        subject = Subject(argv, self.settings)
+        self._subjects.append(subject)
+        return subject
+
+    def run(self, *options: str, timeout_s: float = 5.0) -> "subprocess.CompletedProcess[str]":
+        """Run the server for its output only; it must end by itself."""
+        try:
+            return subprocess.run(
+                [str(self.model.path), *options],
+                capture_output=True,
+                text=True,
+                stdin=subprocess.DEVNULL,
+                timeout=timeout_s * self.settings.patience,
+                check=False,
+                env=None,
+            )
+        except subprocess.TimeoutExpired:
+            raise Failed(f"{' '.join(options)}: it did not end by itself") from None
+
+    def post_mortem(self) -> str:
+        """What is to be said about servers that are no longer there; '' if all are."""
+        said = []
+        for subject in self._subjects:
+            if not subject.finished and not subject.alive() and subject.exit is not None:
+                gist = subject.gist()
+                said.append(f" (the server had ended, status {subject.exit.status}: {gist})")
+        return "".join(said)
+
+    # --- clients -----------------------------------------------------------------------------
+
+    def connect(
+        self, subject: Subject, receive_buffer: int = 0, send_buffer: int = 0, host: str = LOCALHOST
+    ) -> Peer:
+        """A client; closed at the end of the trial if the case does not."""
+        peer = Peer((host, subject.port), self.timeout_s, receive_buffer, send_buffer)
+        self._peers.append(peer)
+        return peer
+
+    def probe(self, subject: Subject, what: str = "a new client") -> None:
+        """A new client is served, and leaves."""
+        with self.connect(subject) as peer:
+            try:
+                self.talk.exchange(peer)
+            except Failed as failed:
+                raise Failed(f"{what} is not served: {failed}") from None
+
+    def leave(self) -> None:
+        """All clients leave."""
+        for peer in self._peers:
+            peer.close()
+        self._peers.clear()
+
+    # --- what the model says of itself -------------------------------------------------------
+
+    @property
+    def limit(self) -> int | None:
+        """How many connections it serves at a time; None: it names no limit."""
+        return self.model.max_connections
+
+    def serves(self, connections: int) -> bool:
+        return self.limit is None or self.limit >= connections
+
+    def needs_connections(self, connections: int) -> None:
+        """Not applicable unless the model serves that many at a time."""
+        if not self.serves(connections):
+            because = f" ({self.model.limit_reason})" if self.model.limit_reason else ""
+            raise NotApplicable(f"limits.connections = {self.limit}{because}")
+
+    def needs_option(self, option: str) -> None:
+        if option not in self.options:
+            raise NotApplicable(f"the model has no option {option}")
+
+    def needs_memory_measured(self) -> None:
+        if not self.settings.measures_memory:
+            raise NotApplicable("memory cannot be judged in an instrumented build")
+
+    @property
+    def options(self) -> list[str]:
+        listed: Any = self.model.describe.get("options", [])
+        return [str(option) for option in listed]
