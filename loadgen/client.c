@@ -443,6 +443,7 @@ static enum reply_result http_feed(struct client *client, struct reply *reply, c
 	    memcmp(data, client->template, head) == 0) {
 		if (length - head >= client->template_body) {
 			*used = head + (size_t)client->template_body;
+			reply->flags = 0; /* only replies that keep the connection are templates */
 			return REPLY_DONE;
 		}
 		reply->status = 200;
