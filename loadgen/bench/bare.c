@@ -30,11 +30,12 @@
 #include "common/die.h"
 #include "common/parse.h"
 
-#define REQUEST    "GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
 #define EVENTS     256
 #define RECV_BYTES 4096
 
 static volatile sig_atomic_t phase; /* 0 warm-up, 1 measuring, 2 over: advanced by SIGALRM */
+static char request[128];           /* the bytes wrk and loadgen send for the same URL */
+static size_t request_bytes;
 static size_t reply_bytes;
 static uint64_t spin_ns;  /* option -x */
 static uint32_t *missing; /* bytes the current reply still lacks, by descriptor */
@@ -55,7 +56,7 @@ static void spin(uint64_t ns)
 
 static void send_request(int fd)
 {
-	if (send(fd, REQUEST, sizeof(REQUEST) - 1, MSG_NOSIGNAL) != sizeof(REQUEST) - 1)
+	if (send(fd, request, request_bytes, MSG_NOSIGNAL) != (ssize_t)request_bytes)
 		die_errno("send", "the server must keep connections open and read what is sent");
 }
 
@@ -238,6 +239,9 @@ int main(int argc, char **argv)
 				    "[-d SECONDS] [-x SPIN_NS]");
 	if (inet_pton(AF_INET, addr, &server.sin_addr) != 1)
 		opt_refuse("-b", addr, "an IPv4 address");
+	request_bytes =
+		(size_t)snprintf(request, sizeof(request), "GET / HTTP/1.1\r\nHost: %s:%d\r\n\r\n",
+				 addr, ntohs(server.sin_port));
 	measure(connect_all(&server, connections), warmup_s, seconds);
 	return 0;
 }
