@@ -1,0 +1,419 @@
+# SPDX-License-Identifier: MIT
+"""What a run left on disk, as records.
+
+Reads run.json, summary.tsv, cells/*.json and cells/*.hgrm and nothing else (docs/figures.md says
+which figure needs which). Estimates keep the unit of summary.tsv: nanoseconds, bytes, requests per
+second, microseconds of CPU per request. `nan` means "no value", `inf` means "infinite".
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+import statistics
+from bisect import bisect_left
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+STATUSES = ("ok", "client-limited", "suspect", "void", "unsupported", "failed")
+# What a point may be drawn as: with a value (believed or doubted), or as a mark at the axis edge.
+DOUBTFUL = frozenset({"client-limited", "suspect", "void"})
+NO_VALUE = frozenset({"unsupported", "failed"})
+
+_TAIL_COLUMNS = ("metric", "unit", "n", "estimate", "lo", "hi", "status", "reason")
+
+
+class DataError(Exception):
+    """A run that cannot be read; the text is one line fit for the user."""
+
+
+@dataclass(frozen=True)
+class Point:
+    """One model at one level of every factor, for one metric: one row of summary.tsv."""
+
+    model: str
+    factors: tuple[tuple[str, str], ...]
+    metric: str
+    unit: str
+    n: int
+    estimate: float
+    lo: float
+    hi: float
+    status: str
+    reason: str
+
+    @property
+    def missing(self) -> bool:
+        """No value for a reason the reader must see, rather than a metric that does not apply."""
+        return self.status in NO_VALUE or (self.status == "void" and math.isnan(self.estimate))
+
+    @property
+    def spread(self) -> bool:
+        """Whether lo..hi says anything: from one replicate it cannot."""
+        return self.n >= 2 and not math.isnan(self.lo) and not math.isnan(self.hi)
+
+    def level(self, factor: str) -> str:
+        """The level of `factor` as written; KeyError if the run has no such factor."""
+        return dict(self.factors)[factor]
+
+    def x(self, factor: str) -> float:
+        """The level of `factor` as a number; nan if it is not one."""
+        return number(self.level(factor))
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One replicate: cells/<id>.json, with the path its spectrum has if it was written."""
+
+    model: str
+    factors: dict[str, str]
+    replicate: int
+    status: str
+    reason: str
+    metrics: dict[str, float]
+    client: dict[str, Any]
+    spectrum: Path
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """A percentile spectrum (.hgrm): parallel, ascending. Values in nanoseconds.
+
+    `inverse[i]` is 1/(1-percentile), the x axis of HdrHistogram's plots, never beyond `count`,
+    where a single request weighs. With infinite requests the table ends below percentile 1:
+    `finite` is the fraction of all requests that have a time.
+    """
+
+    inverse: tuple[float, ...]
+    value_ns: tuple[float, ...]
+    count: int
+    finite: float = 1.0
+
+    def at(self, inverse: float) -> float:
+        """The value at percentile 1 - 1/inverse: that of the next row up; inf past the finite."""
+        if 1 - 1 / inverse > self.finite:
+            return math.inf
+        index = bisect_left(self.inverse, inverse * (1 - 1e-9))
+        return self.value_ns[min(index, len(self.value_ns) - 1)]
+
+
+def number(text: object) -> float:
+    """`text` as a float, "inf" and "nan" included; nan where it is no number."""
+    if isinstance(text, bool) or text is None:
+        return math.nan
+    try:
+        return float(str(text))
+    except ValueError:
+        return math.nan
+
+
+def level_text(value: object) -> str:
+    """A factor level in one spelling, so that 100, 100.0 and "100" meet."""
+    as_number = number(value)
+    if math.isfinite(as_number) and as_number == int(as_number):
+        return str(int(as_number))
+    return str(value)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run directory. Slices (`slices`, `only`) share its path and its metadata."""
+
+    path: Path
+    meta: dict[str, Any]
+    factors: tuple[str, ...]
+    points: tuple[Point, ...]
+    summarised: bool = True  # False: summary.tsv is missing, estimates are medians of the cells
+    fixed: tuple[tuple[str, str], ...] = field(default=())
+
+    @property
+    def experiment(self) -> str:
+        value = self.meta.get("experiment")
+        name = value.get("name") if isinstance(value, dict) else value
+        return str(name) if name else self.path.parent.name
+
+    @property
+    def complete(self) -> bool:
+        return bool(self.meta.get("complete", True))
+
+    @cached_property
+    def models(self) -> tuple[str, ...]:
+        """Every model of the run, measured or not, in the order the run names them."""
+        named = self.meta.get("models")
+        order = dict.fromkeys(named if isinstance(named, (dict, list)) else ())
+        order.update(dict.fromkeys(point.model for point in self.points))
+        return tuple(str(name) for name in order)
+
+    @cached_property
+    def metrics(self) -> frozenset[str]:
+        """The metrics that have at least one value (an infinite one counts)."""
+        return frozenset(p.metric for p in self.points if not math.isnan(p.estimate))
+
+    def levels(self, factor: str) -> tuple[str, ...]:
+        """The levels of `factor` that occur, numbers ascending before words."""
+        if factor not in self.factors:
+            return ()
+        found = {point.level(factor) for point in self.points}
+        return tuple(
+            sorted(found, key=lambda s: (math.isnan(number(s)), number(s), s))
+            if all(not math.isnan(number(s)) for s in found)
+            else sorted(found)
+        )
+
+    def planned(self, factor: str) -> tuple[tuple[str, str], ...]:
+        """(model, level of `factor`) of everything the run set out to measure, in its order.
+
+        Empty where run.json holds no plan. Cut to the levels of this slice.
+        """
+        plan = self.meta.get("plan")
+        found: dict[tuple[str, str], None] = {}
+        for setting in plan if isinstance(plan, list) else ():
+            levels = {k: level_text(v) for k, v in setting.get("factors", {}).items()}
+            if factor in levels and all(levels.get(name) == level for name, level in self.fixed):
+                found[str(setting.get("model")), levels[factor]] = None
+        return tuple(found)
+
+    def has(self, factor: str, *metrics: str) -> bool:
+        """Whether figures of these metrics against `factor` can be drawn."""
+        return (
+            factor in self.factors
+            and all(metric in self.metrics for metric in metrics)
+            and all(not math.isnan(number(level)) for level in self.levels(factor))
+        )
+
+    def series(self, metric: str, factor: str) -> dict[str, list[Point]]:
+        """Each model's points of `metric` in the order of `factor`; models without are left out.
+
+        A level that has no row for this metric but is unsupported or failed on any other is
+        reported for this metric too: a model that cannot run has no metrics at all.
+        """
+        by_model: dict[str, dict[str, Point]] = {model: {} for model in self.models}
+        for point in self.points:
+            level = point.level(factor)
+            if point.metric == metric:
+                by_model[point.model][level] = point
+            elif point.missing and level not in by_model[point.model]:
+                by_model[point.model][level] = replace(point, metric=metric, estimate=math.nan)
+        return {
+            model: sorted(points.values(), key=lambda point: point.x(factor))
+            for model, points in by_model.items()
+            if points
+        }
+
+    def unmeasured(self, factor: str) -> dict[str, list[str]]:
+        """Levels of `factor` that each model was to be measured at, and has no row for."""
+        have = {(p.model, p.level(factor)) for p in self.points}
+        gaps: dict[str, list[str]] = {}
+        for model, level in self.planned(factor):
+            if (model, level) not in have:
+                gaps.setdefault(model, []).append(level)
+        return gaps
+
+    def slices(self, factor: str) -> list[tuple[str, Run]]:
+        """The run cut along every factor but `factor`: (file name suffix, part) pairs.
+
+        One pair with an empty suffix where the other factors have a single level each.
+        """
+        others = [name for name in self.factors if name != factor and len(self.levels(name)) > 1]
+        parts = []
+        for levels in product(*(self.levels(name) for name in others)):
+            fixed = tuple(zip(others, levels))
+            part = self.only(**dict(fixed))
+            if part.points:
+                parts.append(("".join(f"-{name}={level}" for name, level in fixed), part))
+        return parts
+
+    def only(self, **levels: str) -> Run:
+        """The part of the run at these factor levels."""
+        points = tuple(
+            p for p in self.points if all(p.level(name) == level for name, level in levels.items())
+        )
+        return replace(self, points=points, fixed=self.fixed + tuple(levels.items()))
+
+    @cached_property
+    def cells(self) -> tuple[Cell, ...]:
+        """The replicates of this slice, unreadable files raising DataError."""
+        fixed = dict(self.fixed)
+        return tuple(
+            cell
+            for cell in _read_cells(self.path)
+            if all(cell.factors.get(name) == level for name, level in fixed.items())
+        )
+
+
+def load_run(path: Path) -> Run:
+    """Read the run in directory `path`; DataError names what is missing or malformed."""
+    if not path.is_dir():
+        raise DataError(f"{path}: no such directory; a run is results/<machine>/<experiment>/<run>")
+    meta = _read_json(path / "run.json")
+    summary = path / "summary.tsv"
+    if summary.is_file():
+        factors, points = _read_summary(summary)
+        return Run(path, meta, factors, points)
+    factors, points = _summarise_cells(_read_cells(path))
+    if not points:
+        raise DataError(f"{path}: neither summary.tsv nor a readable cell: nothing was measured")
+    return Run(path, meta, factors, points, summarised=False)
+
+
+def find_runs(results: Path) -> list[Path]:
+    """The latest run of each machine's experiments under `results`, in order of their names.
+
+    The committed reference run counts only where nothing else was measured.
+    """
+    latest: dict[tuple[str, str], Path] = {}
+    for marker in sorted(results.glob("*/*/*/run.json")):
+        run = marker.parent
+        if (run / "summary.tsv").is_file() or any((run / "cells").glob("*.json")):
+            latest[run.parent.parent.name, run.parent.name] = run  # names begin with the UTC time
+    own = [key for key in latest if key[0] != "reference"]
+    return [latest[key] for key in sorted(own or latest)]
+
+
+def read_spectrum(path: Path) -> Spectrum:
+    """Read a .hgrm percentile table, in milliseconds as loadgen writes it; DataError if malformed."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    rows: list[tuple[float, float]] = []
+    count, finite = 0, 1.0
+    for line in lines:
+        fields = line.split()
+        if line.startswith("#["):
+            notes = dict(re.findall(r"([A-Z][A-Za-z ]*?) *= *([0-9.]+)", line))
+            count = int(float(notes.get("Total count", count)))
+            finite = 1 - float(notes.get("Fraction", 1 - finite))
+            continue
+        if not fields or fields[0] == "Value":
+            continue
+        value, percentile, total = (number(text) for text in (fields + [""] * 3)[:3])
+        if math.isnan(value) or not 0 <= percentile <= 1 or math.isnan(total):
+            raise DataError(f"{path}: not a percentile line: {line.strip()!r}")
+        count = max(count, int(total))
+        rows.append((percentile, value * 1e6))
+    if not rows or not count:
+        raise DataError(f"{path}: holds no percentile line")
+    # Rows finer than one request in the count, percentile 1 among them, all stand for the maximum.
+    places = [min(1 / (1 - p) if p < 1 else math.inf, float(count)) for p, _ in rows]
+    return Spectrum(tuple(places), tuple(value for _, value in rows), count, finite)
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    if not isinstance(value, dict):
+        raise DataError(f"{path}: a JSON object is expected")
+    return value
+
+
+def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+    with path.open(encoding="utf-8", newline="") as stream:
+        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    header = rows[0] if rows else []
+    if header[:1] != ["model"] or tuple(header[-len(_TAIL_COLUMNS) :]) != _TAIL_COLUMNS:
+        raise DataError(f"{path}: the header must be: model <factors…> {' '.join(_TAIL_COLUMNS)}")
+    factors = tuple(header[1 : -len(_TAIL_COLUMNS)])
+    points = []
+    for line, row in enumerate(rows[1:], start=2):
+        if not row:
+            continue
+        if len(row) != len(header):
+            raise DataError(f"{path}:{line}: {len(row)} fields where the header has {len(header)}")
+        record = dict(zip(header, row))
+        if record["status"] not in STATUSES:
+            raise DataError(f"{path}:{line}: unknown status {record['status']!r}")
+        points.append(
+            Point(
+                model=record["model"],
+                factors=tuple((name, level_text(record[name])) for name in factors),
+                metric=record["metric"],
+                unit=record["unit"],
+                n=int(number(record["n"])) if math.isfinite(number(record["n"])) else 0,
+                estimate=number(record["estimate"]),
+                lo=number(record["lo"]),
+                hi=number(record["hi"]),
+                status=record["status"],
+                reason=record["reason"],
+            )
+        )
+    return factors, tuple(points)
+
+
+def _read_cells(run: Path) -> tuple[Cell, ...]:
+    cells = []
+    for path in sorted((run / "cells").glob("*.json")):
+        raw = _read_json(path)
+        metrics = raw.get("metrics")
+        factors = raw.get("factors")
+        client = raw.get("client")
+        cells.append(
+            Cell(
+                model=str(raw.get("model", "")),
+                factors={k: level_text(v) for k, v in factors.items()}
+                if isinstance(factors, dict)
+                else {},
+                replicate=int(raw.get("replicate") or 0),
+                status=str(raw.get("status", "failed")),
+                reason=str(raw.get("reason") or ""),
+                metrics={k: number(v) for k, v in metrics.items()}
+                if isinstance(metrics, dict)
+                else {},
+                client=client if isinstance(client, dict) else {},
+                spectrum=path.with_suffix(".hgrm"),
+            )
+        )
+    return tuple(cells)
+
+
+def _summarise_cells(cells: Iterable[Cell]) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+    """Medians over replicates, without intervals: for a run whose summary was never written."""
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[Cell]] = {}
+    for cell in cells:
+        groups.setdefault((cell.model, tuple(cell.factors.items())), []).append(cell)
+    factors = tuple(dict.fromkeys(name for _, levels in groups for name, _ in levels))
+    points: list[Point] = []
+    for (model, levels), members in groups.items():
+        worst = max(members, key=lambda cell: _severity(cell.status))
+        names = dict.fromkeys(name for cell in members for name in cell.metrics)
+        for name in names or {"": None}:
+            values = [
+                cell.metrics[name]
+                for cell in members
+                if not math.isnan(cell.metrics.get(name, math.nan))
+            ]
+            points.append(
+                Point(
+                    model=model,
+                    factors=tuple((f, dict(levels).get(f, "")) for f in factors),
+                    metric=name,
+                    unit="",
+                    n=len(values),
+                    estimate=statistics.median(values) if values else math.nan,
+                    lo=math.nan,
+                    hi=math.nan,
+                    status=worst.status if worst.status in STATUSES else "suspect",
+                    reason=worst.reason,
+                )
+            )
+    return factors, tuple(points)
+
+
+def _severity(status: str) -> int:
+    return STATUSES.index(status) if status in STATUSES else STATUSES.index("suspect")
+
+
+def replicates(points: Sequence[Point]) -> tuple[int, int]:
+    """The least and the largest number of replicates behind points that have a value."""
+    counts = [point.n for point in points if not math.isnan(point.estimate)]
+    return (min(counts), max(counts)) if counts else (0, 0)
