@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: MIT
+"""Find the figure kinds that apply to a run, draw them, and write the files."""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Protocol, cast
+
+import matplotlib
+from matplotlib.backends.backend_agg import FigureCanvasAgg
+from matplotlib.figure import Figure
+
+from plots.data import DataError, Run, load_run
+from plots.page import RC
+
+FORMATS = ("png", "svg", "pdf")
+PNG_DPI = 200  # twice the README's 900 px, for dense screens and print
+
+
+class Kind(Protocol):
+    """What a file in plots/mpl/ offers; its stem is the name of the figure.
+
+    `X` is the factor on the x axis, along which a run with more factors is not cut: such a run
+    gives one figure per combination of the others. None: the kind sees the run whole.
+    """
+
+    X: str | None
+
+    def applies(self, run: Run) -> bool:
+        """Whether the run holds what the figure shows."""
+
+    def draw(self, run: Run, figure: Figure) -> None:
+        """Draw on an empty figure and set its size."""
+
+
+def kinds() -> dict[str, Kind]:
+    """The figure kinds by name: every public module of plots/mpl/."""
+    folder = Path(__file__).parent / "mpl"
+    names = sorted(path.stem for path in folder.glob("*.py") if not path.stem.startswith("_"))
+    return {name: cast(Kind, importlib.import_module(f"plots.mpl.{name}")) for name in names}
+
+
+def draw_figure(kind: Kind, run: Run) -> Figure:
+    """One figure, in memory."""
+    with matplotlib.rc_context():
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(RC)
+        figure = Figure(dpi=100)
+        FigureCanvasAgg(figure)
+        kind.draw(run, figure)
+    return figure
+
+
+def draw_run(run: Run) -> dict[str, Figure]:
+    """Every figure that applies to `run`, by file stem."""
+    figures = {}
+    for name, kind in kinds().items():
+        for suffix, part in run.slices(kind.X) if kind.X else [("", run)]:
+            if kind.applies(part):
+                figures[name + suffix] = draw_figure(kind, part)
+    return figures
+
+
+def draw_all(
+    run_dir: Path, formats: Sequence[str] = ("png", "svg"), out: Path | None = None
+) -> list[Path]:
+    """Draw every figure that applies to the run in `run_dir`; returns the files written.
+
+    They go to run_dir/figures (or `out`), one per figure and format. An empty list means that the
+    run holds nothing any figure shows. DataError: the run cannot be read, or a format is unknown.
+    """
+    for suffix in formats:
+        if suffix not in FORMATS:
+            raise DataError(f"format {suffix!r}: must be one of {', '.join(FORMATS)}")
+    figures = draw_run(load_run(Path(run_dir)))
+    folder = Path(run_dir) / "figures" if out is None else out
+    written = []
+    for name, figure in figures.items():
+        folder.mkdir(parents=True, exist_ok=True)
+        for suffix in formats:
+            path = folder / f"{name}.{suffix}"
+            with matplotlib.rc_context(RC):
+                # No date in the file: the same run gives the same bytes.
+                figure.savefig(path, dpi=PNG_DPI, metadata=_METADATA[suffix])
+            written.append(path)
+    return written
+
+
+_METADATA: dict[str, dict[str, str | None]] = {
+    "png": {"Software": "tenk"},
+    "svg": {"Date": None, "Creator": "tenk"},
+    "pdf": {"CreationDate": None, "Creator": "tenk"},
+}

@@ -1,0 +1,377 @@
+# SPDX-License-Identifier: MIT
+"""The page every figure shares: title, provenance, panels, label column, notes.
+
+Sizes are inches at 100 px each, so that a figure 9 in wide reads at the width of a README. The
+layout is computed, not fitted by trial: texts are measured and wrapped, labels are spread until none
+overlaps, and the page grows with the number of models and notes.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.font_manager import FontProperties, findfont
+from matplotlib.ft2font import LOAD_NO_HINTING, FT2Font
+from matplotlib.lines import Line2D
+
+from plots.data import Point, Run, replicates
+from plots.style import ModelStyle, styles
+
+WIDTH = 9.0
+EDGE = 0.14
+LEFT = 0.74
+LEADER = 0.34
+SWATCH = 0.34
+ROW = 0.165
+TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 8.5, 8.0
+INK, GREY, FAINT = "#1F1F1F", "#5F5F5F", "#E3E3E3"
+
+RC: dict[str, Any] = {
+    "font.family": "DejaVu Sans",
+    "font.size": TEXT_SIZE,
+    "text.color": INK,
+    "axes.edgecolor": "#8A8A8A",
+    "axes.labelcolor": INK,
+    "axes.labelsize": TEXT_SIZE,
+    "axes.linewidth": 0.7,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.xmargin": 0.0,
+    "xtick.color": "#8A8A8A",
+    "ytick.color": "#8A8A8A",
+    "xtick.labelcolor": INK,
+    "ytick.labelcolor": INK,
+    "xtick.labelsize": SMALL_SIZE,
+    "ytick.labelsize": SMALL_SIZE,
+    "svg.hashsalt": "tenk",
+    "path.simplify": False,
+}
+
+
+@lru_cache(maxsize=None)
+def _font(bold: bool) -> FT2Font:
+    """The figures' font at 100 points. Our own copy: matplotlib resizes those it hands out."""
+    weight = "bold" if bold else "normal"
+    font = FT2Font(findfont(FontProperties(family="DejaVu Sans", weight=weight)))
+    font.set_size(100, 72)
+    return font
+
+
+def text_width(text: str, size: float, bold: bool = False) -> float:
+    """Width in inches of one line of text set in the figures' font."""
+    font = _font(bold)
+    font.set_text(text, 0.0, flags=LOAD_NO_HINTING)
+    return float(font.get_width_height()[0]) / 64 * size / 100 / 72
+
+
+def wrap(text: str, size: float, width: float, bold: bool = False) -> list[str]:
+    """Break `text` at spaces into lines at most `width` inches wide."""
+    lines: list[str] = []
+    for word in text.split(" "):
+        longer = f"{lines[-1]} {word}" if lines else word
+        if lines and text_width(longer, size, bold) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(word)
+    return lines
+
+
+def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list[float]:
+    """Positions nearest to `wanted` (descending) that keep `gap` and stay within low..high.
+
+    The least-squares solution by pooling adjacent violators; where gap × count exceeds the room,
+    the gap yields, never the order.
+    """
+    if not wanted:
+        return []
+    gap = min(gap, (high - low) / max(1, len(wanted) - 1))
+    pools: list[list[float]] = []  # mean of wanted + i·gap, and how many labels the pool holds
+    for index, place in enumerate(wanted):
+        pools.append([min(max(place, low), high) + index * gap, 1.0])
+        while len(pools) > 1 and pools[-2][0] < pools[-1][0]:
+            mean, count = pools.pop()
+            before = pools[-1]
+            before[0] = (before[0] * before[1] + mean * count) / (before[1] + count)
+            before[1] += count
+    flat = [mean for mean, count in pools for _ in range(int(count))]
+    last = len(flat) - 1
+    return [min(max(mean, low + last * gap), high) - index * gap for index, mean in enumerate(flat)]
+
+
+@dataclass(frozen=True)
+class Ending:
+    """Where a model's curve ends: None if it has none, or stops short of the right edge."""
+
+    model: str
+    place: tuple[float, float] | None
+    remark: str = ""
+
+
+class Page:
+    """A laid-out figure; `axes` are its panels in reading order."""
+
+    def __init__(
+        self,
+        figure: Figure,
+        run: Run,
+        title: str,
+        *,
+        points: Sequence[Point],
+        notes: Sequence[str],
+        rows: int = 1,
+        columns: int = 1,
+        height: float = 3.9,
+        shared_y: bool = True,
+        headings: bool = True,
+        labels: Sequence[str] | None = None,
+        interval: str | None = None,
+        look: Mapping[str, ModelStyle] | None = None,
+    ) -> None:
+        """`height` is a panel's least height; `labels` the texts the label column must hold;
+        `look` the styles of the curves, where these are not the run's models."""
+        self.figure, self.run = figure, run
+        self.styles: Mapping[str, ModelStyle] = styles(run.models) if look is None else look
+        texts = labels if labels is not None else [s.label for s in self.styles.values()]
+        column = max((text_width(text, TEXT_SIZE) for text in texts), default=0.0)
+        self.column = LEADER + SWATCH + 0.08 + max(column, 0.9) + EDGE if texts else EDGE
+        body = WIDTH - 2 * EDGE
+        title_lines = wrap(title, TITLE_SIZE, body, bold=True)
+        origin_lines = wrap(provenance(run, points, interval), SMALL_SIZE, body)
+        note_lines = [line for note in notes for line in _hanging(note, body)]
+
+        head = EDGE + 0.24 * len(title_lines) + 0.16 * len(origin_lines) + 0.12
+        gap_y = 0.5 + (0.28 if headings else 0.1)
+        least = (len(texts) + 2) * ROW
+        height = max(height, (least - (rows - 1) * gap_y) / rows)
+        foot = 0.5 + (0.16 * len(note_lines) + 0.1 if note_lines else 0.0) + EDGE * 0.6
+        top = head + (0.26 if headings else 0.06)
+        total = top + rows * height + (rows - 1) * gap_y + foot
+        figure.set_size_inches(WIDTH, total)
+        self.total = total
+
+        gap_x = 0.26 if shared_y else LEFT
+        width = (WIDTH - LEFT - self.column - (columns - 1) * gap_x) / columns
+        self.axes: list[Axes] = []
+        for index in range(rows * columns):
+            row, col = divmod(index, columns)
+            left = LEFT + col * (width + gap_x)
+            bottom = total - top - (row + 1) * height - row * gap_y
+            self.axes.append(
+                figure.add_axes(
+                    (left / WIDTH, bottom / total, width / WIDTH, height / total), label=f"p{index}"
+                )
+            )
+        self.body_top = total - top
+        self.body_bottom = total - top - rows * height - (rows - 1) * gap_y
+
+        y = total - EDGE
+        for line in title_lines:
+            self._text(EDGE, y, line, TITLE_SIZE, INK, "title", weight="bold")
+            y -= 0.24
+        for line in origin_lines:
+            self._text(EDGE, y, line, SMALL_SIZE, GREY, "origin")
+            y -= 0.16
+        y = EDGE * 0.6 + 0.16 * len(note_lines)
+        for line in note_lines:
+            self._text(EDGE, y, line, SMALL_SIZE, GREY, "note")
+            y -= 0.16
+
+    def _text(
+        self, x: float, y: float, text: str, size: float, colour: str, gid: str, **more: Any
+    ) -> None:
+        artist = self.figure.text(
+            x / WIDTH, y / self.total, text, size=size, color=colour, va="top", ha="left", **more
+        )
+        artist.set_gid(gid)
+
+    def label(self, axes: Axes, endings: Sequence[Ending], leaders: bool = True) -> None:
+        """Name every model in the right-hand column, in the order in which the curves end.
+
+        Curves that reach the right edge come first, each joined to its label by a leader (or, with
+        leaders=False, in the order given); those that stop short follow below, with the remark.
+        """
+        box = axes.get_position()
+        edge_x = box.x1 * WIDTH if leaders else WIDTH - self.column
+        reach = [ending for ending in endings if ending.place is not None]
+        rest = [ending for ending in endings if ending.place is None]
+        inches = self.figure.dpi
+        spots = {
+            e.model: axes.transData.transform(e.place) / inches
+            for e in reach
+            if e.place is not None
+        }
+        if leaders:
+            reach.sort(key=lambda ending: -float(spots[ending.model][1]))
+        low, high = (
+            (self.body_bottom, self.body_top)
+            if not leaders
+            else (
+                min(box.y0 * self.total, self.body_bottom),
+                max(box.y1 * self.total, self.body_top),
+            )
+        )
+        low, high = low + ROW / 2, high - ROW / 2
+        if leaders:
+            wanted = [float(spots[ending.model][1]) for ending in reach]
+        else:
+            wanted = [high - index * ROW * 1.15 for index in range(len(reach))]
+        if rest:
+            floor = wanted[-1] if wanted else high + ROW * 2
+            below = floor - ROW * 2
+            if leaders:
+                below = min(below, low + (len(rest) - 1) * ROW)
+            # An empty row keeps the two groups apart.
+            wanted += [below + ROW, *(below - index * ROW for index in range(len(rest)))]
+        places = spread(wanted, ROW, low, high)
+        if rest:
+            del places[len(reach)]
+        for ending, y in zip([*reach, *rest], places):
+            look = self.styles[ending.model]
+            if leaders and ending.place is not None:
+                x0, y0 = (float(value) for value in spots[ending.model])
+                self._line(
+                    [x0, max(edge_x, x0) + 0.04, edge_x + LEADER - 0.05],
+                    [y0, y0, y],
+                    look,
+                    linewidth=0.6,
+                    alpha=0.75,
+                    gid=f"leader:{ending.model}",
+                )
+            x = edge_x + (LEADER if leaders else 0.2)
+            self._line(
+                [x, x + SWATCH / 2, x + SWATCH],
+                [y, y, y],
+                look,
+                linewidth=1.6,
+                linestyle=look.mpl_dash,
+                marker=look.mpl_marker,
+                markevery=[1],
+                markersize=4.2,
+                gid=f"swatch:{ending.model}",
+            )
+            text = look.label + (f" {ending.remark}" if ending.remark else "")
+            artist = self.figure.text(
+                (x + SWATCH + 0.08) / WIDTH,
+                y / self.total,
+                text,
+                size=TEXT_SIZE,
+                color=INK if ending.place is not None else GREY,
+                va="center_baseline",
+                ha="left",
+            )
+            artist.set_gid(f"label:{ending.model}")
+
+    def _line(self, x: Sequence[float], y: Sequence[float], look: ModelStyle, **more: Any) -> None:
+        line = Line2D(
+            [value / WIDTH for value in x],
+            [value / self.total for value in y],
+            transform=self.figure.transFigure,
+            color=look.colour,
+            solid_capstyle="butt",
+            **more,
+        )
+        self.figure.add_artist(line)
+
+
+def _hanging(note: str, width: float) -> list[str]:
+    """Wrap a note, continuation lines indented under its first word."""
+    lines = wrap(note, SMALL_SIZE, width - 0.18)
+    return lines[:1] + ["     " + line for line in lines[1:]]
+
+
+def provenance(run: Run, points: Sequence[Point], interval: str | None) -> str:
+    """Machine, placement, replicates, kind of interval, commit: what a number must not lack."""
+    least, most = replicates(points)
+    parts = [_machine(run.meta.get("host")), _placement(run)]
+    parts += [f"{name} {level}" for name, level in run.fixed]
+    if most:
+        count = f"{most}" if least == most else f"{least}–{most}"
+        parts.append(f"{count} replicate{'s' if most > 1 else ''} each")
+    parts.append(interval if interval is not None else _interval(run, points))
+    parts.append(_commit(run.meta.get("git")))
+    parts.append(str(run.meta.get("started") or run.meta.get("started_utc") or "")[:10])
+    if not run.complete:
+        parts.append("run not complete")
+    # Lines break between the parts, not within them.
+    return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
+
+
+def _interval(run: Run, points: Sequence[Point]) -> str:
+    """What the bands are. Below five replicates the bootstrap cannot leave the observed range.
+
+    An interval made of n observed values covers the median with at most 1 - 2**(1-n).
+    """
+    if not run.summarised:
+        return "medians of the replicates, no interval (run not summarised)"
+    counts = {p.n for p in points if p.spread}
+    several = min((n for n in counts if n >= 3), default=0)
+    parts = ["median"]
+    if several >= 5:
+        parts.append(
+            f"band: {min(95, round(100 * (1 - 2.0 ** (1 - several))))} % bootstrap interval"
+        )
+    elif several:
+        parts.append(f"band: range ({round(100 * (1 - 2.0 ** (1 - several)))} % interval)")
+    if 2 in counts:
+        parts.append("bar: range of 2 replicates")
+    return "; ".join(parts) if len(parts) > 1 else "no interval"
+
+
+def _first(host: Mapping[str, Any], *names: str) -> str:
+    for name in names:
+        value = host.get(name)
+        if isinstance(value, Mapping):
+            value = value.get("model") or value.get("name") or value.get("release")
+        if value:
+            return str(value)
+    return ""
+
+
+def _machine(host: object) -> str:
+    if isinstance(host, str):
+        return host
+    if not isinstance(host, Mapping):
+        return ""
+    cpu = _first(host, "cpu_model", "cpu", "model_name", "model")
+    count = _first(host, "cpus_online", "cpus", "online_cpus", "ncpu")
+    kernel = _first(host, "kernel", "release", "uname")
+    return ", ".join(
+        part
+        for part in (
+            cpu or _first(host, "name", "hostname", "machine"),
+            f"{count} CPUs" if count.isdigit() else "",
+            f"Linux {kernel}" if kernel and not kernel.startswith("Linux") else kernel,
+        )
+        if part
+    )
+
+
+def _placement(run: Run) -> str:
+    placement = run.meta.get("placement")
+    if isinstance(placement, Mapping):
+        name = _first(placement, "name", "kind", "mode", "placement")
+    else:
+        name = str(placement) if placement else ""
+    meaning = {
+        "split": "server and client on different CPUs",
+        "shared": "server and client share the CPUs",
+    }
+    return meaning.get(name, f"placement {name}" if name else "")
+
+
+def _commit(git: object) -> str:
+    if isinstance(git, Mapping):
+        commit = _first(git, "commit", "describe", "head", "sha", "hash")
+        dirty = bool(git.get("dirty"))
+    else:
+        commit, dirty = (str(git) if git else ""), False
+    if not commit:
+        return ""
+    short = commit[:10] if len(commit) == 40 else commit
+    return f"commit {short}{' with local changes' if dirty else ''}"

@@ -1,0 +1,672 @@
+# SPDX-License-Identifier: MIT
+"""Panels of curves: one metric against one factor, a curve with its interval band per model.
+
+What cannot be drawn as a plain point is drawn all the same: infinite values as arrows in a strip
+above the data, values a logarithmic axis cannot show as arrows below it, unsupported and failed
+cells as crosses in a strip under the data, and doubtful values as hollow markers.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.text import Text
+from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
+from matplotlib.transforms import ScaledTranslation
+
+from plots.data import DOUBTFUL, Point, Run, number
+from plots.page import FAINT, GREY, SMALL_SIZE, TEXT_SIZE, Ending, Page
+from plots.style import ModelStyle, format_count, styles
+
+MARK_PT = 7.0  # room an edge mark takes, points
+_MARKS = {"unsupported": "x", "failed": "$!$", "void": "$?$"}
+MOST_ROWS = 5
+WIDE = 50  # an "auto" x axis is logarithmic when its levels span more than this ratio
+
+Format = Callable[[float], str]
+Series = Mapping[str, Sequence[Point]]
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One metric: heading with the unit, how its numbers are written, which y axis it wants.
+
+    scale is "log", "zero" (linear from nought) or "auto": logarithmic when the largest value is
+    more than 30 times the smallest.
+    """
+
+    metric: str
+    heading: str
+    format: Format
+    scale: str = "auto"
+    base: int = 10
+
+
+@dataclass(frozen=True)
+class Axis:
+    """The factor on the x axis; scale as in Panel.
+
+    `places` are the ticks, where they are not the levels or round numbers; with levels too dense
+    to mark each, only every `every`-th point carries a marker, for telling the curves apart.
+    """
+
+    factor: str
+    label: str
+    format: Format = format_count
+    scale: str = "log"
+    places: tuple[float, ...] = ()
+    every: int = 1
+
+
+CONNECTIONS = Axis("connections", "connections")
+
+
+def usable(panels: Sequence[Panel], run: Run, axis: Axis) -> list[Panel]:
+    """The panels the run has values for."""
+    return [panel for panel in panels if run.has(axis.factor, panel.metric)]
+
+
+def draw_panels(
+    figure: Figure,
+    run: Run,
+    title: str,
+    axis: Axis,
+    panels: Sequence[Panel],
+    *,
+    columns: int | None = None,
+    height: float = 3.9,
+    shared_y: bool = True,
+    leaders: bool = True,
+    notes: Sequence[str] = (),
+) -> Page:
+    """Draw `panels` side by side (or in `columns`) with one label column, and the notes below."""
+    columns = columns or len(panels)
+    rows = -(-len(panels) // columns)
+    all_series = [run.series(panel.metric, axis.factor) for panel in panels]
+    points = [p for series in all_series for line in series.values() for p in line]
+    ends = endings(all_series[-1 if leaders else 0], run, axis)
+    look = styles(run.models)
+    page = Page(
+        figure,
+        run,
+        title,
+        points=points,
+        notes=[*notes_of(run, axis, points, panels), *notes],
+        rows=rows,
+        columns=columns,
+        height=height,
+        shared_y=shared_y,
+        labels=[f"{look[e.model].label} {e.remark}".strip() for e in ends],
+    )
+    if shared_y:
+        draw_curves(page.axes, axis, panels, all_series, look, scale_of(panels[0], points))
+    else:
+        for axes, panel, series in zip(page.axes, panels, all_series):
+            own = [p for line in series.values() for p in line]
+            draw_curves([axes], axis, [panel], [series], look, scale_of(panel, own))
+    target = len(panels) - 1 if leaders else 0
+    placed = _place(page.axes[target], ends, all_series[target], axis)
+    if not leaders:
+        placed.sort(key=lambda end: -end.place[1] if end.place else math.inf)
+    page.label(page.axes[target], placed, leaders)
+    return page
+
+
+# --- scales --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Scale:
+    """A y axis: the range of the data and how it is mapped."""
+
+    low: float
+    high: float
+    log: bool
+    base: int
+
+    def map(self, value: float) -> float:
+        return math.log(value) if self.log else value
+
+    def back(self, place: float) -> float:
+        return math.exp(place) if self.log else place
+
+
+def scale_of(panel: Panel, points: Sequence[Point]) -> Scale:
+    """The scale that holds every finite value and interval end of `points`."""
+    values = [v for p in points for v in (p.estimate, p.lo, p.hi) if math.isfinite(v)]
+    positive = [v for v in values if v > 0]
+    centre = [p.estimate for p in points if math.isfinite(p.estimate) and p.estimate > 0]
+    log = panel.scale == "log" or (
+        panel.scale == "auto" and bool(centre) and max(centre) > 30 * min(centre)
+    )
+    if not positive:
+        return Scale(1.0, 10.0, True, panel.base) if log else Scale(0.0, 1.0, False, panel.base)
+    if log:
+        low, high = min(positive), max(positive)
+        low = max(low, min(centre) / 10 if centre else low)  # a band near nought is cut, not obeyed
+        if high < low * 2:
+            low, high = low / 1.6, high * 1.6
+        return Scale(low, high, True, panel.base)
+    return Scale(min(0.0, min(values)), max(values), False, panel.base)
+
+
+def ticks(low: float, high: float, log: bool, base: int = 10, most: int = 7) -> list[float]:
+    """Round numbers within low..high, few enough to label each."""
+    if not log:
+        span = (high - low) or 1.0
+        step = 10 ** math.floor(math.log10(span))
+        for factor in (0.1, 0.2, 0.25, 0.5, 1.0, 2.0):
+            if span / (step * factor) <= most - 1:
+                step *= factor
+                break
+        first = math.ceil(low / step - 1e-9)
+        return [i * step for i in range(first, math.floor(high / step + 1e-9) + 1)]
+    if base == 2:
+        first, last = math.ceil(math.log2(low) - 1e-9), math.floor(math.log2(high) + 1e-9)
+        step_2 = next(s for s in range(1, 99) if (last - first) // s < most)
+        anchor = -(-first // step_2) * step_2
+        return [2.0**i for i in range(anchor, last + 1, step_2)] or [2.0**first]
+    first, last = math.floor(math.log10(low) - 1e-9), math.ceil(math.log10(high) + 1e-9)
+    for mantissas in ((1, 2, 3, 4, 5, 6, 7, 8, 9), (1, 2, 5), (1, 3), (1,)):
+        found = [m * 10.0**e for e in range(first, last + 1) for m in mantissas]
+        found = [v for v in found if low * 0.999 <= v <= high * 1.001]
+        if len(found) <= most:
+            break
+    return found[:: max(1, -(-len(found) // most))]
+
+
+# --- curves --------------------------------------------------------------------------------------
+
+
+def draw_curves(
+    all_axes: Sequence[Axes],
+    axis: Axis,
+    panels: Sequence[Panel],
+    all_series: Sequence[Series],
+    look: Mapping[str, ModelStyle],
+    scale: Scale,
+) -> None:
+    """Draw panels that share one y axis: same scale, same strips, and numbers on the first alone
+    of those that stand side by side."""
+    groups = []
+    for axes, series in zip(all_axes, all_series):
+        points = [p for line in series.values() for p in line]
+        levels = sorted({p.x(axis.factor) for p in points})
+        _frame_x(axes, axis, levels)
+        per_row = max(1, int(_spacing_pt(axes, axis, levels) // MARK_PT))
+        below = [p for p in points if p.missing or _hidden(p, scale)]
+        above = [p for p in points if p.estimate == math.inf]
+        groups.append((per_row, below, above))
+    rows_below = max(_rows(below, axis, per_row) for per_row, below, _ in groups)
+    rows_above = max(_rows(above, axis, per_row) for per_row, _, above in groups)
+    missing = any(p.missing for _, below, _ in groups for p in below)
+    left = min(axes.get_position().x0 for axes in all_axes)
+    for axes, panel, series, (per_row, below, above) in zip(all_axes, panels, all_series, groups):
+        strips = _frame_y(axes, panel, scale, rows_below, rows_above, "n/a" if missing else "≤ 0")
+        for model, line in series.items():
+            _draw_curve(axes, axis, panel, look[model], line, scale, strips)
+        _edge_marks(axes, axis, panel, look, below, per_row, strips.bottom_pt, scale)
+        _edge_marks(axes, axis, panel, look, above, per_row, strips.top_pt, scale)
+        if axes.get_position().x0 > left:
+            axes.tick_params(labelleft=False)
+            for text in strips.texts:
+                text.set_visible(False)
+
+
+def _hidden(point: Point, scale: Scale) -> bool:
+    """A value the logarithmic axis cannot show."""
+    return scale.log and math.isfinite(point.estimate) and point.estimate <= 0
+
+
+def _rows(points: Sequence[Point], axis: Axis, per_row: int) -> int:
+    counts: dict[float, int] = {}
+    for point in points:
+        counts[point.x(axis.factor)] = counts.get(point.x(axis.factor), 0) + 1
+    return min(MOST_ROWS, -(-max(counts.values()) // per_row)) if counts else 0
+
+
+def _frame_x(axes: Axes, axis: Axis, levels: Sequence[float]) -> None:
+    positive = [level for level in levels if level > 0]
+    log = axis.scale == "log" and len(positive) == len(levels) and bool(levels)
+    if axis.scale == "auto":
+        log = bool(positive) and len(positive) == len(levels) and levels[-1] > WIDE * levels[0]
+    first, last = (levels[0], levels[-1]) if levels else (1.0, 10.0)
+    if log:
+        axes.set_xscale("log")
+        ratio = max(last / first, 10.0)
+        axes.set_xlim(first / ratio**0.08, max(last, first) * ratio**0.08)
+        if axis.every > 1:
+            axes.set_xlim(first, last * ratio**0.02)
+    else:
+        span = (last - first) or abs(first) or 1.0
+        start = 0.0 if axis.scale == "auto" and first >= 0 else first - 0.08 * span
+        axes.set_xlim(start, last + 0.06 * span)
+    low, high = axes.get_xlim()
+    room = axes.get_position().width * axes.figure.get_figwidth()
+    most = max(2, int(room / 0.4))
+    places = list(levels) if axis.scale == "log" and len(levels) <= most else []
+    if axis.places:
+        places = [place for place in axis.places if low <= place <= high]
+    elif not places:
+        places = ticks(max(low, 1e-9) if log else low, high, log, most=most)
+    axes.xaxis.set_major_locator(FixedLocator(places))
+    axes.xaxis.set_major_formatter(FixedFormatter([axis.format(value) for value in places]))
+    axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_xlabel(axis.label, labelpad=3)
+
+
+def _spacing_pt(axes: Axes, axis: Axis, levels: Sequence[float]) -> float:
+    """The least distance between neighbouring levels, points."""
+    if len(levels) < 2:
+        return 60.0
+    xs = [axes.transData.transform((level, 1.0))[0] for level in levels]
+    return float(min(b - a for a, b in zip(xs, xs[1:]))) * 72 / float(axes.figure.dpi)
+
+
+@dataclass(frozen=True)
+class _Strips:
+    top: float  # y (data) of the first row of the upper strip
+    floor: float  # y (data) of the upper edge of the lower strip
+    top_pt: float  # first row's height over the lower edge of the axes, points
+    bottom_pt: float
+    texts: list[Text]
+
+
+def _frame_y(
+    axes: Axes,
+    panel: Panel,
+    scale: Scale,
+    rows_below: int,
+    rows_above: int,
+    below_name: str = "n/a",
+) -> _Strips:
+    """Set limits so that the data keep clear of the strips, and draw the strips."""
+    height = axes.get_position().height * axes.figure.get_figheight() * 72
+    below = rows_below * MARK_PT + 5 if rows_below else 0.0
+    above = rows_above * MARK_PT + 6 if rows_above else 0.0
+    pad = 0.04 * height
+    low, high = scale.map(scale.low), scale.map(scale.high)
+    pad_low = pad if scale.log or scale.low < 0 or below else 0.0
+    unit = (high - low) / max(height - below - above - pad - pad_low, 20.0)
+    bottom, top = low - (below + pad_low) * unit, high + (above + pad) * unit
+    if scale.log:
+        axes.set_yscale("log")
+    axes.set_ylim(scale.back(bottom), scale.back(top))
+    places = ticks(
+        scale.back(bottom + below * unit),
+        scale.back(top - above * unit),
+        scale.log,
+        scale.base,
+        most=max(3, min(8, int(height / 30))),
+    )
+    if not scale.log:
+        places = [value for value in places if value >= scale.low - 1e-12]
+    axes.yaxis.set_major_locator(FixedLocator(places))
+    axes.yaxis.set_major_formatter(FixedFormatter([panel.format(value) for value in places]))
+    axes.yaxis.set_minor_locator(NullLocator())
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    axes.grid(True, axis="y", color=FAINT, linewidth=0.6)
+    axes.set_axisbelow(True)
+    heading = axes.set_title(panel.heading, loc="left", size=TEXT_SIZE, weight="bold", pad=7)
+    heading.set_gid("heading")
+    texts: list[Text] = []
+    for room, edge, sign, name in ((below, 0.0, 1, below_name), (above, height, -1, "∞")):
+        if not room:
+            continue
+        inner = (edge + sign * room) / height
+        axes.fill_between(
+            [0, 1],
+            edge / height,
+            inner,
+            transform=axes.transAxes,
+            color="#F2F2F2",
+            linewidth=0,
+            zorder=0.5,
+        )
+        text = axes.text(
+            0.0,
+            (edge + sign * room / 2) / height,
+            name,
+            transform=axes.transAxes + ScaledTranslation(-5 / 72, 0, axes.figure.dpi_scale_trans),
+            ha="right",
+            va="center",
+            size=SMALL_SIZE + (2 if name == "∞" else 0),
+            color=GREY,
+        )
+        text.set_gid(f"strip:{name}")
+        texts.append(text)
+    return _Strips(
+        top=scale.back(top - (above - 2 - MARK_PT / 2) * unit) if above else scale.back(top),
+        floor=scale.back(bottom + below * unit),
+        top_pt=height - above + 3 + MARK_PT / 2,
+        bottom_pt=3 + MARK_PT / 2,
+        texts=texts,
+    )
+
+
+def _draw_curve(
+    axes: Axes,
+    axis: Axis,
+    panel: Panel,
+    look: ModelStyle,
+    line: Sequence[Point],
+    scale: Scale,
+    strips: _Strips,
+) -> None:
+    """The line, its band, and its markers: filled where the value may be believed."""
+    top, floor = strips.top, strips.floor
+
+    def clip(value: float) -> float:
+        if value == math.inf:
+            return top
+        return max(value, floor) if scale.log and math.isfinite(value) else value
+
+    xs = [p.x(axis.factor) for p in line]
+    joined = [math.nan if p.missing or _hidden(p, scale) else clip(p.estimate) for p in line]
+    # Of neighbouring infinite values only the first is joined to the curve; all have an arrow.
+    path = [
+        math.nan if i and y == top and line[i - 1].estimate == math.inf else y
+        for i, y in enumerate(joined)
+    ]
+    axes.plot(
+        xs,
+        path,
+        color=look.colour,
+        linestyle=look.mpl_dash,
+        linewidth=1.5,
+        gid=f"curve:{panel.metric}:{look.name}",
+        zorder=3,
+    )
+    # Two replicates make a bar, not a band; a dense spectrum would be nothing but bars.
+    least = 2 if axis.every > 1 else 3
+    banded = [p.spread and p.n >= least and not math.isnan(y) for p, y in zip(line, joined)]
+    axes.fill_between(
+        xs,
+        [clip(p.lo) for p in line],
+        [clip(p.hi) for p in line],
+        where=banded,
+        color=look.colour,
+        alpha=0.16,
+        linewidth=0,
+        gid=f"band:{panel.metric}:{look.name}",
+        zorder=2,
+    )
+    for index, (p, band) in enumerate(zip(line, banded)):
+        neighbours = banded[max(0, index - 1) : index] + banded[index + 1 : index + 2]
+        lone = band and not any(neighbours)
+        if lone or (p.spread and not band and not math.isnan(joined[index])):
+            axes.plot(
+                [xs[index]] * 2,
+                [clip(p.lo), clip(p.hi)],
+                color=look.colour,
+                linewidth=2.5 if lone else 1.0,
+                alpha=0.35 if lone else 0.6,
+                gid=f"bar:{panel.metric}:{look.name}",
+                zorder=2,
+            )
+    for hollow in (False, True):
+        chosen = [
+            (x, y)
+            for x, y, p in zip(xs, joined, line)
+            if math.isfinite(p.estimate) and not math.isnan(y) and (p.status in DOUBTFUL) is hollow
+        ]
+        chosen = chosen[:: axis.every]
+        if chosen:
+            axes.plot(
+                [x for x, _ in chosen],
+                [y for _, y in chosen],
+                linestyle="none",
+                marker=look.mpl_marker,
+                markersize=5.0 if hollow else 4.2,
+                markerfacecolor="white" if hollow else look.colour,
+                markeredgecolor=look.colour,
+                markeredgewidth=1.2 if hollow else 0.6,
+                gid=f"{'hollow' if hollow else 'solid'}:{panel.metric}:{look.name}",
+                zorder=5 if hollow else 4,
+            )
+
+
+def _edge_marks(
+    axes: Axes,
+    axis: Axis,
+    panel: Panel,
+    look: Mapping[str, ModelStyle],
+    points: Sequence[Point],
+    per_row: int,
+    base_pt: float,
+    scale: Scale,
+) -> None:
+    """Marks in a strip, those of one level side by side and then in rows."""
+    by_level: dict[float, list[Point]] = {}
+    for point in points:
+        by_level.setdefault(point.x(axis.factor), []).append(point)
+    for level, members in by_level.items():
+        for index, point in enumerate(members):
+            row, place = divmod(index, per_row)
+            in_row = min(per_row, len(members) - row * per_row)
+            shift = _inside(axes, level, in_row) + (place - (in_row - 1) / 2) * MARK_PT
+            row %= MOST_ROWS
+            if point.estimate == math.inf:
+                kind, marker = "infinite", r"$\uparrow$"
+            elif _hidden(point, scale):
+                kind, marker = "nonpositive", r"$\downarrow$"
+            else:
+                kind, marker = point.status, _MARKS[point.status]
+            axes.plot(
+                [level],
+                [0.0],
+                transform=axes.get_xaxis_transform()
+                + ScaledTranslation(
+                    shift / 72, (base_pt + row * MARK_PT) / 72, axes.figure.dpi_scale_trans
+                ),
+                linestyle="none",
+                marker=marker,
+                markersize=4.5 if kind == "unsupported" else 7,
+                markeredgewidth=1.3 if kind == "unsupported" else 0.4,
+                color=look[point.model].colour,
+                clip_on=False,
+                gid=f"{kind}:{panel.metric}:{point.model}:{point.level(axis.factor)}",
+                zorder=6,
+            )
+
+
+def _inside(axes: Axes, level: float, count: int) -> float:
+    """How far to shift `count` marks side by side at `level` to stay on the axes, points."""
+    here = float(axes.transData.transform((level, 1.0))[0])
+    box = axes.bbox
+    half = count * MARK_PT / 2 * float(axes.figure.dpi) / 72
+    moved = min(max(here, box.x0 + half), box.x1 - half) if box.width > 2 * half else here
+    return float(moved - here) * 72 / float(axes.figure.dpi)
+
+
+# --- labels and notes ----------------------------------------------------------------------------
+
+
+def endings(series: Series, run: Run, axis: Axis) -> list[Ending]:
+    """How each model's curve ends; `place` is (0, 0) where it reaches the end (see _place)."""
+    drawn = {
+        model: [p for p in line if not math.isnan(p.estimate) and not p.missing]
+        for model, line in series.items()
+    }
+    last = max((line[-1].x(axis.factor) for line in drawn.values() if line), default=math.nan)
+    found = []
+    for model in run.models:
+        line = drawn.get(model, [])
+        if not line:
+            found.append(Ending(model, None, "(no value)"))
+        elif axis.scale == "log" and line[-1].x(axis.factor) < last:
+            level = axis.format(line[-1].x(axis.factor))
+            found.append(Ending(model, None, f"({'to ' if len(line) > 1 else 'at '}{level})"))
+        else:
+            found.append(Ending(model, (0.0, 0.0)))
+    return found
+
+
+def _place(axes: Axes, ends: Sequence[Ending], series: Series, axis: Axis) -> list[Ending]:
+    """Fill in where on `axes` the curves end."""
+    placed = []
+    low, high = axes.get_ylim()
+    for end in ends:
+        if end.place is None:
+            placed.append(end)
+            continue
+        line = [p for p in series[end.model] if not math.isnan(p.estimate)]
+        (curve,) = (c for c in axes.lines if c.get_gid() == f"curve:{line[-1].metric}:{end.model}")
+        drawn = [y for y in curve.get_ydata() if not math.isnan(y)]  # infinite: where its arrow is
+        y = float(drawn[-1]) if drawn else low
+        placed.append(replace(end, place=(line[-1].x(axis.factor), min(max(y, low), high))))
+    return placed
+
+
+_MEANING = {
+    "client-limited": "○ hollow, client-limited (the load generator set the limit, not the server)",
+    "suspect": "○ hollow, suspect",
+    "void": "? void (measured, but not to be believed)",
+    "failed": "! failed",
+    "unsupported": "× not supported",
+}
+
+
+def notes_of(
+    run: Run, axis: Axis, points: Sequence[Point], panels: Sequence[Panel] = ()
+) -> list[str]:
+    """What the marks mean and where they are, one note per kind, models with one story together."""
+    grid = run.levels(axis.factor)
+    grid = tuple(
+        sorted({*grid, *(level for _, level in run.planned(axis.factor))}, key=lambda s: number(s))
+    )
+    notes = []
+    for status in ("unsupported", "failed", "client-limited", "suspect", "void"):
+        stories: dict[tuple[tuple[str, ...], str], list[str]] = {}
+        for model in run.models:
+            mine = [p for p in points if p.model == model and p.status == status]
+            by_reason: dict[str, dict[str, None]] = {}
+            alike: dict[str, str] = {}  # reasons that differ in their numbers alone are one
+            for p in mine:
+                reason = gist(p)
+                reason = alike.setdefault(re.sub(r"[0-9.,]+", "", reason), reason)
+                by_reason.setdefault(reason, {})[p.level(axis.factor)] = None
+            for reason, levels in by_reason.items():
+                stories.setdefault((tuple(levels), reason), []).append(model)
+        if stories:
+            told = (
+                f"{', '.join(models)} at {level_range(levels, grid, axis)}{_because(reason)}"
+                for (levels, reason), models in stories.items()
+            )
+            notes.append(f"{_MEANING[status]}: {'; '.join(told)}.")
+    remarks: dict[str, list[Point]] = {}
+    for p in points:
+        for remark in remarks_of(p):
+            remarks.setdefault(remark, []).append(p)
+    if remarks:
+        told = (f"{_where(run, axis, where)} ({remark})" for remark, where in remarks.items())
+        notes.append(f"Remarks: {'; '.join(told)}.")
+    infinite = _where(run, axis, [p for p in points if p.estimate == math.inf])
+    if infinite:
+        notes.append(
+            "↑ infinite (more requests stayed unanswered than the percentile leaves out): "
+            f"{infinite}."
+        )
+    hidden = [
+        p
+        for panel in panels
+        if panel.scale == "log"
+        for p in points
+        if p.metric == panel.metric and math.isfinite(p.estimate) and p.estimate <= 0
+    ]
+    if hidden:
+        notes.append(f"↓ nought or below (lost in the noise): {_where(run, axis, hidden)}.")
+    gaps = run.unmeasured(axis.factor)
+    if gaps:
+        shared: dict[tuple[str, ...], list[str]] = {}
+        for model, missed in gaps.items():
+            shared.setdefault(tuple(missed), []).append(model)
+        told = (
+            f"{', '.join(models)} at {level_range(levels, grid, axis)}"
+            for levels, models in shared.items()
+        )
+        notes.append(
+            f"Not measured{'' if run.complete else ' (run ended early)'}: {'; '.join(told)}."
+        )
+    return notes
+
+
+def _where(run: Run, axis: Axis, points: Sequence[Point]) -> str:
+    grid = run.levels(axis.factor)
+    told = []
+    for model in run.models:
+        levels = {p.level(axis.factor): None for p in points if p.model == model}
+        if levels:
+            told.append(f"{model} at {level_range(tuple(levels), grid, axis)}")
+    return "; ".join(told)
+
+
+_CODES = (
+    "client-limited schedule lag littles-law verification listen-overflow retransmits steal "
+    "server-gone errors unanswered interrupted too-few"
+).split()
+
+
+def gist(point: Point) -> str:
+    """Why a point is not ok: the codes of its verdict if it has any, else the reason's text."""
+    if point.status in DOUBTFUL:
+        found = [code for code in _CODES if re.search(rf"(?<![\w-]){code}\b:?", point.reason)]
+        if point.status == "client-limited":
+            found = [code for code in found if code != "client-limited"]
+        if found or point.status == "client-limited":
+            return ", ".join(found)
+    return point.reason.removeprefix(f"{point.status}: ")
+
+
+_VERDICT = re.compile(r"(?:\d+ of \d+ )?(?:client-limited|suspect|void|unsupported|failed)\b")
+
+
+def remarks_of(point: Point) -> list[str]:
+    """The badges of a point, and for one that is ok the replicates that were not ("1 of 5 void")."""
+    if point.missing:
+        return []
+    found = []
+    for part in point.reason.split("; ") if point.reason else ():
+        verdict = _VERDICT.match(part)
+        if verdict:
+            if point.status == "ok":
+                found.append(verdict.group(0))
+            break
+        if part in _CODES or part.split(":")[0] in _CODES:
+            break
+        if part != "saturated":  # that is what the curve itself shows
+            found.append(part)
+    return found
+
+
+def _because(reason: str) -> str:
+    reason = " ".join(reason.split()).rstrip(".")
+    if len(reason) > 110:
+        reason = reason[:109].rstrip() + "…"
+    return f" ({reason})" if reason else ""
+
+
+def level_range(levels: Sequence[str], grid: Sequence[str], axis: Axis) -> str:
+    """Levels in words, neighbours of the grid joined: "1, 100–10k"."""
+    if not all(level in grid for level in levels):
+        return ", ".join(levels) if levels != ("all",) else "any level"
+    indices = sorted(grid.index(level) for level in levels)
+    runs: list[list[int]] = []
+    for index in indices:
+        if runs and index == runs[-1][1] + 1:
+            runs[-1][1] = index
+        else:
+            runs.append([index, index])
+
+    def name(index: int) -> str:
+        value = number(grid[index])
+        return axis.format(value) if math.isfinite(value) else grid[index]
+
+    return ", ".join(
+        name(a) if a == b else f"{name(a)}{'–' if b > a + 1 else ', '}{name(b)}" for a, b in runs
+    )
