@@ -1,0 +1,96 @@
+# SPDX-License-Identifier: MIT
+"""Curves against offered load: the legend ranks the models by the rate they achieved at best."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+from matplotlib.figure import Figure
+from matplotlib.transforms import ScaledTranslation
+
+from plots.data import Run
+from plots.page import Ending, Page
+from plots.panel import Axis, Panel, draw_curves, notes_of, scale_of
+from plots.style import format_count, styles
+
+AXIS = Axis("offered_rps", "offered load (requests/s)", format_count, "auto")
+RATE = "throughput_rps"
+SHORT = 0.97
+
+
+def capacities(run: Run) -> dict[str, float]:
+    """The highest rate each model achieved at any offered load; models without one are left out."""
+    best: dict[str, float] = {}
+    for model, line in run.series(RATE, AXIS.factor).items():
+        rates = [p.estimate for p in line if math.isfinite(p.estimate) and not p.missing]
+        if rates:
+            best[model] = max(rates)
+    return best
+
+
+def saturated(run: Run, model: str) -> bool:
+    """Whether the model fell short of the highest load it was offered, so that its best is its
+    capacity; otherwise its capacity is at least that."""
+    line = run.series(RATE, AXIS.factor).get(model, [])
+    # Poisson arrivals vary, so the achieved rate falls a little short of the intended by chance.
+    return any(p.missing or p.estimate < SHORT * p.x(AXIS.factor) for p in line[-1:])
+
+
+def draw_load(figure: Figure, run: Run, title: str, panels: Sequence[Panel]) -> Page:
+    """Panels side by side on one y axis, capacities marked under them and told in the legend."""
+    all_series = [run.series(panel.metric, AXIS.factor) for panel in panels]
+    points = [p for series in all_series for line in series.values() for p in line]
+    best = capacities(run)
+    measured = {p.model for p in points if not math.isnan(p.estimate) and not p.missing}
+    ranked = sorted(run.models, key=lambda model: -best.get(model, 0.0))
+    ends = [
+        Ending(
+            model,
+            (0.0, 0.0) if model in measured else None,
+            f"{'' if saturated(run, model) else '≥ '}{format_count(best[model])}/s"
+            if model in best
+            else "(no value)",
+        )
+        for model in ranked
+    ]
+    look = styles(run.models)
+    notes = notes_of(run, AXIS, points, panels)
+    if best:
+        notes.insert(
+            0,
+            "▲ on the x axis, and the rate in the legend: the highest rate the model achieved at "
+            "any offered load (≥ where even the highest was served).",
+        )
+    page = Page(
+        figure,
+        run,
+        title,
+        points=points,
+        notes=notes,
+        columns=len(panels),
+        labels=[f"{look[end.model].label} {end.remark}" for end in ends],
+    )
+    scale = scale_of(panels[0], points)
+    # A model without any value is told of in legend and notes; a cross at each load adds nothing.
+    shown = [{m: line for m, line in every.items() if m in measured} for every in all_series]
+    draw_curves(page.axes, AXIS, panels, shown, look, scale)
+    for axes, panel in zip(page.axes, panels):
+        for model, rate in best.items():
+            axes.plot(
+                [rate],
+                [0.0],
+                transform=axes.get_xaxis_transform()
+                + ScaledTranslation(0, 3 / 72, axes.figure.dpi_scale_trans),
+                linestyle="none",
+                marker="^",
+                markersize=6,
+                markeredgewidth=0.5,
+                markeredgecolor="white",
+                color=look[model].colour,
+                clip_on=False,
+                zorder=7,
+                gid=f"capacity:{panel.metric}:{model}",
+            )
+    page.label(page.axes[-1], ends, leaders=False)
+    return page

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""c10k: the server's CPU time per request against the number of connections."""
+
+from matplotlib.figure import Figure
+
+from plots.data import Run
+from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.style import format_us
+
+X = CONNECTIONS.factor
+PANELS = [
+    Panel("server_cpu_us_per_request", "server CPU per request", format_us),
+    Panel("server_user_us_per_request", "of which user", format_us),
+    Panel("server_system_us_per_request", "of which system", format_us),
+]
+
+
+def applies(run: Run) -> bool:
+    """The run varies the number of connections and measured CPU time per request."""
+    return bool(usable(PANELS, run, CONNECTIONS))
+
+
+def draw(run: Run, figure: Figure) -> None:
+    """Total, user and system time on one scale."""
+    title = "What does a request cost the server in CPU time?"
+    draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""c10k: response time p50, p99, p99.9 against the number of connections."""
+
+from matplotlib.figure import Figure
+
+from plots.data import Run
+from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.style import format_ns
+
+X = CONNECTIONS.factor
+PANELS = [
+    Panel("p50_ns", "p50 response time", format_ns, "log"),
+    Panel("p99_ns", "p99", format_ns, "log"),
+    Panel("p99_9_ns", "p99.9", format_ns, "log"),
+]
+
+
+def applies(run: Run) -> bool:
+    """The run varies the number of connections and measured a response-time percentile."""
+    return bool(usable(PANELS, run, CONNECTIONS))
+
+
+def draw(run: Run, figure: Figure) -> None:
+    """A panel per percentile on one logarithmic scale."""
+    title = "How long do requests take as connections grow?"
+    draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

@@ -1,0 +1,25 @@
+# SPDX-License-Identifier: MIT
+"""c10k: memory per connection, the process's own and the kernel's."""
+
+from matplotlib.figure import Figure
+
+from plots.data import Run
+from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.style import format_bytes
+
+X = CONNECTIONS.factor
+PANELS = [
+    Panel("kernel_bytes_per_connection", "kernel memory per connection", format_bytes, "log", 2),
+    Panel("user_bytes_per_connection", "user memory per connection", format_bytes, "log", 2),
+]
+
+
+def applies(run: Run) -> bool:
+    """The run varies the number of connections and measured memory per connection."""
+    return bool(usable(PANELS, run, CONNECTIONS))
+
+
+def draw(run: Run, figure: Figure) -> None:
+    """Kernel and user side by side on one scale; the labels go with user memory, which differs."""
+    title = "How much memory does a connection hold?"
+    draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))
