@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: MIT
+"""Run the scripts of plots/gnuplot/: print (PDF) and the terminal (text).
+
+A script is drawn for a run that has what it reads; `SCRIPTS` says what that is. gnuplot being
+absent is an error with a name of its own, so that a caller can say so and go on.
+"""
+
+from __future__ import annotations
+
+import math
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from plots.data import Run
+from plots.page import provenance
+from plots.spectra import key_level, level_words
+from plots.style import format_count, styles
+
+FOLDER = Path(__file__).with_name("gnuplot")
+LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
+COLUMNS = 98
+TIMEOUT_S = 60
+
+
+class GnuplotMissing(Exception):
+    """gnuplot is not installed."""
+
+
+class GnuplotFailed(Exception):
+    """gnuplot refused a script; the text is its first complaint."""
+
+
+@dataclass(frozen=True)
+class Script:
+    """A .gp file: when it applies, its title, and the variables it needs beyond the common ones."""
+
+    applies: Callable[[Run], bool]
+    title: Callable[[Run], str]
+    variables: Callable[[Run], Mapping[str, str]]
+    factor: str
+
+
+def _nothing(_: Run) -> Mapping[str, str]:
+    return {}
+
+
+def _highest(run: Run) -> Mapping[str, str]:
+    values = [p.estimate for p in run.points if p.metric == "p99_ns" and math.isfinite(p.estimate)]
+    return {"highest": f"{max(values) / 1e6:.6g}"}
+
+
+def _files(run: Run) -> Mapping[str, str]:
+    """The first replicate's spectrum of each model at the key level."""
+    level = key_level(run)
+    found: dict[str, str] = {}
+    for cell in run.only(**dict(level or ())).cells:
+        if cell.spectrum.is_file():
+            found.setdefault(cell.model, cell.spectrum.name)
+    return {"files": " ".join(found.get(model, "-") for model in run.models)}
+
+
+SCRIPTS: dict[str, Script] = {
+    "throughput": Script(
+        lambda run: run.has("connections", "throughput_rps"),
+        lambda _: "throughput (requests/s) against connections",
+        _nothing,
+        "connections",
+    ),
+    "load_latency": Script(
+        lambda run: run.has("offered_rps", "p99_ns"),
+        lambda _: "p99 response time (ms) against offered load (requests/s)",
+        _highest,
+        "offered_rps",
+    ),
+    "spectrum": Script(
+        lambda run: key_level(run) is not None,
+        lambda run: f"response time (ms) by percentile, {level_words(key_level(run) or ())}, "
+        "first replicate",
+        _files,
+        "",
+    ),
+}
+
+
+def draw_pdf(run: Run, folder: Path) -> list[Path]:
+    """Write NAME-print.pdf for every script that applies; returns the files."""
+    written = []
+    for name, script in SCRIPTS.items():
+        if script.applies(run):
+            folder.mkdir(parents=True, exist_ok=True)
+            path = folder / f"{name}-print.pdf"
+            _gnuplot(name, script, run, path)
+            written.append(path)
+    return written
+
+
+def draw_text(run: Run) -> str:
+    """Every script that applies, as text at most COLUMNS wide, with a key under each."""
+    parts = []
+    for name, script in SCRIPTS.items():
+        if script.applies(run):
+            lines = [line.rstrip() for line in _gnuplot(name, script, run, None).splitlines()]
+            chart = "\n".join(lines).strip("\n\f")
+            parts.append("\n".join([chart, "", *_key(run, script)]))
+    return "\n\n".join(parts) + ("\n" if parts else "")
+
+
+def _key(run: Run, script: Script) -> list[str]:
+    """Which letter is which model, and what the chart cannot show, wrapped to the width."""
+    entries = [f"{letter} {model}" for letter, model in zip(LETTERS, run.models)]
+    lines = _fill(entries, "  ")
+    if script.factor:
+        marks: dict[str, dict[str, list[str]]] = {}
+        for p in run.points:
+            if p.status != "ok":
+                levels = marks.setdefault(p.status, {}).setdefault(p.model, [])
+                if (level := format_count(p.x(script.factor))) not in levels:
+                    levels.append(level)
+        for status, models in marks.items():
+            told = [f"{model} at {', '.join(levels)};" for model, levels in models.items()]
+            lines += _fill([f"{status}:", *told[:-1], told[-1].rstrip(";")], " ")
+    if script.variables is _highest:
+        lines.append("top row: infinite (requests unanswered)")
+    return lines
+
+
+def _fill(entries: list[str], gap: str, width: int = COLUMNS) -> list[str]:
+    lines: list[str] = []
+    for entry in entries:
+        longer = lines[-1] + gap + entry if lines else entry
+        if lines and len(longer) <= width:
+            lines[-1] = longer
+        else:
+            lines.append(entry)
+    return lines
+
+
+def _gnuplot(name: str, script: Script, run: Run, out: Path | None) -> str:
+    program = shutil.which("gnuplot")
+    if program is None:
+        raise GnuplotMissing("gnuplot is not installed (apt-get install gnuplot-nox)")
+    with tempfile.TemporaryDirectory(prefix="tenk-plot-") as scratch:
+        table = Path(scratch) / "models.tsv"
+        looks = styles(run.models).values()
+        rows = ["name\tlabel\tcolour\tdash\tmarker"]
+        rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in looks]
+        table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        origin = provenance(run, run.points, "").replace("\N{NO-BREAK SPACE}", " ")
+        variables = {
+            "run": str(run.path),
+            "styles": str(table),
+            "here": str(FOLDER),
+            "out": "" if out is None else str(out),
+            "title": script.title(run),
+            "origin": origin if out else r"\n".join(_fill(origin.split(" · "), " · ", COLUMNS - 8)),
+        }
+        settings = [f"{key}={_quote(value)}" for key, value in variables.items()]
+        for key, value in script.variables(run).items():
+            settings.append(f"{key}={value if key == 'highest' else _quote(value)}")
+        try:
+            done = subprocess.run(
+                [program, "-d", "-e", "; ".join(settings), str(FOLDER / f"{name}.gp")],
+                capture_output=True,
+                encoding="utf-8",
+                timeout=TIMEOUT_S,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise GnuplotFailed(f"{name}.gp: gnuplot took over {TIMEOUT_S} s") from None
+    if done.returncode != 0:
+        complaint = [line for line in done.stderr.splitlines() if line.strip(" ^")]
+        raise GnuplotFailed(
+            f"{name}.gp: {complaint[-1].strip() if complaint else 'gnuplot failed'}"
+        )
+    return done.stdout
+
+
+def _quote(text: str) -> str:
+    r"""A gnuplot string in double quotes, in which \n is a new line."""
+    return '"' + text.replace("\\", "\\\\").replace("\\\\n", "\\n").replace('"', '\\"') + '"'
