@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+from dataclasses import replace
 
 import pytest
 
@@ -94,6 +95,24 @@ def test_control_shows_only_if_half_of_the_added_time_is_seen() -> None:
     assert not bench.control_shows(estimate(0.94, 0.99), expected)
     assert not bench.control_shows(Estimate(1, 0.94, 0.94, 0.94, 0.0), expected)
     assert not bench.control_shows(Estimate(0, math.nan, math.nan, math.nan, 0.0), expected)
+
+
+def test_cost_per_request_counts_cpu_not_time_and_keeps_disturbed_runs() -> None:
+    """Half of a CPU, half of the rate: the same cost."""
+    runs = [
+        replace(run(BARE, 0, 200e3), client_cpu=1.0),
+        replace(run(EPOLL, 0, 98e3, queued=0.5), client_cpu=0.5),
+    ]
+    assert bench.paired_costs(runs, EPOLL, BARE, 100) == pytest.approx([0.98])
+    unknown = [runs[0], replace(runs[1], client_cpu=math.nan)]
+    assert not bench.paired_costs(unknown, EPOLL, BARE, 100)
+
+
+def test_steady_cpu_leaves_out_set_up_and_end() -> None:
+    cpu = [(0.0, 0.0), (0.2, 0.01), (0.4, 0.1), (0.8, 0.5), (1.2, 0.9), (1.6, 0.9)]
+    samples = [(at, bench._Times(used, 0.0)) for at, used in cpu]
+    assert bench._steady_cpu(samples, 0.3, 1.3) == pytest.approx(1.0)
+    assert math.isnan(bench._steady_cpu(samples, 0.3, 0.5))
 
 
 def test_answers_use_the_control_of_the_same_connection_count() -> None:
