@@ -19,7 +19,7 @@ static inline void fuzz_unfold(struct text *stream, const uint8_t *data, size_t 
 	static const char letters[64] =
 		"aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 
-	for (size_t i = 0; i < size && stream->len < (1 << 18); i++) {
+	for (size_t i = 0; i < size && stream->len < (1 << 17); i++) {
 		size_t left = data[i] < 0xf0 ? 0 : (size_t)2 << (data[i] - 0xf0);
 
 		if (!left)

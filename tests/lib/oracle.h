@@ -19,11 +19,24 @@
 /* --- rot13 --------------------------------------------------------------------------------------
  */
 
-/* Appends the answer to `due`; returns whether a line was too long, which ends the connection. */
-static inline bool oracle_rot13(const char *data, size_t len, struct text *due)
+static inline char oracle_letter(char ch)
 {
 	static const char from[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
 	static const char to[] = "NOPQRSTUVWXYZABCDEFGHIJKLMnopqrstuvwxyzabcdefghijklm";
+	static char table[256];
+
+	if (!table['a']) {
+		for (size_t i = 0; i < sizeof(table); i++)
+			table[i] = (char)i;
+		for (size_t i = 0; from[i]; i++)
+			table[(unsigned char)from[i]] = to[i];
+	}
+	return table[(unsigned char)ch];
+}
+
+/* Appends the answer to `due`; returns whether a line was too long, which ends the connection. */
+static inline bool oracle_rot13(const char *data, size_t len, struct text *due)
+{
 	size_t line = 0;
 
 	for (size_t i = 0; i < len; i++) {
@@ -31,11 +44,8 @@ static inline bool oracle_rot13(const char *data, size_t len, struct text *due)
 			return true;
 		if (data[i] != '\n')
 			continue;
-		for (; line <= i; line++) {
-			const char *at = data[line] ? strchr(from, data[line]) : NULL;
-
-			text_add(due, at ? &to[at - from] : &data[line], 1);
-		}
+		for (; line <= i; line++)
+			text_add(due, (char[]){oracle_letter(data[line])}, 1);
 	}
 	return false;
 }

@@ -697,15 +697,17 @@ static void without_memory_a_result_of_any_kind_is_safe(void **state)
 	size_t n = drain_pool(holders), len;
 
 	(void)state;
-	for (size_t i = 0; i < sizeof(due) / sizeof(*due); i++) {
+	for (size_t i = 0; i < 2 * sizeof(due) / sizeof(*due); i++) {
+		size_t kind = i / 2;
 		struct conn *c = lonely();
 
 		no_blocks = true;
 		*conn_buf(c, &len) = 'x';
 		assert_true(len > 0);
-		assert_int_equal(conn_done(c, results[i]), due[i]);
+		no_blocks = i % 2; /* or there is memory again by then */
+		assert_int_equal(conn_done(c, results[kind]), due[kind]);
 		no_blocks = false;
-		if (due[i] != IO_CLOSED) {
+		if (due[kind] != IO_CLOSED) {
 			assert_int_equal(receive(c, "abc", 3), IO_OK);
 			assert_owes(c, "abc");
 		}

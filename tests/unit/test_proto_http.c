@@ -574,6 +574,13 @@ static void head_limit_is_exact(void **state)
 			assert_int_equal(strncmp(d.said.data, "HTTP/1.1 431 ", 13), 0);
 			assert_true(d.session.closing);
 			drive_close(&d);
+			/* As long as it may be, and its end has not come. */
+			d = served_pieces(more.data, HTTP_HEAD_MAX, pieces[p], buffers[b]);
+			assert_int_equal(strncmp(d.said.data, "HTTP/1.1 431 ", 13), 0);
+			drive_close(&d);
+			d = served_pieces(more.data, HTTP_HEAD_MAX - 1, pieces[p], buffers[b]);
+			assert_int_equal(d.said.len, 0);
+			drive_close(&d);
 			text_free(&most);
 			text_free(&more);
 		}

@@ -119,17 +119,34 @@ static void *mine_address(void *arg)
 	return stats_mine();
 }
 
-/* Many more writers than there are sets, one after the other. */
+/* A child that wrote to its parent's set would lose counts of both. */
+static void a_child_has_a_set_of_its_own(void **state)
+{
+	struct stats *parents = stats_mine();
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		_exit(stats_mine() == parents);
+	wait_for(pid);
+}
+
+/* Many more writers than there are sets, one after the other; a few sets do for all of them. */
 static void sets_of_ended_threads_are_used_again(void **state)
 {
+	void *seen[WRITERS] = {0}, *set;
 	uint64_t before = requests();
 
 	(void)state;
 	for (int i = 0; i < 20 * WRITERS; i++) {
 		pthread_t thread;
+		size_t n = 0;
 
 		assert_int_equal(pthread_create(&thread, NULL, mine_address, NULL), 0);
-		assert_int_equal(pthread_join(thread, NULL), 0);
+		assert_int_equal(pthread_join(thread, &set), 0);
+		while (seen[n] && seen[n] != set)
+			assert_true(++n < WRITERS);
+		seen[n] = set;
 	}
 	assert_int_equal(requests(), before);
 }
@@ -190,6 +207,7 @@ int main(void)
 		cmocka_unit_test(a_thread_keeps_its_set),
 		cmocka_unit_test(threads_at_the_same_time_have_a_set_each_and_are_summed),
 		cmocka_unit_test(children_at_the_same_time_are_summed),
+		cmocka_unit_test(a_child_has_a_set_of_its_own),
 		cmocka_unit_test(sets_of_ended_threads_are_used_again),
 		cmocka_unit_test(sets_of_ended_children_are_used_again),
 		cmocka_unit_test(sets_of_killed_children_are_used_again),
