@@ -194,6 +194,20 @@ def test_infinite_values_are_arrows_at_the_top_edge(drawn: Any) -> None:
     assert "infinite" in notes(figure)
 
 
+def test_an_infinite_percentile_of_a_frozen_server_is_told_of(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "run", experiment="coordinated_omission", models=["epoll_lt"])
+    summary = path / "summary.tsv"
+    rows = [line.split("\t") for line in summary.read_text(encoding="utf-8").splitlines()]
+    for row in rows:
+        if row[1] == "200" and row[2] == "p99_99_ns":
+            row[5:8] = ["inf", "nan", "nan"]
+    summary.write_text("\n".join("\t".join(row) for row in rows) + "\n", encoding="utf-8")
+    figure = draw_run(load_run(path))["coordinated_omission"]
+    assert "infinite:latency_ns::10000" in gids(figure)
+    assert "↑ infinite" in notes(figure)
+    assert_readable(figure)
+
+
 def test_panels_that_share_an_axis_have_the_same_limits(drawn: Any) -> None:
     for name, kind in (("load", "load_latency"), ("ten", "latency"), ("ten", "memory")):
         limits = {axes.get_ylim() for axes in drawn[name][1][kind].axes}

@@ -49,6 +49,8 @@ def draw(run: Run, figure: Figure) -> None:
         "Response time counts from when a request was due, service time from when it was sent: what "
         "waits behind a frozen server is late in the first and absent from the second."
     ]
+    if any(p.estimate == math.inf for p in points):
+        notes.append("↑ infinite: more requests stayed unanswered than the percentile leaves out.")
     if dropped:
         told = "; ".join(_words(*cell) for cell in dropped)
         notes.append(f"Measured, not drawn for want of room: {told}.")
