@@ -4,6 +4,7 @@
  * Nothing is written before every option has been found good.
  */
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <sched.h>
 #include <stdio.h>
@@ -22,6 +23,20 @@
 #include "loadgen/pool.h"
 #include "loadgen/report.h"
 #include "loadgen/verdict.h"
+
+/* The descriptor must have been inherited, and for writing. */
+static void check_events_fd(const struct options *o)
+{
+	char value[24];
+	int flags;
+
+	if (o->events_fd < 0)
+		return;
+	flags = fcntl((int)o->events_fd, F_GETFL);
+	snprintf(value, sizeof(value), "%" PRId64, o->events_fd);
+	if (flags < 0 || (flags & O_ACCMODE) == O_RDONLY)
+		opt_refuse("--events-fd", value, "an open descriptor that can be written to");
+}
 
 static bool to_stdout(const char *path)
 {
@@ -221,6 +236,7 @@ int main(int argc, char **argv)
 	setup->trace_ns = choose_trace(&options, &setup->trace_length);
 	pool.cpu_count = choose_cpus(&options, cpus);
 	check_descriptors(&options);
+	check_events_fd(&options);
 	check_output("--json", options.json);
 	check_output("--hgrm", options.hgrm);
 	check_output("--hlog", options.hlog);

@@ -79,8 +79,9 @@ static _Noreturn void be_worker(const struct watch *w, unsigned int number, pid_
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
 	if (getppid() != parent)
 		_exit(EXIT_FAILURE);
-	/* The terminal sends SIGINT to all of us; the parent decides what it means. */
+	/* These may be sent to the whole process group; the parent decides what they mean. */
 	signal(SIGINT, SIG_IGN);
+	signal(SIGTERM, SIG_IGN);
 	/* Without this the kernel may end a sleep up to 50 us late on purpose. */
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	if (w->pool->cpu_count) {

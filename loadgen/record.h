@@ -89,7 +89,8 @@ struct record {
 	uint64_t user_ns, system_ns;  /* CPU time in the window */
 	uint64_t spin_ns;             /* of it deliberate: spinning towards an arrival */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */
-	uint64_t gone;                             /* connects refused after the start */
+	uint64_t wrong;     /* connections whose bytes were wrong, warm-up and set-up included */
+	uint64_t gone;      /* connects refused after the start */
 	uint64_t ended_ns;  /* when the worker stopped sending; before the window's end if early */
 	char message[256];  /* why the worker could not start */
 	char mismatch[256]; /* what was wrong with the first reply that did not verify */

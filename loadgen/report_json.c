@@ -245,6 +245,9 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 			    json_pack("{s:o, s:o, s:o}", "connections", whole(t->servants),
 				      "served", whole(t->served), "jain", real(result_jain(r))));
 	json_object_set_new(root, "little", little_json(r));
+	json_object_set_new(root, "verification",
+			    json_pack("{s:o, s:o}", "failures", whole(t->wrong), "first",
+				      text_or_null(t->mismatch)));
 	json_object_set_new(root, "disturbance", disturbance_json(&r->disturbance));
 	json_object_set_new(root, "populations", populations_json(r));
 	json_object_set_new(root, "intervals", intervals_json(r));

@@ -40,6 +40,7 @@ void record_add(struct record *dst, const struct record *src)
 	dst->served += src->served;
 	dst->served_squares += src->served_squares;
 	dst->servants += src->servants;
+	dst->wrong += src->wrong;
 	dst->gone += src->gone;
 	if (src->ended_ns < dst->ended_ns || !dst->ended_ns)
 		dst->ended_ns = src->ended_ns;

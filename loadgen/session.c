@@ -338,10 +338,6 @@ static void send_due(struct session *s)
 		if (!has_room(s, c))
 			continue;
 		s->now_ns = clock_now_ns();
-		if (s->now_ns >= s->send_until_ns) {
-			add_free(s, c);
-			return;
-		}
 		possible_ns = s->due_ns > s->free_since_ns ? s->due_ns : s->free_since_ns;
 		if (in_window(s, s->due_ns))
 			hist_record(&s->record->late, s->now_ns - possible_ns);
@@ -460,6 +456,7 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 		enum reply_result result;
 
 		if (conn_outstanding(c) == 0) {
+			s->record->wrong++;
 			lose(s, c, FAILURE_TOO_MUCH);
 			return false;
 		}
@@ -468,6 +465,7 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 		if (result == REPLY_MORE)
 			return true;
 		if (result == REPLY_GARBAGE || result == REPLY_MISMATCH) {
+			s->record->wrong++;
 			if (!*s->record->mismatch)
 				client_explain(&s->client, &c->reply, id_of(s, c), c->answered,
 					       data, length, s->record->mismatch,
@@ -810,6 +808,9 @@ static void load(struct session *s)
 		}
 		turn(s);
 	}
+	/* What was due before the end, and would have been sent had the client not been late. */
+	if (s->open_loop && !stopped(s))
+		send_due(s);
 	if (measuring)
 		window_ends(s);
 	s->record->ended_ns = s->now_ns;

@@ -134,16 +134,12 @@ static void requests_in_flight_that_are_not_accounted_for_break_littles_law(void
 
 static void one_wrong_reply_voids(void **state)
 {
-	static const enum failure kinds[] = {FAILURE_MISMATCH, FAILURE_GARBAGE, FAILURE_TOO_MUCH};
-
 	(void)state;
-	for (int i = 0; i < 3; i++) {
-		make_good(NULL);
-		ACTIVE->request_errors[kinds[i]] = 1;
-		snprintf(total.mismatch, sizeof(total.mismatch), "connection 3 is odd");
-		assert_reason("verification", VERDICT_VOID);
-		assert_non_null(strstr(verdict.reasons[0].text, "connection 3 is odd"));
-	}
+	total.wrong = 1;
+	assert_reason("verification", VERDICT_VOID);
+	snprintf(total.mismatch, sizeof(total.mismatch), "connection 3 is odd");
+	assert_reason("verification", VERDICT_VOID);
+	assert_non_null(strstr(verdict.reasons[0].text, "connection 3 is odd"));
 	assert_int_equal(verdict_exit_status(&verdict, &result), 4);
 }
 
@@ -227,7 +223,7 @@ static void all_reasons_together_fit(void **state)
 	total.gone = 1;
 	total.inflight_ns *= 10;
 	ACTIVE->unanswered = ACTIVE->unsent = 5000;
-	ACTIVE->request_errors[FAILURE_MISMATCH] = 5000;
+	ACTIVE->request_errors[FAILURE_MISMATCH] = total.wrong = 5000;
 	hist_init(&total.late);
 	hist_record_n(&total.late, 52000, 10000);
 	result.disturbance.listen_drops = 1;
