@@ -6,11 +6,14 @@ installed below build/. Where one is absent its tests are skipped with the reaso
 """
 from __future__ import annotations
 
+import fcntl
 import random
 import re
 import shutil
 import subprocess
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -75,11 +78,19 @@ def sample_intervals() -> list[Interval]:
     ]
 
 
-@pytest.fixture(scope="session")
-def sample_program() -> Path:
-    """Built from the three sources alone, so that nothing else has to be built first."""
+@contextmanager
+def one_at_a_time() -> Iterator[None]:
+    """Workers of a parallel pytest share build/."""
     BUILD.mkdir(parents=True, exist_ok=True)
-    program = BUILD / "hdr_sample"
+    with open(BUILD / "lock", "w", encoding="ascii") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+@pytest.fixture(scope="session")
+def sample_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Built from the three sources alone, so that nothing else has to be built first."""
+    program = tmp_path_factory.mktemp("readers") / "hdr_sample"
     sources = [f"loadgen/{name}.c" for name in ("hist", "hgrm", "hlog")]
     flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-I.", "-o", str(program)]
     command = ["cc", *flags, "tests/readers/hdr_sample.c", *sources, "-lz", "-lm"]
@@ -111,7 +122,14 @@ def node_modules() -> Path:
     if shutil.which("node") is None or shutil.which("npm") is None:
         pytest.skip("node and npm are not installed (Debian packages nodejs, npm)")
     prefix = BUILD / "npm"
-    if not (prefix / "node_modules" / "hdr-histogram-js").exists():
+    with one_at_a_time():
+        install(prefix)
+    return prefix / "node_modules"
+
+
+def install(prefix: Path) -> None:
+    """The package below prefix/node_modules, unless it is there."""
+    if not (prefix / "node_modules" / "hdr-histogram-js" / "package.json").exists():
         prefix.mkdir(parents=True, exist_ok=True)
         command = [
             "npm",
@@ -130,7 +148,6 @@ def node_modules() -> Path:
             pytest.skip(f"npm did not install {JS_PACKAGE} within 120 s")
         if done.returncode:
             pytest.skip(f"npm cannot install {JS_PACKAGE}: {done.stderr.strip()[-200:]}")
-    return prefix / "node_modules"
 
 
 def node(node_modules: Path, *arguments: str) -> str:
