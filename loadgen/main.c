@@ -243,8 +243,10 @@ int main(int argc, char **argv)
 	pool.progress = !options.quiet && isatty(STDERR_FILENO);
 
 	status = pool_run(&pool, &result);
-	if (status)
+	if (status) {
+		pool_free(&result);
 		return status;
+	}
 	verdict_reach(&verdict, &result);
 	json = open_output("--json", options.json);
 	hgrm = open_output("--hgrm", options.hgrm);

@@ -107,7 +107,7 @@ class Model:
 
 @contextlib.contextmanager
 def model(name: str, protocol: str, *args: str) -> Iterator[Model]:
-    argv = [BUILD / "servers" / name, "-p", "0", "-P", protocol, *args]
+    argv = [str(BUILD / "servers" / name), "-p", "0", "-P", protocol, *args]
     with subprocess.Popen(argv, stdout=subprocess.PIPE, text=True) as child:
         try:
             assert child.stdout is not None
@@ -214,7 +214,8 @@ def http_server(reply: bytes, backlog: int = 128) -> Server:
     """Answers every request with the same bytes."""
 
     def handler(connection: socket.socket, _: int) -> None:
-        for _ in heads(connection):
+        for head in heads(connection):
+            assert head
             connection.sendall(reply)
 
     return Server(handler, backlog)

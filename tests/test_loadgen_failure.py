@@ -95,7 +95,8 @@ def test_a_server_that_resets_at_once_does_not_make_the_client_spin(engine: str)
 @ENGINES
 def test_a_server_that_closes_in_mid_reply_is_counted(engine: str) -> None:
     def handler(connection: socket.socket, _: int) -> None:
-        for n, _ in enumerate(heads(connection)):
+        for n, head in enumerate(heads(connection)):
+            assert head
             if n == 3:
                 connection.sendall(OK[:-1])
                 return
