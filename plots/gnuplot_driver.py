@@ -149,14 +149,15 @@ def _gnuplot(name: str, script: Script, run: Run, out: Path | None) -> str:
         rows = ["name\tlabel\tcolour\tdash\tmarker"]
         rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in looks]
         table.write_text("\n".join(rows) + "\n", encoding="utf-8")
-        origin = provenance(run, run.points, "").replace("\N{NO-BREAK SPACE}", " ")
+        bars = "bars: lo to hi of summary.tsv" if out and name == "throughput" else ""
+        origin = provenance(run, run.points, bars).replace("\N{NO-BREAK SPACE}", " ")
         variables = {
             "run": str(run.path),
             "styles": str(table),
             "here": str(FOLDER),
             "out": "" if out is None else str(out),
             "title": script.title(run),
-            "origin": origin if out else r"\n".join(_fill(origin.split(" · "), " · ", COLUMNS - 8)),
+            "origin": r"\n".join(_fill(origin.split(" · "), " · ", 100 if out else COLUMNS - 8)),
         }
         settings = [f"{key}={_quote(value)}" for key, value in variables.items()]
         for key, value in script.variables(run).items():

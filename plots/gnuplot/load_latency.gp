@@ -14,6 +14,7 @@ wide = STATS_max > 50 * STATS_min
 if (wide) {
 	set logscale x
 	set xrange [STATS_min / 1.2:STATS_max * 1.2]
+	set xtics add ("2k" 2e3, "5k" 5e3, "20k" 2e4, "50k" 5e4, "200k" 2e5, "500k" 5e5)
 } else {
 	set xrange [0:STATS_max * 1.05]
 }
@@ -23,17 +24,20 @@ set ylabel ascii ? "" : "p99 response time (ms)"
 set format x "%.0s%c"
 set format y "%g"
 set yrange [*:top * 1.3]
+# Letters up to two columns aside by turns, and arrows next to each other, so that equal values do not hide each other altogether.
+columns = ascii ? 84.0 : 150.0
+aside(i) = ascii ? i % 5 - 2 : (i - (N + 1) / 2.0) * (N > 10 ? 10.0 / N : 1)
+x(i) = wide ? column("offered_rps") * (1.44 * STATS_max / STATS_min)**(aside(i) / columns) \
+	    : column("offered_rps") + aside(i) * 1.05 * STATS_max / columns
 if (ascii) {
-	# Up to two columns aside, by turns, so that equal values do not hide each other altogether.
 	unset key
-	aside(i) = i % 5 - 2
-	x(i) = wide ? column("offered_rps") * (1.44 * STATS_max / STATS_min)**(aside(i) / 84.0) \
-		    : column("offered_rps") + aside(i) * 1.05 * STATS_max / 84.0
 	plot for [i=1:N] summary using (x(i)):(y(i)) with points pointtype letter(i) notitle, \
 	     for [i=1:N] summary using (x(i)):(up(i)) with points pointtype letter(i) notitle
 } else {
 	plot for [i=1:N] summary using (column("offered_rps")):(y(i)) with linespoints linetype i title name(i), \
 	     for [i=1:N] summary using (column("offered_rps")):(doubt(strcol("status")) ? y(i) : NaN) \
-		with points linetype i pointtype 6 pointsize 1 notitle, \
-	     for [i=1:N] summary using (column("offered_rps")):(up(i)):("↑") with labels textcolor linetype i notitle
+		with points pointtype 7 pointsize 0.7 linecolor rgb "white" notitle, \
+	     for [i=1:N] summary using (column("offered_rps")):(doubt(strcol("status")) ? y(i) : NaN) \
+		with points linetype i pointtype 6 pointsize 0.7 notitle, \
+	     for [i=1:N] summary using (x(i)):(up(i)):("↑") with labels textcolor linetype i notitle
 }

@@ -11,9 +11,9 @@ set datafile commentschars "#V"
 set logscale xy
 set xlabel ascii ? "percentile (%)" : "percentile"
 set ylabel ascii ? "" : "response time (ms)"
-set xtics ("0" 1, "90" 10, "99" 100, "99.9" 1000, "99.99" 10000, "99.999" 100000, "99.9999" 1000000)
+set xtics ("50" 2, "90" 10, "99" 100, "99.9" 1000, "99.99" 10000, "99.999" 100000, "99.9999" 1000000)
 set format y "%g"
-set xrange [1:*]
+set xrange [2:*]
 file(i) = word(files, i) eq "-" ? "/dev/null" : run."/cells/".word(files, i)
 # The row of percentile 1 has no fourth column: it is the value of the row before.
 if (ascii) {

@@ -29,7 +29,9 @@ if (ascii) {
 		with yerrorbars linetype i linewidth 0.5 pointsize 0 notitle, \
 	     for [i=1:N] summary using (column("connections")):(y(i)) with linespoints linetype i title name(i), \
 	     for [i=1:N] summary using (column("connections")):(doubt(strcol("status")) ? y(i) : NaN) \
-		with points linetype i pointtype 6 pointsize 1 notitle, \
+		with points pointtype 7 pointsize 0.7 linecolor rgb "white" notitle, \
+	     for [i=1:N] summary using (column("connections")):(doubt(strcol("status")) ? y(i) : NaN) \
+		with points linetype i pointtype 6 pointsize 0.7 notitle, \
 	     for [i=1:N] summary using (column("connections") * 10**(0.02 * span * (i - (N + 1) / 2.0) / N * 4)):(is(i) && strcol("status") eq "unsupported" ? 0 : NaN) \
 		with points linetype i pointtype 2 pointsize 0.6 notitle
 }
