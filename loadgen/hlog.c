@@ -43,7 +43,8 @@ static uint8_t *put_be64(uint8_t *to, uint64_t value)
  */
 static uint8_t *put_word(uint8_t *to, int64_t value)
 {
-	uint64_t zigzag = ((uint64_t)value << 1) ^ (uint64_t)(value >> 63);
+	uint64_t twice = (uint64_t)value << 1;
+	uint64_t zigzag = value < 0 ? ~twice : twice;
 
 	for (int i = 1; i < WORD_BYTES && zigzag > 0x7f; i++) {
 		*to++ = (uint8_t)(zigzag | 0x80);

@@ -65,7 +65,7 @@ static size_t learn_reply_bytes(int fd)
 {
 	static const char field[] = "Content-Length:";
 	char data[RECV_BYTES + 1];
-	size_t got = 0;
+	size_t got = 0, whole = 0;
 
 	send_request(fd);
 	while (got < RECV_BYTES) {
@@ -77,14 +77,16 @@ static size_t learn_reply_bytes(int fd)
 		got += (size_t)n;
 		data[got] = '\0';
 		body = strstr(data, "\r\n\r\n");
-		length = strcasestr(data, field);
 		if (!body)
 			continue;
-		if (!length || length > body)
+		length = strcasestr(data, field);
+		if (length && length < body)
+			whole = (size_t)(body + 4 - data) +
+				strtoul(length + sizeof(field) - 1, NULL, 10);
+		else
 			die(1, "the first reply has no Content-Length");
-		body += 4;
-		if (got >= (size_t)(body - data) + strtoul(length + strlen(field), NULL, 10))
-			return got;
+		if (got >= whole)
+			return whole;
 	}
 	die(1, "the first reply is longer than %d bytes", RECV_BYTES);
 }

@@ -10,6 +10,7 @@
  */
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <signal.h>
@@ -248,6 +249,15 @@ static void run(int signal_fd)
 	}
 }
 
+static void print_counters(void)
+{
+	printf("{\"model\":\"null\",\"connections\":%" PRIu64 ",\"requests\":%" PRIu64
+	       ",\"bytes_in\":%" PRIu64 ",\"bytes_out\":%" PRIu64 ",\"waits\":%" PRIu64
+	       ",\"events\":%" PRIu64 ",\"eagain\":%" PRIu64 "}\n",
+	       counters.connections, counters.requests, counters.bytes_in, counters.bytes_out,
+	       counters.waits, counters.events, counters.eagain);
+}
+
 int main(int argc, char **argv)
 {
 	const char *addr = "127.0.0.1";
@@ -273,9 +283,6 @@ int main(int argc, char **argv)
 	watch(EPOLL_CTL_ADD, signal_fd, EPOLLIN);
 	watch(EPOLL_CTL_ADD, listen_fd, EPOLLIN);
 	run(signal_fd);
-	printf("{\"model\":\"null\",\"connections\":%ju,\"requests\":%ju,\"bytes_in\":%ju,"
-	       "\"bytes_out\":%ju,\"waits\":%ju,\"events\":%ju,\"eagain\":%ju}\n",
-	       counters.connections, counters.requests, counters.bytes_in, counters.bytes_out,
-	       counters.waits, counters.events, counters.eagain);
+	print_counters();
 	return fflush(stdout) ? 1 : 0;
 }
