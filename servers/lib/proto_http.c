@@ -4,6 +4,7 @@
 #include "servers/lib/proto.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -101,25 +102,25 @@ static int read_version(struct request *r, const char *text, size_t len)
 	return 0;
 }
 
-/* host [":" port]: RFC 9110, 7.2, as far as it matters to a server that has no virtual hosts. */
+/* host [":" port]: RFC 9110, 7.2; the host is a name or an IP literal in brackets: RFC 3986, 3.2.2.
+ */
 static bool is_authority(const char *text, size_t len)
 {
-	const char *end = text + len, *colon;
+	const char *at = text, *end = text + len, *colon;
 
-	for (size_t i = 0; i < len; i++) {
-		unsigned char ch = (unsigned char)text[i];
-
-		if (ch <= ' ' || ch > '~' || strchr("/?#@\\", ch))
+	if (len && *text == '[') {
+		at++;
+		while (at < end && (isxdigit((unsigned char)*at) || *at == ':' || *at == '.'))
+			at++;
+		if (at == end || *at++ != ']' || (at < end && *at != ':'))
 			return false;
 	}
-	if (len && text[0] == '[') {
-		const char *bracket = memchr(text, ']', len);
+	colon = memchr(at, ':', (size_t)(end - at));
+	for (; at < (colon ? colon : end); at++) {
+		unsigned char ch = (unsigned char)*at;
 
-		if (!bracket || (bracket + 1 < end && bracket[1] != ':'))
+		if (ch <= ' ' || ch > '~' || strchr("/?#@\\\"<>^`{|}[]", ch))
 			return false;
-		colon = bracket + 1;
-	} else {
-		colon = memchr(text, ':', len);
 	}
 	for (const char *port = colon ? colon + 1 : end; port < end; port++) {
 		if (*port < '0' || *port > '9')
