@@ -83,7 +83,6 @@ struct record {
 	struct hist connect;          /* connect times of all populations, from the set-up on */
 	uint64_t replies_in_window;   /* right replies received in the window: the throughput */
 	uint64_t bytes_in, bytes_out; /* in the window, all populations */
-	uint64_t replies;             /* since the start, for the intervals */
 	uint64_t failures;            /* since the start, for the intervals */
 	uint64_t inflight_ns;         /* integral over the window of the requests in flight */
 	uint64_t user_ns, system_ns;  /* CPU time in the window */

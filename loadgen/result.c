@@ -31,7 +31,6 @@ void record_add(struct record *dst, const struct record *src)
 	dst->replies_in_window += src->replies_in_window;
 	dst->bytes_in += src->bytes_in;
 	dst->bytes_out += src->bytes_out;
-	dst->replies += src->replies;
 	dst->failures += src->failures;
 	dst->inflight_ns += src->inflight_ns;
 	dst->user_ns += src->user_ns;

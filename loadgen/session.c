@@ -435,7 +435,6 @@ static void finish(struct session *s, struct conn *c, enum reply_result result)
 		}
 		return;
 	}
-	r->replies++;
 	if (in_window(s, s->now_ns)) {
 		r->replies_in_window++;
 		c->served++;
