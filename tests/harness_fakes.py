@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""Tiny stand-ins for servers and load generator: the harness's own behaviour without any timing.
+
+A fake server speaks just enough of the contract; the fake load generator makes one request, believes
+the rate that the server's X-Rate header names, and reports it with a little seeded noise.
+"""
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+SERVER = """#!/usr/bin/python3
+import json, os, signal, socket, sys, time
+NAME, RATE, LIMIT, FAULT = {name!r}, {rate!r}, {limit!r}, {fault!r}
+if "--describe" in sys.argv:
+    if FAULT == "absent":
+        print("liburing is not installed", file=sys.stderr); sys.exit(77)
+    print(json.dumps({{"name": NAME, "summary": "a fake", "family": "fake", "protocols": ["http"],
+                      "limits": {{"connections": LIMIT, "reason": "it is small"}} if LIMIT else {{}},
+                      "workers": 0, "needs": [], "options": ["-p", "-P"]}}))
+    sys.exit(0)
+if FAULT == "mute":
+    time.sleep(60)
+if FAULT == "unready":
+    print("cannot listen: no luck", file=sys.stderr); sys.exit(1)
+count = 0
+def stop(*_):
+    if FAULT == "bad-exit":
+        print("lost my way", file=sys.stderr, flush=True); os._exit(9)
+    if FAULT != "silent":
+        print(json.dumps({{"model": NAME, "connections": count, "requests": 10 * count, "bytes_in": 0,
+                          "bytes_out": 0, "waits": 5 * count, "events": 20 * count, "eagain": 0}}), flush=True)
+    os._exit(0)
+signal.signal(signal.SIGTERM, stop)
+if FAULT == "orphan":
+    if os.fork() == 0:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN); os.close(1); time.sleep(60); os._exit(0)
+listener = socket.create_server(("127.0.0.1", 0))
+print(f"ready model={{NAME}} port={{listener.getsockname()[1]}} pid={{os.getpid()}}", flush=True)
+while True:
+    peer, _ = listener.accept()
+    count += 1
+    if FAULT == "dies":
+        print("assertion failed: true", file=sys.stderr, flush=True); os._exit(134)
+    if peer.recv(4096):
+        body = b"goodbye world" if FAULT == "wrong" else b"hello, tenk\\n"
+        peer.sendall(b"HTTP/1.1 200 OK\\r\\nX-Rate: %d\\r\\nContent-Length: %d\\r\\n\\r\\n" % (RATE, len(body)) + body)
+    peer.close()
+"""
+
+LOADGEN = """#!/usr/bin/python3
+import json, os, random, re, socket, sys, time
+args = sys.argv[1:]
+def option(name, default=None):
+    return args[args.index(name) + 1] if name in args else default
+def seconds(text):
+    return float(text.removesuffix("s"))
+events = int(option("--events-fd", "2"))
+def say(text):
+    os.write(events, (text + "\\n").encode())
+connections, duration = int(option("-c")), seconds(option("-d"))
+offered = float(option("-R", "0"))
+port = int(re.search(r":(\\d+)/", args[-1] + "/").group(1))
+rng = random.Random(int(option("--seed")))
+reply = b""
+with socket.create_connection(("127.0.0.1", port)) as s:
+    s.sendall(b"GET / HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n")
+    while True:
+        chunk = s.recv(4096)
+        if not chunk:
+            break
+        reply += chunk
+found = re.search(rb"X-Rate: (\\d+)", reply)
+if not found:
+    print("loadgen: server gone", file=sys.stderr)
+    sys.exit(1)
+say(f"connected {{connections}}".format())
+time.sleep(seconds(option("--warmup")))
+say("measure")
+time.sleep(duration)
+say("done")
+capacity = int(found.group(1)) * rng.uniform(0.99, 1.01)
+achieved = min(capacity, offered) if offered else capacity
+over = offered > capacity
+ns = {"count": 100, "mean": 1e6, "min": 1e5, "p50": 1e9 / capacity, "p75": 2e9 / capacity,
+      "p90": 3e9 / capacity, "p99": "inf" if over else 5e9 / capacity, "p99_9": "inf",
+      "p99_99": "inf", "max": "inf", "overflow": 0}
+exit_status = 3 if over or connections == 7 else 0
+reasons = [{"code": "unanswered", "text": "some"}] if over else []
+if connections == 7:
+    reasons = [{"code": "client-limited", "text": "CPU at 97 %"}]
+document = {
+    "schema": "tenk.loadgen/1", "config": {}, "host": {},
+    "verdict": {"status": ["valid", "suspect"][exit_status == 3], "reasons": reasons},
+    "requests": {"sent": 100, "completed": int(achieved * duration), "unanswered": 0, "unsent": 0, "errors": {}},
+    "rate_rps": {"offered": offered, "achieved": achieved},
+    "latency_ns": {"response": ns, "service": ns, "lag": {"p99": 1000}, "connect": {"p99": 2000}},
+    "cpu_s": {"user": 0.1, "system": 0.2}, "fairness": {"connections": connections, "served": connections, "jain": 1.0},
+}
+with open(option("--json"), "w") as out:
+    json.dump(document, out)
+with open(option("--hgrm"), "w") as out:
+    out.write("       Value     Percentile TotalCount 1/(1-Percentile)\\n")
+sys.exit(exit_status)
+""".replace(
+    '{{connections}}".format()', '{connections}"'
+)
+
+
+def add_server(
+    build: Path, name: str, rate: int = 1000, limit: int | None = None, fault: str = ""
+) -> Path:
+    """Write an executable fake server build/servers/<name>."""
+    text = SERVER.format(name=name, rate=rate, limit=limit, fault=fault)
+    return _executable(build / "servers" / name, text)
+
+
+def add_loadgen(build: Path) -> Path:
+    return _executable(build / "loadgen" / "loadgen", LOADGEN)
+
+
+def _executable(path: Path, text: str) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text, encoding="utf-8")
+    os.chmod(path, 0o755)
+    return path
+
+
+EXPERIMENT = """
+name = "tiny"
+title = "A tiny experiment"
+question = "Does the harness work?"
+source = "none"
+metric = "throughput_rps"
+
+[load]
+loop = "closed"
+
+[factors.connections]
+title = "connections"
+unit = "connections"
+scale = "log"
+
+[[summary]]
+metric = "throughput_rps"
+
+[[claims]]
+text = "fast is faster than slow"
+metric = "throughput_rps"
+a = { model = "fast", connections = 2 }
+b = { model = "slow", connections = 2 }
+relation = "above"
+
+[profiles.quick]
+levels.connections = [1, 2]
+replicates = 3
+seconds = 0.02
+warmup = 0.01
+budget_s = 60
+
+[profiles.default]
+levels.connections = [1, 2]
+replicates = 5
+min_replicates = 2
+seconds = 0.02
+warmup = 0.01
+budget_s = 60
+
+[profiles.full]
+levels.connections = [1]
+replicates = 2
+seconds = 0.02
+warmup = 0.01
+budget_s = 60
+"""
