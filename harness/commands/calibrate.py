@@ -1,0 +1,110 @@
+# SPDX-License-Identifier: MIT
+"""tenk calibrate: what this client and this machine can show at all."""
+from __future__ import annotations
+
+import argparse
+import os
+import tempfile
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from rich.table import Table
+
+from harness import calibrate, console, errors, host, models, runner, stats, store
+from harness.load import PLACEMENTS
+from harness.paths import build_dir, loadgen_path, results_dir
+
+if TYPE_CHECKING:
+    from harness.cli import Subparsers
+
+SCHEMA = "tenk.calibration/1"
+SHOWN_N = (3, 5, 10)
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("calibrate", help="client ceiling, timer error, noise floor")
+    parser.add_argument("--model", default="epoll_lt", help="for the noise floor [epoll_lt]")
+    parser.add_argument("--placement", default="split", help="split or shared [split]")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    """About 15 seconds; writes results/<machine>/calibration.json."""
+    if args.placement not in PLACEMENTS:
+        raise errors.UsageError("--placement", args.placement, f"allowed: {', '.join(PLACEMENTS)}")
+    chosen = models.choose(models.discover(), args.model)[:1]
+    if chosen[0].unavailable:
+        raise errors.SetupError(f"{chosen[0].name}: {chosen[0].unavailable}")
+    null = build_dir() / "loadgen" / "bench" / "null"
+    for path in (null, loadgen_path()):
+        if not os.access(path, os.X_OK):
+            raise errors.SetupError(f"no {path}: run `make` first")
+    out = console.make()
+    bench = calibrate.with_null(
+        runner.make_bench(chosen, loadgen_path(), args.placement, seed=1), null
+    )
+    placement = bench.placements[""]
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, set(placement.client))
+    try:
+        with tempfile.TemporaryDirectory(prefix="tenk.") as folder:
+            scratch = Path(folder) / "cell"
+            ceilings = {n: calibrate.ceiling(bench, n, scratch) for n in calibrate.CEILING_AT}
+            lags = calibrate.lag(bench, scratch)
+            noises = calibrate.noise(bench, chosen[0].name, scratch)
+    finally:
+        os.sched_setaffinity(0, everywhere)
+    table = Table(box=console.BOX, pad_edge=False)
+    for heading in ("what", "found"):
+        table.add_column(heading)
+    for n, values in ceilings.items():
+        table.add_row(f"client ceiling, {n} connections", _shown(values, "requests/s"))
+    at = f"{calibrate.LAG_RPS:g} requests/s"
+    table.add_row(f"client lag p99 at {at}", _shown(lags, "ns"))
+    for noise in noises:
+        smallest = ", ".join(
+            f"{100 * calibrate.smallest_difference(noise.sd_log, n):.0f} % with n = {n}"
+            for n in SHOWN_N
+        )
+        drift = "" if noise.drift.relation is stats.Relation.SAME else "; it DRIFTS"
+        table.add_row(
+            f"noise of {noise.metric}",
+            f"sd {100 * noise.sd_log:.1f} % from run to run{drift}; shows {smallest}",
+        )
+    out.print(table)
+    target = results_dir() / host.machine_name() / "calibration.json"
+    document = {
+        "schema": SCHEMA,
+        "utc": datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        "host": host.describe(),
+        "git": host.git_state(),
+        "placement": {"name": placement.name, "note": placement.note},
+        "ceiling_rps": {str(n): values for n, values in ceilings.items()},
+        "lag_p99_ns": lags,
+        "noise": {
+            noise.metric: {
+                "model": chosen[0].name,
+                "sd_log": noise.sd_log,
+                "median": noise.median,
+                "drift_p": noise.drift.p,
+                "smallest_difference": {
+                    str(n): calibrate.smallest_difference(noise.sd_log, n) for n in SHOWN_N
+                },
+            }
+            for noise in noises
+        },
+    }
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        store.write_atomically(target, store.to_json(document))
+    except OSError as error:
+        raise errors.SetupError(f"cannot write {target}: {error.strerror}") from None
+    out.print(f"kept in {target}", soft_wrap=True)
+    return errors.EXIT_OK
+
+
+def _shown(values: list[float], unit: str) -> str:
+    estimate = stats.estimate(values)
+    low, high = console.quantity(estimate.lo, unit), console.quantity(estimate.hi, unit)
+    return f"{console.quantity(estimate.value, unit)} [{low}, {high}], n = {estimate.n}"

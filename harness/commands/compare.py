@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: MIT
+"""tenk compare: two runs of one experiment, model by model and level by level."""
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from harness import comparison, console, errors, store
+from harness.metrics import METRICS
+
+if TYPE_CHECKING:
+    from harness.cli import Subparsers
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser("compare", help="what differs between two runs")
+    parser.add_argument("a", metavar="A", help="a run: a directory, or an experiment's newest")
+    parser.add_argument("b", metavar="B")
+    parser.add_argument("--metric", help="this metric only [those of the experiment's summary]")
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    if args.metric is not None and args.metric not in METRICS:
+        raise errors.UsageError("--metric", args.metric, f"known metrics: {', '.join(METRICS)}")
+    runs = []
+    for name in (args.a, args.b):
+        found = store.find(name)
+        if len(found) != 1:
+            raise errors.UsageError("RUN", name, "it must mean one run; name its directory")
+        runs.append(store.Run.open(found[0]))
+    names = {r.experiment_name for r in runs}
+    if len(names) != 1:
+        raise errors.UsageError("B", args.b, f"both must be runs of one experiment, not {names}")
+    out = console.make()
+    for warning in comparison.mismatches(runs[0].meta, runs[1].meta):
+        out.print(f"caution: {warning}", style="yellow", soft_wrap=True)
+    rows = comparison.compare(runs[0], runs[1], args.metric)
+    for metric in dict.fromkeys(row.metric for row in rows):
+        _print(out, metric, [row for row in rows if row.metric == metric])
+    real = sum(row.verdict in ("better", "worse") for row in rows)
+    out.print(
+        f"{real} of {len(rows)} differ (B against A; Welch on logs, Holm over all {len(rows)}, 5 %)"
+    )
+    return errors.EXIT_OK
+
+
+def _print(out: Console, metric: str, rows: Sequence[comparison.Row]) -> None:
+    unit = METRICS[metric].unit
+    title = f"{METRICS[metric].label} ({unit})"
+    table = Table(title=title, title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("model and levels", "A", "B", "B / A", "B is"):
+        table.add_column(heading)
+    for row in rows:
+        interval = "" if row.ratio is None else f"{row.ratio:.3g} [{row.lo:.3g}, {row.hi:.3g}]"
+        style = {"better": "green", "worse": "red"}.get(row.verdict, "dim")
+        table.add_row(
+            escape(row.name),
+            f"{console.quantity(row.a.value, unit)} {console.spread(row.a)}",
+            f"{console.quantity(row.b.value, unit)} {console.spread(row.b)}",
+            interval,
+            f"[{style}]{row.verdict}[/]",
+        )
+    out.print(table)

@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: MIT
+"""A report of runs in one file: HTML with everything inside, or Markdown beside its figures."""
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import jinja2
+
+from harness import claims, console, experiment, host, store, summary
+from harness.experiment import Experiment
+from harness.metrics import METRICS, Metric
+from harness.paths import TEMPLATES
+from harness.summary import Contest, Group
+
+FORMATS = ("html", "md")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One entry of a table. mark: best, tied, worse or ''; status as in summary.tsv."""
+
+    text: str
+    interval: str
+    mark: str
+    status: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class Table:
+    metric: Metric
+    explanation: str
+    note: str
+    levels: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+
+
+@dataclass(frozen=True)
+class Figure:
+    name: str
+    path: Path
+    source: str  # what goes into src=
+
+
+@dataclass(frozen=True)
+class Section:
+    """One run, ready to be rendered."""
+
+    experiment: Experiment
+    meta: Mapping[str, Any]
+    machine: str
+    note: str
+    cells: int
+    tables: Sequence[Table]
+    figures: Sequence[Figure]
+    remarks: Sequence[tuple[str, str]]
+    verdicts: Sequence[claims.Verdict]
+
+
+def render(paths: Sequence[Path], kind: str, out: Path) -> str:
+    """The text of a report of these runs, to be written to `out` (whose folder matters for links)."""
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(TEMPLATES),
+        autoescape=kind == "html",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    sections = [section(path, kind, out) for path in paths]
+    return environment.get_template(f"report.{kind}.j2").render(sections=sections)
+
+
+def section(path: Path, kind: str, out: Path) -> Section:
+    """Read one run; SetupError where nothing was measured."""
+    run = store.Run.open(path)
+    one = experiment.parse(run.meta["experiment"], str(path / "run.json"))
+    cells = run.cells()
+    groups = summary.group(cells, list(run.meta["models"]))
+    return Section(
+        experiment=one,
+        meta=run.meta,
+        machine=host.one_line(run.meta["host"]),
+        note=console.run_note(run.meta),
+        cells=len(cells),
+        tables=[t for h in one.highlights if (t := _table(one, groups, h))],
+        figures=[_figure(p, kind, out) for p in figures(path, kind)],
+        remarks=console.remarks(groups),
+        verdicts=claims.judge(one.claims, groups),
+    )
+
+
+def figures(path: Path, kind: str) -> list[Path]:
+    """The figures of a run: PNG (small enough to carry along) for HTML, SVG or PNG for Markdown."""
+    suffixes = (".png",) if kind == "html" else (".svg", ".png")
+    found: dict[str, Path] = {}
+    for suffix in suffixes:
+        for figure in sorted((path / "figures").glob(f"*{suffix}")):
+            found.setdefault(figure.stem, figure)
+    return [found[stem] for stem in sorted(found, key=lambda s: (s != "overview", s))]
+
+
+def _figure(path: Path, kind: str, out: Path) -> Figure:
+    if kind == "html":
+        data = base64.b64encode(path.read_bytes()).decode("ascii")
+        return Figure(path.stem, path, f"data:image/png;base64,{data}")
+    return Figure(path.stem, path, os.path.relpath(path, out.parent))
+
+
+def _table(
+    one: Experiment, groups: Sequence[Group], highlight: experiment.Highlight
+) -> Table | None:
+    metric = METRICS[highlight.metric]
+    found = [
+        c
+        for c in summary.contests(one, groups, highlight.metric)
+        if not highlight.levels or next(iter(c.factors.values())) in highlight.levels
+    ]
+    if not any(c.best for c in found):
+        return None
+    names = list(dict.fromkeys(name for c in found for name in c.groups))
+    rows = [(name, [_cell(c, name, metric) for c in found]) for name in names]
+    levels = [console.levels(c) for c in found]
+    return Table(metric, console.explanation(found, metric), highlight.note, levels, rows)
+
+
+def _cell(contest: Contest, name: str, metric: Metric) -> Cell | None:
+    group = contest.groups.get(name)
+    if group is None:
+        return None
+    estimate = group.estimate(metric.name)
+    if not estimate.n:
+        text = group.status if group.status not in store.USABLE else "–"
+        return Cell(text, "", "", group.status, group.reason)
+    interval = ""
+    if estimate.n > 1:
+        low, high = (console.quantity(v, metric.unit) for v in (estimate.lo, estimate.hi))
+        interval = f"{low} to {high}, n = {estimate.n}"
+    return Cell(
+        console.quantity(estimate.value, metric.unit),
+        interval,
+        console.best_marks(contest).get(name, ""),
+        group.status,
+        group.reason,
+    )
