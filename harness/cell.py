@@ -41,7 +41,11 @@ OPEN_DRAIN_S = 0.25
 CLOSED_DRAIN_S = 2.0
 TIMEOUT_S = 5.0
 
-SATURATION = frozenset({"schedule", "unanswered"})
+# What a saturated open loop looks like to the load generator: requests are due that no connection is
+# free for, the answered ones do not speak for the others, and after a while only overdue requests
+# are sent, so that perhaps none of the window was answered.
+SATURATED = frozenset({"schedule", "unanswered"})
+SATURATION = SATURATED | {"littles-law", "too-few"}
 
 _EXITS = {0: "ok", 3: "suspect", 4: "void"}
 
@@ -50,11 +54,12 @@ _EXITS = {0: "ok", 3: "suspect", 4: "void"}
 class Bench:
     """What all cells of a run share."""
 
-    server_paths: Mapping[str, Path]
+    commands: Mapping[str, Callable[[Load], list[str]]]  # by model: the server's argv for a load
     loadgen: Path
     placements: Mapping[str, Placement]  # by Load.placement, "" being the default
     sources: Sources
     seed: int
+    prime: bool  # the load generator can wait until the server has answered on every connection
 
 
 @dataclass
@@ -89,8 +94,9 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
     return outcome
 
 
-def server_argv(path: Path, load: Load) -> list[str]:
-    return [str(path), "-p", "0", "-P", load.protocol]
+def server_command(path: Path) -> Callable[[Load], list[str]]:
+    """How a model of ours is started for a load; the port is always the kernel's choice."""
+    return lambda load: [str(path), "-p", "0", "-P", load.protocol]
 
 
 def client_argv(
@@ -123,21 +129,21 @@ def client_argv(
 def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tuple[str, str]:
     """(status, reason) of a cell from the load generator's exit status and verdict.
 
-    A client that finds itself limited is a status of its own. Unsent and unanswered requests of an
-    open loop are what lies past the capacity of a server: the percentiles count them as infinite, so
-    they are a result and not a doubt (the cell's badge "saturated" says so).
+    A client that finds itself limited is a status of its own. Past a server's capacity an open loop
+    has requests that are never sent or answered; the percentiles count them as infinite, so this is a
+    result and not a doubt (the cell's badge "saturated" says so).
     """
     said = client.get("verdict") or {}
     reasons = said.get("reasons") or []
     codes = {str(reason.get("code")) for reason in reasons}
     text = "; ".join(f"{reason.get('code')}: {reason.get('text')}" for reason in reasons)
     status = _EXITS.get(exit_status, "failed")
-    if status == "suspect":
-        doubts = codes - SATURATION if open_loop else codes
-        if not doubts:
-            status = "ok"
-        elif doubts == {"client-limited"}:
-            status = "client-limited"
+    if status in ("suspect", "void") and open_loop and codes & SATURATED:
+        grave = {str(r.get("code")) for r in reasons if r.get("status") == "void"} - SATURATION
+        codes -= SATURATION
+        status = "void" if grave else "suspect" if codes else "ok"
+    if status == "suspect" and codes == {"client-limited"}:
+        status = "client-limited"
     return status, text
 
 
@@ -146,7 +152,7 @@ def _measure(
 ) -> Outcome:
     load = setting.load
     placement = bench.placements[load.placement]
-    argv = server_argv(bench.server_paths[setting.model], load)
+    argv = bench.commands[setting.model](load)
     with Server(argv, placement.server, meter.join) as server:
         meter.pid = server.pid
         watch = _Watch(setting, meter, server)
@@ -155,7 +161,7 @@ def _measure(
             command = client_argv(
                 bench.loadgen, setting, server.port, placement.client, cell_seed, scratch
             )
-            command[1:1] = ["--events-fd", str(events_out)]
+            command[1:1] = ["--events-fd", str(events_out), *(["--prime"] if bench.prime else [])]
             with Child(command, placement.client, pass_fds=(events_out,)) as client:
                 os.close(events_out)
                 events_out = -1

@@ -70,21 +70,25 @@ def quantity(value: float, unit: str) -> str:
         return f"{_digits(value / (1 << 30))} GiB"
     if value >= 999.5e3:
         return f"{_digits(value / 1e6)}M"
-    if value >= 1000:
+    if value >= 999.5:
         return f"{_digits(value / 1e3)}k"
     return _digits(value)
 
 
 def _digits(value: float) -> str:
+    """Three significant digits; 999.6 is 1000."""
     if value == 0:
         return "0"
-    places = max(0, 2 - int(math.floor(math.log10(abs(value)))))
-    return f"{value:.{min(places, 4)}f}"
+    rounded = float(f"{value:.2e}")
+    places = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:.{min(places, 4)}f}"
 
 
 def spread(estimate: Estimate) -> str:
     """Half the interval's width in percent: "±3 %"; empty where there is no interval."""
     if estimate.n < 2:
+        return ""
+    if math.isinf(estimate.value):
         return ""
     half = estimate.relative_half_width
     if math.isinf(half):
@@ -123,7 +127,7 @@ class Bar:
     def advance(self, record: CellRecord, seconds_left: float) -> None:
         self._progress.update(self._task, advance=1, left=duration(seconds_left))
         if record.status in ("failed", "void"):
-            text = f"{record.id}: {record.status}: {record.reason}"
+            text = f"{record.id}: {record.status}: {record.gist}"
             self._progress.console.print(escape(text), style="red", soft_wrap=True)
 
     def end(self) -> None:
@@ -147,7 +151,7 @@ class Lines:
     def advance(self, record: CellRecord, seconds_left: float) -> None:
         self._done += 1
         if record.status in ("failed", "void"):
-            print(f"{record.id}: {record.status}: {record.reason}", flush=True)
+            print(f"{record.id}: {record.status}: {record.gist}", flush=True)
         if time.monotonic() - self._said >= PLAIN_EVERY_S:
             self._say(seconds_left)
 
@@ -171,10 +175,10 @@ def print_summary(
         found = [c for c in contests(experiment, groups, highlight.metric) if _wanted(c, highlight)]
         if any(c.best for c in found):
             _print_highlight(console, highlight, found)
-    remarks = _remarks(groups)
-    if remarks:
+    said = remarks(groups)
+    if said:
         table = Table.grid(padding=(0, 1))
-        for badge, text in remarks:
+        for badge, text in said:
             table.add_row(badge, escape(text))
         console.print(table)
 
@@ -208,11 +212,14 @@ def print_claims(console: Console, verdicts: Sequence[claim_module.Verdict]) -> 
 
 
 def best_marks(contest: Contest) -> Mapping[str, str]:
-    """Per model: "best", "tied" (not distinguishable from the best), "worse", or ""."""
+    """Per model: "best", "tied" (not distinguishable from the best) or "worse".
+
+    Empty where no model is worse, or the metric has no better side: nothing is to be marked then.
+    """
+    if contest.best is None or not contest.metric.better or not any(contest.worse.values()):
+        return {}
     marks = {name: "worse" if worse else "tied" for name, worse in contest.worse.items()}
-    if contest.best is not None:
-        marks[contest.best] = "best"
-    return marks
+    return {**marks, contest.best: "best"}
 
 
 def _wanted(contest: Contest, highlight: Highlight) -> bool:
@@ -244,18 +251,18 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
         marks = [best_marks(c) for c in part]
         for name in dict.fromkeys(g for c in found for g in c.groups):
             cells = [
-                _cell(c.groups.get(name), metric, mark.get(name, ""), c)
+                _cell(c.groups.get(name), metric, mark.get(name, ""))
                 for c, mark in zip(part, marks)
             ]
             table.add_row(name, *cells)
         console.print(table)
-    console.print(_explanation(found, metric), style="dim")
+    console.print(explanation(found, metric), style="dim")
     if highlight.note:
         console.print(escape(highlight.note), style="dim")
     console.print()
 
 
-def _cell(group: Group | None, metric: Metric, mark: str, contest: Contest) -> str:
+def _cell(group: Group | None, metric: Metric, mark: str) -> str:
     if group is None:
         return ""
     estimate = group.estimate(metric.name)
@@ -265,13 +272,13 @@ def _cell(group: Group | None, metric: Metric, mark: str, contest: Contest) -> s
     badge = _BADGES.get(group.status, "")
     if badge:
         text += f" [yellow]{badge}[/]"
-    # A comparison needs an opponent, and a metric that has a better side.
-    if metric.better and len(contest.worse) > 0 and mark in ("best", "tied"):
+    if mark in ("best", "tied"):
         return f"[bold green]*{text}[/]"
     return text
 
 
-def _explanation(found: Sequence[Contest], metric: Metric) -> str:
+def explanation(found: Sequence[Contest], metric: Metric) -> str:
+    """What the numbers of a table are, and how much they can tell apart."""
     counts = [g.estimate(metric.name) for c in found for g in c.groups.values()]
     counts = [e for e in counts if e.n]
     low, high = min(e.n for e in counts), max(e.n for e in counts)
@@ -280,8 +287,12 @@ def _explanation(found: Sequence[Contest], metric: Metric) -> str:
     text = f"median of {n} runs ± half of its {100 * level:.0f} % interval"
     if low < 2:
         text = f"median of {n} runs: too few for an interval"
-    if metric.better and any(c.worse for c in found):
-        text += "; * best, or not distinguishable from the best (Welch on logs, Holm, 5 %)"
+    if metric.better and len(found[0].groups) > 1:
+        if any(any(c.worse.values()) for c in found):
+            text += "; * best, or not distinguishable from the best (Welch on logs, Holm, 5 %)"
+        none = [levels(c) for c in found if c.worse and not any(c.worse.values())]
+        if none:
+            text += f"; at {', '.join(none)}: no model distinguishable from the best"
     return text
 
 
@@ -295,20 +306,26 @@ def _level(value: Any) -> str:
     return f"{value:g}"
 
 
-def _remarks(groups: Sequence[Group]) -> list[tuple[str, str]]:
-    """Everything that is not plain "ok", once per model and reason, with the levels it holds at."""
-    found: dict[tuple[str, str, str], list[str]] = {}
+def levels(contest: Contest) -> str:
+    """The levels of a contest as a column heading."""
+    return " ".join(_level(v) for v in contest.factors.values())
+
+
+def remarks(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    """Everything that is not plain "ok": what, and which models at which levels."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
     for g in groups:
+        at = " ".join(_level(v) for v in g.factors.values())
         for badge in g.badges:
-            levels = " ".join(_level(v) for v in g.factors.values())
-            found.setdefault(("badge", g.model, badge), []).append(levels)
+            found.setdefault(("badge", badge), {}).setdefault(g.model, []).append(at)
         if g.status != "ok":
-            levels = " ".join(_level(v) for v in g.factors.values())
-            found.setdefault((g.status, g.model, g.gist), []).append(levels)
-    return [
-        (
-            f"[yellow]{_BADGES.get(status, '')}[/] {status}".strip() if status != "badge" else "",
-            f"{model} at {', '.join(levels)}: {reason}",
-        )
-        for (status, model, reason), levels in sorted(found.items())
-    ]
+            found.setdefault((g.status, g.gist), {}).setdefault(g.model, []).append(at)
+    lines = []
+    for (status, reason), models in sorted(found.items()):
+        where = "; ".join(f"{model} at {', '.join(at)}" for model, at in models.items())
+        if status == "badge":
+            lines.append((reason, where))
+        else:
+            what = f"{_BADGES.get(status, '')} {status}".strip()
+            lines.append((what, where if reason == status else f"{reason}: {where}"))
+    return lines

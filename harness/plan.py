@@ -23,8 +23,9 @@ SPARE_DESCRIPTORS = 64
 
 # Time a cell takes beside warm-up and window, in seconds: two process starts, sampling, files, stop.
 OVERHEAD_S = 0.15
-# Connecting (the client paces set-up at 20,000/s) and closing, per connection.
-OVERHEAD_PER_CONNECTION_S = 1.0e-4
+# Connecting, the first request of each, and closing, per connection: the client paces set-up at
+# 20,000/s; a model that makes a thread or process for each takes several times as long.
+OVERHEAD_PER_CONNECTION_S = 2.0e-4
 
 
 @dataclass(frozen=True)

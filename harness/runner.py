@@ -2,6 +2,7 @@
 """Run an experiment: plan it, work through its blocks, write each cell as it ends."""
 from __future__ import annotations
 
+import subprocess
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -11,7 +12,8 @@ from typing import Any, Protocol
 
 from harness import experiment as experiments
 from harness import host, meter, plan
-from harness.cell import Bench, Outcome, measure
+from harness.cell import Bench, Outcome, measure, server_command
+from harness.errors import SetupError
 from harness.experiment import Experiment, Profile
 from harness.models import Model, fingerprint
 from harness.load import PLACEMENTS
@@ -55,7 +57,8 @@ def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int
     """What all cells share; probes this machine's control groups."""
     placements = {name: place(name) for name in PLACEMENTS}
     placements[""] = placements[placement]
-    return Bench({m.name: m.path for m in models}, loadgen, placements, meter.probe(), seed)
+    commands = {model.name: server_command(model.path) for model in models}
+    return Bench(commands, loadgen, placements, meter.probe(), seed, offers(loadgen, "--prime"))
 
 
 def pilot_cells(request: Request, model: Model, pilot_s: float) -> Setting:
@@ -153,6 +156,17 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
         ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
     )
     return True
+
+
+def offers(loadgen: Path, option: str) -> bool:
+    """Whether this load generator has that option."""
+    try:
+        said = subprocess.run(
+            [str(loadgen), "--help"], capture_output=True, text=True, timeout=10, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise SetupError(f"{loadgen} --help: {error}: run `make` first") from None
+    return option in said.stdout.split()
 
 
 def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:

@@ -87,7 +87,7 @@ def expanded_tail(n: int, level: float = 0.95) -> float:
     """
     if n < 2:
         return 0.0
-    t = float(_scipy.t.ppf((1 + level) / 2, n - 1))
+    t = t_quantile((1 + level) / 2, n - 1)
     return float(_scipy.norm.cdf(-math.sqrt(n / (n - 1)) * t))
 
 
@@ -177,6 +177,11 @@ def best_group(
     }
 
 
+def t_quantile(p: float, freedom: float) -> float:
+    """Quantile of Student's t distribution."""
+    return float(_scipy.t.ppf(p, freedom))
+
+
 def _checked(values: Sequence[float]) -> list[float]:
     data = [float(v) for v in values]
     if any(math.isnan(v) for v in data):
@@ -211,7 +216,7 @@ def _welch(left: list[float], right: list[float], level: float) -> Comparison:
         return Comparison(relation, ratio, ratio, ratio, p, "replicates do not vary")
     freedom = variance**2 / (var_a**2 / (len(left) - 1) + var_b**2 / (len(right) - 1))
     p = float(2 * _scipy.t.sf(abs(difference) / math.sqrt(variance), freedom))
-    reach = float(_scipy.t.ppf((1 + level) / 2, freedom)) * math.sqrt(variance)
+    reach = t_quantile((1 + level) / 2, freedom) * math.sqrt(variance)
     return Comparison(
         _relation(difference, reach),
         math.exp(difference),

@@ -55,6 +55,11 @@ class CellRecord:
         return [str(reason.get("code")) for reason in verdict.get("reasons") or []]
 
     @property
+    def gist(self) -> str:
+        """The reason in as few words as there are: the codes of the verdict, if it has any."""
+        return ", ".join(self.codes) or self.reason
+
+    @property
     def id(self) -> str:
         return cell_id(self.model, self.factors, self.replicate)
 

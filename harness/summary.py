@@ -56,7 +56,7 @@ class Group:
                 share = (
                     "" if len(these) == len(self.cells) else f"{len(these)} of {len(self.cells)} "
                 )
-                parts.append(f"{share}{status}: {these[0].reason}".rstrip(": "))
+                parts.append(f"{share}{status}: {these[0].gist}".rstrip(": "))
         return "; ".join(parts)
 
     @property

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness import claims, console, errors, experiment, gate, models, runner, store, summary
+from harness import claims, conformance, console, errors, experiment, models, runner, store, summary
 from harness.cell import Bench
 from harness.commands import plot
 from harness.load import PLACEMENTS
@@ -191,14 +191,15 @@ def _announce(out: Console, jobs: Sequence[Job]) -> None:
 def _check(out: Console, jobs: Sequence[Job]) -> None:
     chosen = {model.name: model for job in jobs for model in job.request.models}
     protocols = {job.request.experiment.base.protocol for job in jobs}
-    failures = gate.gate(list(chosen.values()), protocols)
+    failures = conformance.gate(list(chosen.values()), sorted(protocols))
     if failures:
         for failure in failures:
             print(f"tenk: {failure}", file=sys.stderr)
         raise errors.SetupError(
-            f"{len(failures)} wrong answers: nothing was timed (--no-check times them all the same)"
+            f"{len(failures)} checks failed, so nothing was timed"
+            " (harness/tenk check says more; --no-check times them all the same)"
         )
-    out.print(f"{len(chosen)} models answer correctly", style="dim")
+    out.print("every model answers correctly", style="dim")
 
 
 def _conclude(out: Console, done: store.Run) -> bool:
