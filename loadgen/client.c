@@ -123,14 +123,14 @@ static size_t smaller(size_t a, size_t b)
 	return a < b ? a : b;
 }
 
-/* Bytes offset..offset+length of one message, of either table; they must lie within it. */
+/* Bytes offset..offset+length of one message, at least one, of either table. */
 static void stream_fill(const struct client *client, const unsigned char *table, uint32_t id,
 			uint32_t number, size_t offset, unsigned char *out, size_t length)
 {
 	unsigned char head[ROT13_HEADER];
 	size_t head_bytes = stream_header(client, id, number, head), start, n;
 	bool back = table == client->due && client->protocol == PROTOCOL_ROT13;
-	unsigned char *end = out + length;
+	unsigned char *end = out + length, *last = out + (length - 1);
 
 	if (offset < head_bytes) {
 		n = smaller(head_bytes - offset, length);
@@ -149,7 +149,7 @@ static void stream_fill(const struct client *client, const unsigned char *table,
 		offset += n;
 	}
 	if (client->protocol == PROTOCOL_ROT13 && offset == client->request_bytes)
-		end[-1] = '\n';
+		*last = '\n';
 }
 
 const char *client_produce(const struct client *client, uint32_t id, uint32_t number, size_t offset,

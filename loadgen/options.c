@@ -1,20 +1,17 @@
 // SPDX-License-Identifier: MIT
 #include "loadgen/options.h"
 
-#include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "common/clock.h"
 #include "common/die.h"
 #include "common/parse.h"
 #include "loadgen/engine.h"
 
 #define FIELD(member) offsetof(struct options, member)
-#define SECONDS       1e9
+#define SECONDS       1e9 /* ns */
 #define MANY          1e9
 
 /* clang-format off */
@@ -286,6 +283,19 @@ void options_markdown(FILE *out)
 	}
 }
 
+static _Noreturn void refuse_engine(const char *name)
+{
+	char allowed[128] = "";
+
+	for (const struct engine *const *e = engines; *e; e++) {
+		size_t used = strlen(allowed);
+
+		snprintf(allowed + used, sizeof(allowed) - used, "%s%s", used ? " or " : "",
+			 (*e)->name);
+	}
+	opt_refuse("--engine", name, allowed);
+}
+
 static void check_combination(const struct options *o)
 {
 	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
@@ -315,65 +325,87 @@ static void check_combination(const struct options *o)
 		    ")",
 		    o->pipeline, o->requests_per_connection);
 	if (!engine_find(o->engine))
-		die(EXIT_BAD_USAGE, "--engine: '%s' is not epoll or io_uring", o->engine);
+		refuse_engine(o->engine);
 	if (o->quiet && o->latency)
 		die(EXIT_BAD_USAGE, "--latency: not allowed with --quiet");
 }
 
-void options_parse(struct options *o, int argc, char **argv)
-{
-	enum { ROWS = sizeof(option_table) / sizeof(*option_table) };
-	struct option longs[ROWS + 4];
-	char letters[2 * ROWS + 2], option[64], allowed[128];
-	size_t n = 0, l = 0;
-	int got;
+/* The table in the form that getopt_long(3) wants. */
+struct getopt_tables {
+	struct option longs[sizeof(option_table) / sizeof(*option_table) + 4];
+	char letters[2 * sizeof(option_table) / sizeof(*option_table) + 2];
+};
 
-	letters[l++] = ':';
+static void make_tables(struct getopt_tables *t)
+{
+	size_t n = 0, l = 0;
+
+	t->letters[l++] = ':'; /* tell a missing value from an unknown option */
 	for (const struct option_row *row = option_table; row->name; row++, n++) {
 		int has = row->kind == OPTION_FLAG ? no_argument : required_argument;
 
-		longs[n] = (struct option){row->name, has, NULL, FIRST_ROW + (int)n};
+		t->longs[n] = (struct option){row->name, has, NULL, FIRST_ROW + (int)n};
 		if (row->letter) {
-			letters[l++] = row->letter;
+			t->letters[l++] = row->letter;
 			if (has)
-				letters[l++] = ':';
+				t->letters[l++] = ':';
 		}
 	}
-	letters[l] = '\0';
-	longs[n++] = (struct option){"help", no_argument, NULL, HELP};
-	longs[n++] = (struct option){"help-markdown", no_argument, NULL, MARKDOWN};
-	longs[n++] = (struct option){"version", no_argument, NULL, VERSION};
-	longs[n] = (struct option){0};
+	t->letters[l] = '\0';
+	t->longs[n++] = (struct option){"help", no_argument, NULL, HELP};
+	t->longs[n++] = (struct option){"help-markdown", no_argument, NULL, MARKDOWN};
+	t->longs[n++] = (struct option){"version", no_argument, NULL, VERSION};
+	t->longs[n] = (struct option){0};
+}
 
+/* What is not in the table: requests for information, and mistakes. Both end the program. */
+static void end_if_special(int got, const char *argument)
+{
+	switch (got) {
+	case HELP:
+		options_help(stdout);
+		exit(EXIT_SUCCESS);
+	case MARKDOWN:
+		options_markdown(stdout);
+		exit(EXIT_SUCCESS);
+	case VERSION:
+		printf("tenk loadgen, result schema tenk.loadgen/1\n");
+		exit(EXIT_SUCCESS);
+	case ':':
+		die(EXIT_BAD_USAGE, "%s: needs a value; see --help", argument);
+	case '?':
+		die(EXIT_BAD_USAGE, "%s: no such option (or not unique); see --help", argument);
+	default:
+		return;
+	}
+}
+
+static const struct option_row *find_row(int got)
+{
+	const struct option_row *row = option_table;
+
+	if (got >= FIRST_ROW)
+		return &option_table[got - FIRST_ROW];
+	while (row->letter != got)
+		row++;
+	return row;
+}
+
+void options_parse(struct options *o, int argc, char **argv)
+{
+	struct getopt_tables tables;
+	char option[64], allowed[128];
+	int got;
+
+	make_tables(&tables);
 	options_defaults(o);
 	opterr = 0;
 	optind = 0;
-	while ((got = getopt_long(argc, argv, letters, longs, NULL)) != -1) {
-		const struct option_row *row = option_table;
+	while ((got = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
+		const struct option_row *row;
 
-		switch (got) {
-		case HELP:
-			options_help(stdout);
-			exit(EXIT_SUCCESS);
-		case MARKDOWN:
-			options_markdown(stdout);
-			exit(EXIT_SUCCESS);
-		case VERSION:
-			printf("tenk loadgen, result schema tenk.loadgen/1\n");
-			exit(EXIT_SUCCESS);
-		case ':':
-			die(EXIT_BAD_USAGE, "%s: needs a value; see --help", argv[optind - 1]);
-		case '?':
-			die(EXIT_BAD_USAGE, "%s: no such option (or not unique); see --help",
-			    argv[optind - 1]);
-		default:
-			break;
-		}
-		if (got >= FIRST_ROW)
-			row = &option_table[got - FIRST_ROW];
-		else
-			while (row->letter != got)
-				row++;
+		end_if_special(got, argv[optind - 1]);
+		row = find_row(got);
 		if (!set(o, row, optarg)) {
 			snprintf(option, sizeof(option), "--%s", row->name);
 			spell_allowed(row, allowed, sizeof(allowed));
