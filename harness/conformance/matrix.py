@@ -17,7 +17,8 @@ def render(results: Sequence[Result], cases: Sequence[Case]) -> str:
     models = list(dict.fromkeys(result.model for result in results))
     ran = [case for case in cases if any(result.case == case.name for result in results)]
     left = max((len(case.name) for case in ran), default=0) + 1
-    per_block = max(1, (WIDTH - left) // CELL)
+    longest = max(map(len, models), default=0)
+    per_block = max(1, min((WIDTH - left) // CELL, (WIDTH - left - longest - 1) // CELL))
     blocks = [
         _block(results, ran, models[at : at + per_block], left)
         for at in range(0, len(models), per_block)

@@ -88,7 +88,7 @@ class Peer:
             if writable:
                 view = view[self._send_some(view) :]
 
-    def send_until_blocked(self, data: bytes, quiet_s: float) -> int:
+    def send_until_blocked(self, data: bytes | memoryview, quiet_s: float) -> int:
         """Send without reading until nothing more is taken for quiet_s; how much was taken."""
         view = memoryview(data)
         while view and select.select([], [self.sock], [], quiet_s)[1]:

@@ -22,7 +22,6 @@ from typing import Any
 
 from harness import process
 from harness.conformance.core import Failed
-from harness.meter import tree
 
 STOP_BOUND_S = 2.0  # from SIGTERM to gone: what every model promises
 COUNTERS = ("connections", "requests", "bytes_in", "bytes_out", "waits", "events", "eagain")
@@ -164,6 +163,20 @@ class Subject(process.Child):
             wanted = max(wanted, (run - run0 + wait - wait0) / 1e9)
         return Spent(ran, wanted / elapsed)
 
+    def settle(self, timeout_s: float = 5.0, quiet_s: float = 0.03) -> bool:
+        """Wait until it waits: all its threads sleep, and none has run for quiet_s. False if that
+        never was the case."""
+        deadline = time.monotonic() + timeout_s
+        seen = self._schedstat()
+        while time.monotonic() < deadline:
+            time.sleep(quiet_s)
+            now = self._schedstat()
+            # One that is ready to run, but was not given a CPU, has not run either.
+            if now == seen and all(_state(Path(task)) not in "RT" for task in now):
+                return True
+            seen = now
+        return False
+
     def cpu_s(self) -> float:
         """CPU time of its live threads so far, in seconds."""
         return sum(run for run, _ in self._schedstat().values()) / 1e9
@@ -171,10 +184,11 @@ class Subject(process.Child):
     def _schedstat(self) -> dict[str, tuple[int, int]]:
         found = {}
         for pid in tree(self.server_pid):
-            for task in Path(f"/proc/{pid}/task").glob("*"):
-                with contextlib.suppress(OSError, ValueError):
-                    run, wait, _ = (task / "schedstat").read_text(encoding="ascii").split()
-                    found[str(task)] = int(run), int(wait)
+            with contextlib.suppress(OSError):
+                tasks = [
+                    Path(f"/proc/{pid}/task/{name}") for name in os.listdir(f"/proc/{pid}/task")
+                ]
+                found.update(_times(tasks))
         return found
 
     # --- doing things to it ------------------------------------------------------------------
@@ -187,18 +201,11 @@ class Subject(process.Child):
     def pause(self) -> None:
         """Stop the server (SIGSTOP), so that what clients do meanwhile is all there at once."""
         self.send_signal(signal.SIGSTOP)
-        if not wait_until(lambda: self._state() in "Tt", 5.0):
+        if not wait_until(lambda: _state(Path(f"/proc/{self.server_pid}")) in "Tt", 5.0):
             raise Failed("the server did not stop at SIGSTOP")
 
     def resume(self) -> None:
         self.send_signal(signal.SIGCONT)
-
-    def _state(self) -> str:
-        try:
-            stat = Path(f"/proc/{self.server_pid}/stat").read_text(encoding="ascii")
-        except OSError:
-            return "X"
-        return stat.rpartition(")")[2].split()[0]
 
     def limit_descriptors(self, soft: int) -> tuple[int, int]:
         """Set RLIMIT_NOFILE of the running server; returns what it was."""
@@ -270,13 +277,16 @@ class Subject(process.Child):
                 raise Failed(f"{mark} reported: {self.gist()}")
 
     def _check_port(self) -> None:
+        """Nobody listens any more. (To bind it would fail for a stranger's connection from there.)"""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.settimeout(1.0)
             try:
-                probe.bind(("", self.port))
-                probe.listen(1)
+                probe.connect(("127.0.0.1", self.port))
+            except ConnectionRefusedError:
+                return
             except OSError as error:
                 raise Failed(f"port {self.port} is not free after the end: {error}") from None
+        raise Failed(f"port {self.port} is still listened on after the end")
 
     def gist(self) -> str:
         """The part of stderr that tells most: a report's first lines, or the end."""
@@ -287,10 +297,38 @@ class Subject(process.Child):
         return text.strip()[-500:] or "nothing on stderr"
 
 
+def _times(tasks: Sequence[Path]) -> dict[str, tuple[int, int]]:
+    """Per thread: time it ran and time it waited for a CPU, in ns."""
+    found = {}
+    for task in tasks:
+        with contextlib.suppress(OSError, ValueError):
+            run, wait, _ = (task / "schedstat").read_text(encoding="ascii").split()
+            found[str(task)] = int(run), int(wait)
+    return found
+
+
+def tree(pid: int) -> list[int]:
+    """pid and all its descendants that live now. Others may begin and end while it is read."""
+    found, queue = [], [pid]
+    while queue:
+        current = queue.pop()
+        found.append(current)
+        with contextlib.suppress(OSError):
+            for task in os.listdir(f"/proc/{current}/task"):
+                children = Path(f"/proc/{current}/task/{task}/children")
+                queue.extend(map(int, children.read_text(encoding="ascii").split()))
+    return found
+
+
+def _state(task: Path) -> str:
+    """The letter of /proc/PID/stat; X if it is gone."""
+    try:
+        stat = (task / "stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "X"
+    return stat.rpartition(")")[2].split()[0]
+
+
 def _lives(pid: int) -> bool:
     """Exists, and is not merely waiting to be reaped by init."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return False
-    return stat.rpartition(")")[2].split()[0] not in "ZX"
+    return _state(Path(f"/proc/{pid}")) not in "ZX"

@@ -7,9 +7,12 @@ the stop after what happened in it.
 """
 from __future__ import annotations
 
+import os
+import signal
 import subprocess
+from collections.abc import Callable
 from types import TracebackType
-from typing import Any
+from typing import Any, NoReturn
 
 from harness.conformance.core import Failed, NotApplicable
 from harness.conformance.peer import Peer
@@ -79,7 +82,8 @@ class Trial:
         """What is to be said about servers that are no longer there; '' if all are."""
         said = []
         for subject in self._subjects:
-            if not subject.finished and not subject.alive() and subject.exit is not None:
+            # It may be about to end: a broken connection is often the first sign of that.
+            if not subject.finished and subject.wait(0.3) and subject.exit is not None:
                 gist = subject.gist()
                 said.append(f" (the server had ended, status {subject.exit.status}: {gist})")
         return "".join(said)
@@ -95,10 +99,13 @@ class Trial:
         return peer
 
     def probe(self, subject: Subject, what: str = "a new client") -> None:
-        """A new client is served, and leaves."""
+        """A new client is served, and leaves in order: when this returns, the server has closed its
+        side too."""
         with self.connect(subject) as peer:
             try:
                 self.talk.exchange(peer)
+                peer.half_close()
+                peer.expect_end()
             except Failed as failed:
                 raise Failed(f"{what} is not served: {failed}") from None
 
@@ -136,3 +143,48 @@ class Trial:
     def options(self) -> list[str]:
         listed: Any = self.model.describe.get("options", [])
         return [str(option) for option in listed]
+
+
+class Helper:
+    """Clients in a process of their own while the `with` block runs: body(tell) goes on for ever,
+    or until something fails, and calls tell() once the server is seen to be under way. The block
+    begins then."""
+
+    LIFETIME_S = 60  # a net below the suite: never reached
+
+    def __init__(self, body: Callable[[Callable[[], None]], None]) -> None:
+        self._body = body
+        self._pid = 0
+
+    def __enter__(self) -> "Helper":
+        ready, told = os.pipe()
+        self._pid = os.fork()
+        if self._pid == 0:
+            os.close(ready)
+            self._run(told)
+        os.close(told)
+        with open(ready, "rb") as pipe:
+            if not pipe.read(1):
+                self.__exit__()
+                raise Failed("clients in a process of their own were not served")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.kill(self._pid, signal.SIGKILL)
+        os.waitpid(self._pid, 0)
+
+    def _run(self, told: int) -> NoReturn:
+        left = [told]
+
+        def tell() -> None:
+            if left:
+                os.write(left[0], b"x")
+                os.close(left.pop())
+
+        signal.signal(signal.SIGALRM, signal.SIG_DFL)
+        signal.setitimer(signal.ITIMER_REAL, self.LIFETIME_S)
+        try:
+            self._body(tell)
+        except BaseException:  # pylint: disable=broad-except
+            pass  # the server is being stopped under it; the block in the parent judges
+        os._exit(0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 
 from harness.conformance.core import Failed, case
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Subject
-from harness.conformance.trial import Trial
+from harness.conformance.talk import head
+from harness.conformance.trial import Helper, Trial
 
 MIB = 1 << 20
 BULK = 16 * MIB
@@ -85,20 +87,75 @@ def greedy_client(t: Trial) -> None:
     """
     t.needs_connections(2)
     subject = t.start()
-    block = b"".join(t.talk.request(i) for i in range(64))
-    greedy, other = t.connect(subject), t.connect(subject)
     bound = DELAY_BOUND_S * t.settings.patience
-    for i in range(30):
-        other.send(t.talk.request(i))
-        start = time.monotonic()
-        while not other.answered_within(0):
-            greedy.send_until_blocked(block, quiet_s=0)
-            if greedy.answered_within(0):
-                greedy.read_some(1 << 18)
-                greedy.inbox.clear()
-            if time.monotonic() - start > bound:
+    with Helper(lambda tell: _flood(t, subject, tell)), t.connect(subject) as other:
+        for i in range(20):
+            other.send(t.talk.request(i))
+            if not other.answered_within(bound):
                 raise Failed(f"a client waited more than {bound} s beside one that sends much")
-        t.talk.check(other, i)
+            t.talk.check(other, i)
+
+
+def _flood(t: Trial, subject: Subject, tell: Callable[[], None]) -> None:
+    """One process sends all the time and another reads all the time, so that neither direction of
+    the connection ever gives the server a reason to turn to somebody else."""
+    block = b"".join(t.talk.request(i) for i in range(64)) * 256
+    with t.connect(subject) as peer:
+        peer.sock.setblocking(True)
+        with Helper(lambda tell_parent: _swallow(peer, tell_parent)):
+            sent = 0
+            while True:
+                peer.sock.sendall(block)
+                sent += len(block)
+                if sent > MIB:
+                    tell()
+
+
+def _swallow(peer: Peer, tell: Callable[[], None]) -> None:
+    tell()
+    room = bytearray(MIB)
+    while peer.sock.recv_into(room):
+        pass
+
+
+@case("http")
+def greedy_work(t: Trial) -> None:
+    """A client that pipelines seconds of work does not keep the others waiting for all of it.
+
+    What usually goes wrong: everything in a connection's buffer is answered before the next
+    connection is looked at. One thread that does the work itself delays the others by as much as it
+    does at a stretch; that must have a bound, here 1 s, with 8 s of work in 2 ms pieces waiting.
+    """
+    t.needs_connections(2)
+    subject = t.start()
+    greedy = t.connect(subject)
+    greedy.send_until_blocked(head("GET", "/work/2000") * 4000, quiet_s=0)
+    bound = DELAY_BOUND_S * t.settings.patience
+    with t.connect(subject) as other:
+        for i in range(3):
+            other.send(t.talk.request(i))
+            if not other.answered_within(bound):
+                raise Failed(f"a client waited more than {bound} s beside one that asks for work")
+            t.talk.check(other, i)
+            greedy.inbox.clear()
+
+
+@case()
+def idle_costs_nothing(t: Trial) -> None:
+    """Connected clients that say nothing, or have said half of something, cost no CPU time.
+
+    What usually goes wrong: writing is waited for although there is nothing to write: a socket is
+    writable nearly always, so every wait returns at once. It works, and uses a whole CPU.
+    """
+    subject = t.start()
+    peers = [t.connect(subject) for _ in range(5 if t.serves(5) else 1)]
+    for i, peer in enumerate(peers):
+        t.talk.exchange(peer, i)
+        if i % 2 and t.talk.partial():
+            peer.send(t.talk.partial())
+    spent = subject.busy(0.4)
+    if spent.busiest > 0.5:
+        raise Failed(f"a thread is {100 * spent.busiest:.0f} % busy while all clients are idle")
 
 
 @case(timeout_s=60)

@@ -130,6 +130,7 @@ def two_clients_interleaved(t: Trial) -> None:
         for k, peer in enumerate(peers):
             request = t.talk.request(turn * 8 + k + 1)
             peer.send(request[: len(request) // 2])
+        subject.settle(1.0)  # all halves are with the server before the others come
         for k, peer in enumerate(peers):
             request = t.talk.request(turn * 8 + k + 1)
             peer.send(request[len(request) // 2 :])

@@ -6,13 +6,13 @@ states in which it is hard.
 """
 from __future__ import annotations
 
-import os
+import itertools
 import signal
-import threading
+from collections.abc import Callable
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
 from harness.conformance.subject import Subject
-from harness.conformance.trial import Trial
+from harness.conformance.trial import Helper, Trial
 
 MIB = 1 << 20
 
@@ -24,10 +24,13 @@ def stop_idle(t: Trial) -> None:
     What usually goes wrong: the handler only sets a flag, and the wait is restarted (SA_RESTART) or
     was about to begin: the flag is never looked at.
     """
-    t.start().finish()
-    subject = t.start()
-    t.probe(subject)
-    subject.finish()
+    t.start().finish()  # at once: before it waits, or when it is about to
+    for served in (False, True):
+        subject = t.start()
+        if served:
+            t.probe(subject)
+        subject.settle()
+        subject.finish()
 
 
 @case(once=True)
@@ -81,6 +84,7 @@ def stop_blocked_clients(t: Trial) -> None:
     for _ in range(1 if not t.serves(5) else 5):
         peer = t.connect(subject, receive_buffer=16384)
         peer.send_until_blocked(data, quiet_s=0.1)
+    subject.settle(1.0)
     subject.finish()
 
 
@@ -114,52 +118,20 @@ def stop_under_load(t: Trial) -> None:
     """
     for _ in range(5):
         subject = t.start()
-        with _Load(t, subject):
+        with Helper(lambda tell: _come_and_go(t, subject, tell)):
             subject.finish()
+
+
+def _come_and_go(t: Trial, subject: Subject, tell: Callable[[], None]) -> None:
+    for i in itertools.count():
+        with t.connect(subject) as peer:
+            burst = 20 if i % 2 else 1
+            peer.send(b"".join(t.talk.request(k) for k in range(burst)))
+            for k in range(burst):
+                t.talk.check(peer, k)
         t.leave()
-
-
-class _Load:
-    """Clients in a process of their own, until the end: it shares no lock with the suite."""
-
-    def __init__(self, t: Trial, subject: Subject) -> None:
-        self._t = t
-        self._subject = subject
-        self._pid = 0
-
-    def __enter__(self) -> "_Load":
-        ready, told = os.pipe()
-        self._pid = os.fork()
-        if self._pid == 0:
-            os.close(ready)
-            self._run(told)
-        os.close(told)
-        if not os.read(ready, 1):
-            os.close(ready)
-            raise Failed("no client was served under load")
-        os.close(ready)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        os.kill(self._pid, signal.SIGKILL)
-        os.waitpid(self._pid, 0)
-
-    def _run(self, told: int) -> None:
-        """In the child: never returns."""
-        threading.Timer(30, lambda: os._exit(1)).start()
-        try:
-            for i in range(1_000_000):
-                with self._t.connect(self._subject) as peer:
-                    burst = 20 if i % 2 else 1
-                    peer.send(b"".join(self._t.talk.request(k) for k in range(burst)))
-                    for k in range(burst):
-                        self._t.talk.check(peer, k)
-                self._t.leave()
-                if i == 20:
-                    os.write(told, b"x")
-        except BaseException:  # pylint: disable=broad-except
-            pass
-        os._exit(0)
+        if i >= 20:
+            tell()
 
 
 @case("http", once=True)

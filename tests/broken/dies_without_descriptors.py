@@ -1,0 +1,16 @@
+#!/usr/bin/python3 -SEB
+# SPDX-License-Identifier: MIT
+"""EMFILE is taken for the end.
+
+caught by no_descriptors, echo: the server had ended
+"""
+from reference import Server
+
+
+class Broken(Server):
+    def accept_failed(self, error):
+        raise error
+
+
+if __name__ == "__main__":
+    Broken().main()

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: MIT
+"""The conformance suite: every model × protocol × case; and that the suite is able to fail.
+
+tests/broken holds a correct server in Python, which must pass every case, and one deliberately
+broken server for each way in which a case must fail.
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import models
+from harness.conformance import core, gate, matrix
+from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, plan, run_all, run_one
+from harness.conformance.subject import Settings
+from harness.paths import ROOT
+
+BROKEN = ROOT / "tests" / "broken"
+CASES = {case.name: case for case in core.discover()}
+# Servers that fail are waited for; those here are small and quick.
+HASTY = Settings(patience=0.4)
+
+
+def _jobs(chosen: list[models.Model]) -> list[pytest.param]:
+    return [
+        pytest.param(job, id=f"{job.model.name}-{job.protocol}-{job.case.name}")
+        for job in plan(chosen, list(CASES.values()))
+    ]
+
+
+def _python_server(name: str, directory: Path) -> models.Model:
+    """A file of tests/broken as a model: its name has no suffix."""
+    link = directory / name
+    link.symlink_to(BROKEN / f"{name}.py")
+    return models.describe(link)
+
+
+def _hold(result: Result) -> None:
+    if result.outcome == NOT_APPLICABLE:
+        pytest.skip(result.text)
+    assert result.outcome == OK, f"{result.text}\n\n{CASES[result.case].doc}"
+
+
+# --- the servers -----------------------------------------------------------------------------
+
+
+def _built() -> list[models.Model]:
+    try:
+        return models.discover()
+    except models.SetupError:
+        return []
+
+
+@pytest.mark.parametrize("job", _jobs(_built()))
+def test_server(job: Job) -> None:
+    _hold(run_one(job))
+
+
+def test_servers_are_built() -> None:
+    assert _built(), "nothing to test: run make first"
+
+
+@pytest.mark.parametrize("model", [pytest.param(m, id=m.name) for m in _built()])
+def test_server_can_run_here(model: models.Model) -> None:
+    if model.unavailable:
+        pytest.skip(model.unavailable)
+    assert model.describe["name"] == model.name
+
+
+# --- the suite -------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Fault:
+    server: str
+    case: str
+    protocol: str
+    says: str  # a regular expression
+
+
+def _faults() -> list[Fault]:
+    """What each file of tests/broken says in its docstring about who must catch it."""
+    found = []
+    for path in sorted(BROKEN.glob("*.py")):
+        if path.stem == "reference":
+            continue
+        rows = re.findall(r"^caught by (\w+), (\w+): (.+)$", path.read_text("utf-8"), re.M)
+        assert rows, f"{path.name} does not say which case must catch it"
+        found += [Fault(path.stem, *row) for row in rows]
+    return found
+
+
+FAULTS = _faults()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_passes_a_correct_server_of_another_hand(name: str, tmp_path: Path) -> None:
+    reference = _python_server("reference", tmp_path)
+    for job in plan([reference], [CASES[name]]):
+        result = run_one(job)
+        assert result.outcome != FAIL, f"{result.protocol}: {result.text}"
+
+
+@pytest.mark.parametrize(
+    "fault", [pytest.param(f, id=f"{f.server}-{f.protocol}-{f.case}") for f in FAULTS]
+)
+def test_case_catches_a_broken_server(fault: Fault, tmp_path: Path) -> None:
+    broken = _python_server(fault.server, tmp_path)
+    assert not broken.unavailable, broken.unavailable
+    result = run_one(Job(broken, fault.protocol, CASES[fault.case]), HASTY)
+    assert result.outcome == FAIL, f"{fault.case} did not notice"
+    assert re.search(fault.says, result.text), f"it noticed something else: {result.text}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_can_fail(name: str) -> None:
+    assert any(fault.case == name for fault in FAULTS), f"no broken server is caught by {name}"
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_case_explains_itself(name: str) -> None:
+    assert "What usually goes wrong:" in CASES[name].doc
+    assert len(CASES[name].summary) > 30
+
+
+def test_gate_names_model_protocol_and_case(tmp_path: Path) -> None:
+    broken = _python_server("deaf", tmp_path)
+    failures = gate([broken], protocols=["echo"])
+    assert any(str(f).startswith("deaf, echo: stop_idle: still there") for f in failures)
+
+
+def test_gate_finds_nothing_wrong_with_a_correct_server(tmp_path: Path) -> None:
+    assert gate([_python_server("reference", tmp_path)]) == []
+
+
+def test_a_case_that_dies_is_a_failure(tmp_path: Path) -> None:
+    def body(_trial: object) -> None:
+        raise SystemExit(3)
+
+    dying = core.Case("dying", body, (), True, False, False, 5.0)
+    good = CASES["stop_idle"]
+    reference = _python_server("reference", tmp_path)
+    jobs = [Job(reference, "echo", dying), Job(reference, "echo", good)]
+    outcomes = [result.outcome for result in run_all(jobs)]
+    assert outcomes == [FAIL, OK]
+
+
+def test_a_case_that_hangs_is_given_up(tmp_path: Path) -> None:
+    def body(_trial: object) -> None:
+        while True:
+            pass
+
+    hanging = core.Case("hanging", body, (), True, False, False, 0.2)
+    result = run_one(Job(_python_server("reference", tmp_path), "echo", hanging))
+    assert result.outcome == FAIL and "not done after" in result.text
+
+
+def test_matrix_fits_100_columns() -> None:
+    results = [
+        Result(f"a_model_with_a_name_{k}", "echo", case, outcome, "a reason " * 30)
+        for k in range(30)
+        for case in CASES
+        for outcome in (OK, FAIL, NOT_APPLICABLE)[k % 3 : k % 3 + 1]
+    ]
+    text = matrix.render(results, list(CASES.values()))
+    assert max(map(len, text.splitlines())) <= 100
+    assert f"30 models, {len(CASES)} cases" in text
+
+
+# --- the command -----------------------------------------------------------------------------
+
+
+def _check(*args: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        ["/usr/bin/python3", str(ROOT / "harness" / "tenk"), "check", *args],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_check_exits_0_when_all_is_well(tmp_path: Path) -> None:
+    (tmp_path / "servers").mkdir()
+    _python_server("reference", tmp_path / "servers")
+    file = tmp_path / "out.json"
+    done = _check("--build", str(tmp_path), "--case", "byte_at_a_time", "--json", str(file))
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "3 ok, 0 failed" in done.stdout
+    assert '"ok": true' in file.read_text("utf-8")
+
+
+def test_check_exits_1_and_explains_when_something_is_wrong(tmp_path: Path) -> None:
+    (tmp_path / "servers").mkdir()
+    _python_server("wrong_name", tmp_path / "servers")
+    done = _check("--build", str(tmp_path), "--case", "one_name")
+    assert done.returncode == 1
+    assert "FAIL one_name: wrong_name, echo" in done.stdout
+    assert "What usually goes wrong" in " ".join(done.stdout.split()).replace("| ", "")
+
+
+@pytest.mark.parametrize(
+    "args, named",
+    [
+        (["no_such_model"], "no_such_model"),
+        (["--protocol", "gopher"], "gopher"),
+        (["--case", "no_such_case"], "no_such_case"),
+        (["--jobs", "0"], "--jobs"),
+        (["--jobs", "x"], "--jobs"),
+        (["--build", "/nowhere"], "/nowhere"),
+        (["--json", "/nowhere/x"], "/nowhere/x"),
+    ],
+)
+def test_check_refuses_bad_usage_in_one_line(args: list[str], named: str) -> None:
+    done = _check(*args)
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert named in done.stderr and len(done.stderr.splitlines()) == 1
