@@ -93,6 +93,8 @@ def spread(estimate: Estimate) -> str:
     half = estimate.relative_half_width
     if math.isinf(half):
         return "±?"
+    if half > 1:
+        return "±>100%"
     return f"±{100 * half:.0f}%" if half >= 0.0095 else "±<1%"
 
 
@@ -124,8 +126,8 @@ class Bar:
         self._progress.update(self._task, what=what)
         self._progress.refresh()
 
-    def advance(self, record: CellRecord, seconds_left: float) -> None:
-        self._progress.update(self._task, advance=1, left=duration(seconds_left))
+    def advance(self, record: CellRecord, cells: int, seconds_left: float) -> None:
+        self._progress.update(self._task, advance=1, total=cells, left=duration(seconds_left))
         if record.status in ("failed", "void"):
             text = f"{record.id}: {record.status}: {record.gist}"
             self._progress.console.print(escape(text), style="red", soft_wrap=True)
@@ -148,8 +150,8 @@ class Lines:
     def cell(self, what: str) -> None:
         pass
 
-    def advance(self, record: CellRecord, seconds_left: float) -> None:
-        self._done += 1
+    def advance(self, record: CellRecord, cells: int, seconds_left: float) -> None:
+        self._done, self._cells = self._done + 1, cells
         if record.status in ("failed", "void"):
             print(f"{record.id}: {record.status}: {record.gist}", flush=True)
         if time.monotonic() - self._said >= PLAIN_EVERY_S:

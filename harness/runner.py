@@ -33,8 +33,8 @@ class Progress(Protocol):
     def cell(self, what: str) -> None:
         """A cell is about to be measured."""
 
-    def advance(self, record: CellRecord, seconds_left: float) -> None:
-        """A cell was recorded; about so many seconds of this run are left."""
+    def advance(self, record: CellRecord, cells: int, seconds_left: float) -> None:
+        """A cell was recorded; this run now expects so many cells in all, and seconds to go."""
 
     def end(self) -> None:
         """The run is over, complete or not."""
@@ -185,6 +185,7 @@ def _block(
     progress: Progress,
 ) -> None:
     began = time.monotonic()
+    pace.block_begins()
     for order, setting in enumerate(plan.block_order(settings, bench.seed, block)):
         blank = _record(experiment, setting, block, block, order, Outcome("failed"))
         if run.has(blank.id):
@@ -198,7 +199,7 @@ def _block(
         record = _record(experiment, setting, block, block, order, outcome)
         run.write(record)
         pace.took(setting, float(outcome.timing["cell_s"]))
-        progress.advance(record, pace.seconds_left())
+        progress.advance(record, pace.cells, pace.seconds_left())
     pace.block_done(time.monotonic() - began)
 
 
@@ -271,6 +272,7 @@ class _Pace:
         self._expected_done = 0.0  # expected seconds of the cells measured here
         self._actual_done = 0.0
         self._passed = 0.0  # expected seconds of all cells passed, skipped ones included
+        self._begun = 0
         self.last_block = self._block_s
 
     @property
@@ -286,7 +288,8 @@ class _Pace:
         if self._block_s <= 0:
             return 0
         fit = int(self._profile.budget_s // (self._block_s * self._factor))
-        return max(self._profile.min_replicates, min(self._profile.replicates, fit))
+        least = max(self._profile.min_replicates, self._begun)
+        return max(least, min(self._profile.replicates, fit))
 
     @property
     def cells(self) -> int:
@@ -294,6 +297,9 @@ class _Pace:
 
     def seconds_left(self) -> float:
         return max(0.0, (self._blocks * self._block_s - self._passed) * self._factor)
+
+    def block_begins(self) -> None:
+        self._begun += 1
 
     def skip(self, setting: Setting) -> None:
         self._passed += setting.expected_s

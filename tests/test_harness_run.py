@@ -472,7 +472,7 @@ def test_pilots_give_each_model_rates_past_its_own_capacity(tmp_path: Path) -> N
         def cell(self, what: str) -> None:
             ...
 
-        def advance(self, record: CellRecord, seconds_left: float) -> None:
+        def advance(self, record: CellRecord, cells: int, seconds_left: float) -> None:
             ...
 
         def end(self) -> None:
