@@ -87,7 +87,7 @@ $(COMMON_LIB) $(SERVER_LIB) $(LOADGEN_LIB):
 # A model names the packages it needs in a comment of its own, "tenk-needs: liburing". Where
 # pkg-config does not find one, the binary is still built: it says why and exits 77.
 needs   = $(shell sed -n 's/.*tenk-needs: *//p' servers/$(1).c)
-present = $(if $(call needs,$(1)),$(shell pkg-config --exists $(call needs,$(1)) && echo yes),yes)
+present = $(if $(call needs,$(1)),$(shell pkg-config --exists $(call needs,$(1)) 2>/dev/null && echo yes),yes)
 
 define server_rule
 ifeq ($$(call present,$(1)),yes)
