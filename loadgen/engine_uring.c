@@ -213,7 +213,8 @@ static const char *uring_open(struct session *s)
 	}
 	s->engine_data = u;
 	u->multishot = true;
-	/* Spares looking the ring's descriptor up at each system call; without it, all is well too. */
+	/* Spares looking the ring's descriptor up at each system call; without it, all is well too.
+	 */
 	(void)io_uring_register_ring_fd(&u->ring);
 	error = init_buffers(u, s->conn_count);
 	if (!error && !init_links(u, s))

@@ -359,9 +359,12 @@ static void add_up(struct watch *w)
 		const struct record *one = &w->records[i];
 		double cpu_ns = (double)(one->user_ns + one->system_ns) - (double)one->spin_ns;
 		double busy = cpu_ns / 1e9 / r->window_s;
+		double starved = (double)one->starved_ns / 1e9 / r->window_s;
 
 		if (busy > r->busiest_worker)
 			r->busiest_worker = busy;
+		if (starved > r->most_starved)
+			r->most_starved = starved;
 	}
 }
 

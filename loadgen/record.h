@@ -87,6 +87,7 @@ struct record {
 	uint64_t inflight_ns;         /* integral over the window of the requests in flight */
 	uint64_t user_ns, system_ns;  /* CPU time in the window */
 	uint64_t spin_ns;             /* of it deliberate: spinning towards an arrival */
+	uint64_t starved_ns;          /* ready to run in the window, but without a CPU */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */
 	uint64_t wrong;     /* connections whose bytes were wrong, warm-up and set-up included */
 	uint64_t gone;      /* connects refused after the start */

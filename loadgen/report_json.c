@@ -235,12 +235,13 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 				      latency_json(&t->service), "lag", latency_json(&t->lag),
 				      "connect", latency_json(&t->connect), "client_late",
 				      latency_json(&t->late)));
-	json_object_set_new(root, "cpu_s",
-			    json_pack("{s:o, s:o, s:o, s:o}", "user",
-				      real((double)t->user_ns / 1e9), "system",
-				      real((double)t->system_ns / 1e9), "pacing",
-				      real((double)t->spin_ns / 1e9), "busiest_fraction",
-				      real(r->busiest_worker)));
+	json_object_set_new(
+		root, "cpu_s",
+		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "user", real((double)t->user_ns / 1e9),
+			  "system", real((double)t->system_ns / 1e9), "pacing",
+			  real((double)t->spin_ns / 1e9), "busiest_fraction",
+			  real(r->busiest_worker), "starved", real((double)t->starved_ns / 1e9),
+			  "starved_fraction", real(r->most_starved)));
 	json_object_set_new(root, "fairness",
 			    json_pack("{s:o, s:o, s:o}", "connections", whole(t->servants),
 				      "served", whole(t->served), "jain", real(result_jain(r))));

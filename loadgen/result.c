@@ -36,6 +36,7 @@ void record_add(struct record *dst, const struct record *src)
 	dst->user_ns += src->user_ns;
 	dst->system_ns += src->system_ns;
 	dst->spin_ns += src->spin_ns;
+	dst->starved_ns += src->starved_ns;
 	dst->served += src->served;
 	dst->served_squares += src->served_squares;
 	dst->servants += src->servants;

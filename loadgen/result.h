@@ -33,6 +33,7 @@ struct result {
 	uint64_t started_realtime_ns; /* CLOCK_REALTIME at the beginning of the window */
 	double window_s;              /* length of the window; less than --duration if cut short */
 	double busiest_worker;        /* its CPU time without pacing / window, 0..1 */
+	double most_starved; /* the worker that waited longest for a CPU: that / window, 0..1 */
 	bool interrupted;
 	bool measured; /* the window began */
 };

@@ -3,6 +3,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -22,6 +23,7 @@
 #define BACKOFF_LAST_NS  (250 * NS_PER_MS)
 #define SETUP_RATE_RPS   20e3
 #define PACE_FIRST_NS    (200 * NS_PER_US) /* wake so long before an arrival and spin to it */
+#define SPIN_MOST_NS     (5 * NS_PER_US) /* a spin that takes longer was not on a CPU all the time */
 #define PACE_LEAST_NS    (50 * NS_PER_US)
 #define PACE_MOST_NS     NS_PER_MS
 #define OPEN_BURST       32 /* connects between two looks at the sockets */
@@ -683,7 +685,7 @@ static void turn(struct session *s)
 		/* Work done since before_ns was read is not spinning; then this turn does not
 		 * count. */
 		if (pacing && idle)
-			s->spin_ns += s->now_ns - before_ns;
+			s->spin_ns += earlier(s->now_ns - before_ns, SPIN_MOST_NS);
 		if (timeout_ns && s->now_ns - before_ns > timeout_ns)
 			learn_pace(s, s->now_ns - before_ns - timeout_ns);
 	}
@@ -699,8 +701,23 @@ static uint64_t timeval_ns(struct timeval t)
 	return (uint64_t)t.tv_sec * NS_PER_S + (uint64_t)t.tv_usec * NS_PER_US;
 }
 
+/* Time this process was ready to run and had no CPU; 0 where the kernel does not tell. */
+static uint64_t starved_ns(void)
+{
+	FILE *in = fopen("/proc/self/schedstat", "re");
+	uint64_t ran = 0, waited = 0;
+
+	if (in) {
+		if (fscanf(in, "%" SCNu64 " %" SCNu64, &ran, &waited) != 2)
+			waited = 0;
+		fclose(in);
+	}
+	return waited;
+}
+
 static void window_begins(struct session *s)
 {
+	s->starved_before_ns = starved_ns();
 	getrusage(RUSAGE_SELF, &s->usage);
 	s->spin_before_ns = s->spin_ns;
 	account_inflight(s);
@@ -713,6 +730,7 @@ static void window_ends(struct session *s)
 	struct rusage now;
 
 	getrusage(RUSAGE_SELF, &now);
+	r->starved_ns = starved_ns() - s->starved_before_ns;
 	r->user_ns = timeval_ns(now.ru_utime) - timeval_ns(s->usage.ru_utime);
 	r->system_ns = timeval_ns(now.ru_stime) - timeval_ns(s->usage.ru_stime);
 	r->spin_ns = s->spin_ns - s->spin_before_ns;

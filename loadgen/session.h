@@ -96,7 +96,7 @@ struct session {
 	bool idle;              /* nothing has happened since now_ns was read */
 	uint64_t pace_ns;       /* how long before an arrival sleeping ends and spinning begins */
 	struct rusage usage;    /* at the beginning of the window */
-	uint64_t spin_before_ns;
+	uint64_t spin_before_ns, starved_before_ns;
 	uint64_t inflight_ns, inflight_at_ns; /* integral of outstanding active requests; until */
 	uint64_t inflight_before_ns;
 };

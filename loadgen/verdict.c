@@ -9,6 +9,7 @@
 
 /* docs/loadgen.md says why each of them. */
 #define CLIENT_CPU_LIMIT    0.90
+#define CLIENT_STARVED      0.10
 #define FEW_REQUESTS        100
 #define SHARE_LOST          0.001 /* of requests unsent, unanswered, failed: suspect beyond */
 #define SHARE_FAILED_VOID   0.10
@@ -156,6 +157,11 @@ static void check_client(struct verdict *v, const struct result *r)
 		    "the busiest worker used %.0f %% of a CPU (limit %.0f %%): the client may be what "
 		    "was measured; more workers (-t), or less load",
 		    r->busiest_worker * 100, CLIENT_CPU_LIMIT * 100);
+	else if (r->most_starved > CLIENT_STARVED)
+		add(v, VERDICT_SUSPECT, "client-limited",
+		    "a worker was kept from its CPU for %.0f %% of the window (limit %.0f %%): other "
+		    "programs, or the server, ran there; give the client a CPU of its own (--cpus)",
+		    r->most_starved * 100, CLIENT_STARVED * 100);
 }
 
 static void check_schedule(struct verdict *v, const struct result *r)

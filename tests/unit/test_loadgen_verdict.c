@@ -87,6 +87,16 @@ static void a_busy_client_is_suspect(void **state)
 	assert_int_equal(verdict_exit_status(&verdict, &result), 3);
 }
 
+static void a_client_kept_from_its_cpu_is_suspect(void **state)
+{
+	(void)state;
+	result.most_starved = 0.10;
+	assert_valid();
+	result.most_starved = 0.11;
+	assert_reason("client-limited", VERDICT_SUSPECT);
+	assert_non_null(strstr(verdict.reasons[0].text, "--cpus"));
+}
+
 static void unsent_requests_break_the_schedule(void **state)
 {
 	(void)state;
@@ -390,6 +400,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test_setup(a_faultless_run_is_valid, make_good),
 		cmocka_unit_test_setup(a_busy_client_is_suspect, make_good),
+		cmocka_unit_test_setup(a_client_kept_from_its_cpu_is_suspect, make_good),
 		cmocka_unit_test_setup(unsent_requests_break_the_schedule, make_good),
 		cmocka_unit_test_setup(a_late_client_is_suspect_and_a_very_late_one_void,
 				       make_good),
