@@ -12,15 +12,22 @@ from harness.store import level_text
 from harness.summary import Group
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "cannot decide"
+# With two, an interval spans many orders of magnitude and its numbers only confuse.
+MIN_REPLICATES = 3
+ABSENT = "was not part of this run"
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """outcome: SUPPORTED, REFUTED or UNDECIDED; detail: the numbers behind it, in words."""
+    """outcome: SUPPORTED, REFUTED or UNDECIDED; detail: the numbers behind it, in words.
+
+    absent: undecided because the run did not have the models or levels in question.
+    """
 
     text: str
     outcome: str
     detail: str
+    absent: bool = False
 
 
 def judge(claims: Sequence[Claim], groups: Sequence[Group]) -> list[Verdict]:
@@ -65,17 +72,21 @@ def decide(relation: str, factor: float, lo: float, hi: float) -> str:
 def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]) -> Verdict:
     left = _values(a, groups)
     if isinstance(left, str):
-        return Verdict(claim.text, UNDECIDED, left)
+        return Verdict(claim.text, UNDECIDED, left, left.endswith(ABSENT))
     if b is None:
         e = stats.estimate(left)
-        if e.n < 2:
+        if e.n < MIN_REPLICATES:
             return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
         outcome = decide(claim.relation, claim.value, e.lo, e.hi)
         detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {claim.value:.4g}"
         return Verdict(claim.text, outcome, detail)
     right = _values(b, groups)
     if isinstance(right, str):
-        return Verdict(claim.text, UNDECIDED, right)
+        return Verdict(claim.text, UNDECIDED, right, right.endswith(ABSENT))
+    fewest = min(len(left), len(right))
+    if fewest < MIN_REPLICATES:
+        few = f"only {fewest} usable replicates of {_name(a)} or {_name(b)}"
+        return Verdict(claim.text, UNDECIDED, few)
     c = stats.compare(left, right)
     if math.isnan(c.ratio):
         return Verdict(claim.text, UNDECIDED, f"{_name(a)} against {_name(b)}: {c.reason}")
@@ -92,7 +103,7 @@ def _values(operand: Operand, groups: Sequence[Group]) -> list[float] | str:
     levels = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
     matching = [g for g in groups if g.model == model and _at(g, levels)]
     if not matching:
-        return f"{_name(operand)} was not part of this run"
+        return f"{_name(operand)} {ABSENT}"
     if len(matching) > 1:
         return f"{_name(operand)} leaves the level of a factor open"
     values = matching[0].values(operand.metric)

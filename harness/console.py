@@ -201,16 +201,22 @@ def run_note(meta: Mapping[str, Any]) -> str:
 
 
 def print_claims(console: Console, verdicts: Sequence[claim_module.Verdict]) -> None:
-    if not verdicts:
-        return
+    """A table of the claims that this run could speak about, and how many it could not."""
+    present = [v for v in verdicts if not v.absent]
     styles = {claim_module.SUPPORTED: "green", claim_module.REFUTED: "red"}
-    table = Table(title="Claims", title_justify="left", box=BOX, pad_edge=False)
-    table.add_column("verdict", no_wrap=True)
-    table.add_column("claim and what was measured")
-    for v in verdicts:
-        style = styles.get(v.outcome, "yellow")
-        table.add_row(f"[{style}]{v.outcome}[/]", f"{escape(v.text)}\n[dim]{escape(v.detail)}[/]")
-    console.print(table)
+    if present:
+        table = Table(title="Claims", title_justify="left", box=BOX, pad_edge=False)
+        table.add_column("verdict", no_wrap=True)
+        table.add_column("claim and what was measured")
+        for v in present:
+            style = styles.get(v.outcome, "yellow")
+            said = f"{escape(v.text)}\n[dim]{escape(v.detail)}[/]"
+            table.add_row(f"[{style}]{v.outcome}[/]", said)
+        console.print(table)
+    missing = len(verdicts) - len(present)
+    if missing:
+        text = f"{missing} claims are about models or levels that were not part of this run"
+        console.print(text, style="dim")
 
 
 def best_marks(contest: Contest) -> Mapping[str, str]:
