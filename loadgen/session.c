@@ -82,12 +82,29 @@ static struct stamp *stamp_of(struct session *s, struct conn *c, uint32_t number
 	return &s->stamps[(size_t)index_of(s, c) * s->pipeline + number % s->pipeline];
 }
 
+/* The window's next edge has been passed: what lies before it is known only now. */
+static void pass_edge(struct session *s)
+{
+	uint64_t window_end_ns = s->from_ns + s->window_ns;
+	uint64_t until_edge = s->outstanding[POPULATION_ACTIVE] * (s->edge_ns - s->inflight_at_ns);
+
+	if (s->edge_ns == s->from_ns && s->edge_ns != window_end_ns) {
+		s->inflight_before_ns = s->inflight_ns + until_edge;
+		s->edge_ns = window_end_ns;
+	} else {
+		s->record->inflight_ns = s->inflight_ns + until_edge - s->inflight_before_ns;
+		s->edge_ns = UINT64_MAX;
+	}
+}
+
 /*
  * Little's law needs the requests in flight without the help of the histograms: keep the integral
  * of their number over time, brought up to date before each change.
  */
 static void account_inflight(struct session *s)
 {
+	while (__builtin_expect(s->now_ns >= s->edge_ns, 0))
+		pass_edge(s);
 	s->inflight_ns += s->outstanding[POPULATION_ACTIVE] * (s->now_ns - s->inflight_at_ns);
 	s->inflight_at_ns = s->now_ns;
 }
@@ -720,8 +737,6 @@ static void window_begins(struct session *s)
 	s->starved_before_ns = starved_ns();
 	getrusage(RUSAGE_SELF, &s->usage);
 	s->spin_before_ns = s->spin_ns;
-	account_inflight(s);
-	s->inflight_before_ns = s->inflight_ns;
 }
 
 static void window_ends(struct session *s)
@@ -735,7 +750,8 @@ static void window_ends(struct session *s)
 	r->system_ns = timeval_ns(now.ru_stime) - timeval_ns(s->usage.ru_stime);
 	r->spin_ns = s->spin_ns - s->spin_before_ns;
 	account_inflight(s);
-	r->inflight_ns = s->inflight_ns - s->inflight_before_ns;
+	if (s->edge_ns != UINT64_MAX) /* cut short: the window ends here */
+		r->inflight_ns = s->inflight_ns - s->inflight_before_ns;
 }
 
 /* --- the run -------------------------------------------------------------------------------- */
@@ -748,6 +764,8 @@ static void start_load(struct session *s)
 	s->from_ns = s->start_ns + (uint64_t)o->warmup_ns;
 	s->window_ns = (uint64_t)o->duration_ns;
 	s->send_until_ns = s->from_ns + s->window_ns;
+	account_inflight(s);
+	s->edge_ns = s->from_ns;
 	s->connect_gap_ns = o->connect_rate_rps > 0
 				    ? (uint64_t)(1e9 / o->connect_rate_rps * (double)o->workers)
 				    : 0;
@@ -950,6 +968,7 @@ void session_run(const struct session_setup *setup)
 		.source_count = setup->source_count,
 		.pipeline = (uint32_t)o->pipeline,
 		.pace_ns = PACE_FIRST_NS,
+		.edge_ns = UINT64_MAX,
 		.open_loop = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE,
 	};
 	double rate = o->connect_rate_rps > 0 ? o->connect_rate_rps : SETUP_RATE_RPS;

@@ -98,6 +98,7 @@ struct session {
 	struct rusage usage;    /* at the beginning of the window */
 	uint64_t spin_before_ns, starved_before_ns;
 	uint64_t inflight_ns, inflight_at_ns; /* integral of outstanding active requests; until */
+	uint64_t edge_ns;                     /* of the window, the next one */
 	uint64_t inflight_before_ns;
 };
 

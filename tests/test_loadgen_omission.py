@@ -12,6 +12,8 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,10 +24,16 @@ WINDOW_S = 4.0
 FREEZE_S = 1.0
 CONNECTIONS = 10
 TOLERANCE_S = 0.15  # signals, scheduling and working off the backlog
+DISTURBED_S = 0.10  # decided without looking at any latency
 
 
-@pytest.mark.parametrize("engine", engines())
-def test_a_frozen_server_shows_in_response_time_and_hides_from_service_time(engine: str) -> None:
+def waited_s(pid: int) -> float:
+    """How long a process has been ready to run but without a CPU."""
+    return int(Path(f"/proc/{pid}/schedstat").read_text(encoding="ascii").split()[1]) / 1e9
+
+
+def freeze(engine: str) -> tuple[dict[str, Any], float, float]:
+    """The result, how long the server was frozen, and how long other load kept both sides waiting."""
     args = ("-R", str(RATE), "-c", str(CONNECTIONS), "-d", f"{WINDOW_S}s", "--warmup", "500ms")
     with model("epoll_lt", "echo") as server:
         with started(
@@ -39,6 +47,17 @@ def test_a_frozen_server_shows_in_response_time_and_hides_from_service_time(engi
             os.kill(server.pid, signal.SIGCONT)
             freeze_s = time.monotonic() - begun
             result = finish(child).json
+        return result, freeze_s, waited_s(server.pid) + result["cpu_s"]["starved"]
+
+
+@pytest.mark.parametrize("engine", engines())
+def test_a_frozen_server_shows_in_response_time_and_hides_from_service_time(engine: str) -> None:
+    for _ in range(4):
+        result, freeze_s, disturbed_s = freeze(engine)
+        if disturbed_s < DISTURBED_S:
+            break
+    else:
+        pytest.skip(f"other load kept the server and the client waiting for {disturbed_s:.2f} s")
     response, service = result["latency_ns"]["response"], result["latency_ns"]["service"]
     assert result["requests"]["unsent"] == 0 and result["requests"]["unanswered"] == 0
     assert response["count"] == service["count"] == RATE * WINDOW_S
