@@ -1,0 +1,363 @@
+// SPDX-License-Identifier: MIT
+/*
+ * A worker's session over an engine that moves no bytes: replies come from the test itself. It
+ * stands in for the table in loadgen/engine.c, which is therefore not linked.
+ */
+#include <errno.h>
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <cmocka.h>
+
+#include "common/clock.h"
+#include "loadgen/session.h"
+
+enum { CONNECTIONS = 8 };
+
+/* What the pretended server does. */
+static struct {
+	bool refuses;       /* every connect */
+	bool refuses_later; /* every connect but the first of each connection */
+	uint32_t mute;      /* connections with a lower index are never answered */
+	uint64_t wrong_at;  /* this reply, counted from 1, has a wrong byte */
+	uint64_t closes_at; /* instead of this reply the server closes */
+	uint64_t replies;
+} server;
+
+static bool waiting[CONNECTIONS];    /* a request has been sent and not been answered */
+static bool connecting[CONNECTIONS]; /* connect has been called */
+static uint32_t connects[CONNECTIONS];
+
+static uint32_t index_of(const struct session *s, const struct conn *c)
+{
+	return (uint32_t)(c - s->conns);
+}
+
+static const char *fake_open(struct session *s)
+{
+	s->engine_data = &server;
+	return NULL;
+}
+
+static void fake_close(struct session *s)
+{
+	s->engine_data = NULL;
+}
+
+static int fake_connect(struct session *s, struct conn *c)
+{
+	uint32_t i = index_of(s, c);
+
+	if (server.refuses || (server.refuses_later && connects[i]))
+		return ECONNREFUSED;
+	connects[i]++;
+	connecting[i] = true;
+	return 0;
+}
+
+static void fake_send(struct session *s, struct conn *c)
+{
+	waiting[index_of(s, c)] = true;
+}
+
+static void fake_drop(struct session *s, struct conn *c)
+{
+	uint32_t i = index_of(s, c);
+
+	waiting[i] = connecting[i] = false;
+	close(c->fd);
+}
+
+/* Send what is asked for straight back, or whatever else the server does. */
+static void answer(struct session *s, struct conn *c)
+{
+	char request[256];
+	size_t length;
+	const char *data = session_produce(s, c, request, sizeof(request), &length);
+	char reply[256];
+
+	memcpy(reply, data, length);
+	session_sent(s, c, length);
+	waiting[index_of(s, c)] = false;
+	server.replies++;
+	if (server.replies == server.closes_at) {
+		session_eof(s, c);
+		return;
+	}
+	if (server.replies == server.wrong_at)
+		reply[length - 1] ^= 1;
+	session_received(s, c, reply, length);
+}
+
+static void fake_wait(struct session *s, uint64_t timeout_ns)
+{
+	struct timespec pause = {.tv_nsec = timeout_ns < 100000 ? (long)timeout_ns : 100000};
+	bool nothing = true;
+
+	for (uint32_t i = 0; i < s->conn_count; i++) {
+		struct conn *c = &s->conns[i];
+
+		if (connecting[i]) {
+			connecting[i] = false;
+			session_connected(s, c);
+			nothing = false;
+		} else if (waiting[i] && i >= server.mute) {
+			answer(s, c);
+			nothing = false;
+		}
+	}
+	if (nothing)
+		nanosleep(&pause, NULL);
+}
+
+static const struct engine fake = {
+	.name = "fake",
+	.open = fake_open,
+	.close = fake_close,
+	.connect = fake_connect,
+	.send = fake_send,
+	.drop = fake_drop,
+	.wait = fake_wait,
+};
+
+const struct engine *const engines[] = {&fake, NULL};
+
+const struct engine *engine_find(const char *name)
+{
+	return strcmp(name, "fake") == 0 ? &fake : NULL;
+}
+
+static struct options options;
+static struct record record;
+static struct tally *active = &record.tallies[POPULATION_ACTIVE];
+
+static int reset(void **state)
+{
+	(void)state;
+	memset(&server, 0, sizeof(server));
+	memset(&record, 0, sizeof(record));
+	memset(waiting, 0, sizeof(waiting));
+	memset(connecting, 0, sizeof(connecting));
+	memset(connects, 0, sizeof(connects));
+	options_defaults(&options);
+	options.url = "echo://127.0.0.1:9";
+	options.engine = "fake";
+	options.connections = CONNECTIONS;
+	options.duration_ns = 100 * (int64_t)NS_PER_MS;
+	options.warmup_ns = 10 * (int64_t)NS_PER_MS;
+	options.drain_ns = 50 * (int64_t)NS_PER_MS;
+	options.connect_rate_rps = 1e6;
+	return 0;
+}
+
+static void run(void)
+{
+	struct control control = {.start_ns = clock_now_ns() + 20 * NS_PER_MS};
+	struct target target;
+	struct session_setup setup = {
+		.options = &options, .target = &target, .control = &control, .record = &record};
+
+	assert_null(target_parse(options.url, &target));
+	session_run(&setup);
+}
+
+static uint64_t all_errors(const uint64_t errors[FAILURES])
+{
+	uint64_t n = 0;
+
+	for (int i = 0; i < FAILURES; i++)
+		n += errors[i];
+	return n;
+}
+
+/* Every request of the window is in exactly one of the counts, and in every histogram once. */
+static void assert_conserved(void)
+{
+	assert_int_equal(active->sent, active->completed + active->unanswered +
+					       all_errors(active->request_errors));
+	assert_int_equal(hist_count(&record.response), active->sent + active->unsent);
+	assert_int_equal(hist_count(&record.service), active->sent);
+	assert_int_equal(hist_count(&record.lag), active->sent + active->unsent);
+	assert_int_equal(hist_infinite(&record.response),
+			 active->sent + active->unsent - active->completed);
+	assert_int_equal(record.phase, WORKER_DONE);
+}
+
+static void a_closed_loop_keeps_every_connection_busy(void **state)
+{
+	(void)state;
+	run();
+	assert_conserved();
+	assert_true(active->completed > 100);
+	assert_int_equal(active->completed, active->sent);
+	assert_int_equal(active->up, CONNECTIONS);
+	assert_int_equal(active->opened, CONNECTIONS);
+	assert_int_equal(hist_count(&record.connect), CONNECTIONS);
+	assert_int_equal(hist_max(&record.lag), 0);
+	/* Eight in flight, but for the instants between a reply and the next request. */
+	assert_in_range(record.inflight_ns, 790 * NS_PER_MS, 800 * NS_PER_MS);
+	assert_int_equal(record.served, record.replies_in_window);
+}
+
+static void the_integral_of_requests_in_flight_is_rate_times_service_time(void **state)
+{
+	double sum;
+
+	(void)state;
+	options.rate_rps = 20e3;
+	run();
+	assert_conserved();
+	sum = hist_mean_finite(&record.service) * (double)active->completed;
+	assert_true(sum > 0.95 * (double)record.inflight_ns);
+	assert_true(sum < 1.05 * (double)record.inflight_ns + 8 * 1e6);
+}
+
+static void unanswered_requests_are_infinite(void **state)
+{
+	(void)state;
+	server.mute = 2;
+	run();
+	assert_conserved();
+	/* Their one request each was in the warm-up, so the window knows nothing of them ... */
+	assert_int_equal(active->unanswered, 0);
+	/* ... but that they were in flight all the time. */
+	assert_in_range(record.inflight_ns, 790 * NS_PER_MS, 800 * NS_PER_MS);
+	reset(NULL);
+	server.mute = 2;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	assert_int_equal(active->unanswered, 2);
+	assert_int_equal(hist_infinite(&record.service), 2);
+}
+
+static void what_was_never_sent_is_infinite_too(void **state)
+{
+	(void)state;
+	server.mute = CONNECTIONS;
+	options.rate_rps = 1000;
+	options.arrival = ARRIVAL_FIXED;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	assert_int_equal(active->sent, CONNECTIONS);
+	assert_int_equal(active->unanswered, CONNECTIONS);
+	assert_int_equal(active->unsent, 100 - CONNECTIONS);
+	assert_int_equal(hist_infinite(&record.response), 100);
+	assert_true(hist_percentile(&record.response, 1) == HIST_INFINITE);
+}
+
+static void a_timed_out_connection_is_opened_anew(void **state)
+{
+	(void)state;
+	server.mute = 1;
+	options.warmup_ns = 0;
+	options.timeout_ns = 20 * (int64_t)NS_PER_MS;
+	run();
+	assert_conserved();
+	assert_in_range(active->request_errors[FAILURE_TIMEOUT], 1, 5);
+	/* Each time but the last: what times out in the drain is not opened anew. */
+	assert_in_range(active->opened, CONNECTIONS + active->request_errors[FAILURE_TIMEOUT] - 1,
+			CONNECTIONS + active->request_errors[FAILURE_TIMEOUT]);
+}
+
+static void a_wrong_byte_is_noticed_and_explained(void **state)
+{
+	(void)state;
+	server.wrong_at = 50;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	assert_int_equal(record.wrong, 1);
+	assert_int_equal(active->request_errors[FAILURE_MISMATCH], 1);
+	assert_non_null(strstr(record.mismatch, "byte 63 of 64"));
+	assert_int_equal(active->opened, CONNECTIONS + 1);
+}
+
+static void a_close_is_counted_with_its_request(void **state)
+{
+	(void)state;
+	server.closes_at = 50;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	assert_int_equal(active->request_errors[FAILURE_CLOSED], 1);
+	assert_int_equal(all_errors(active->connection_errors), 0);
+	assert_int_equal(active->up, CONNECTIONS);
+}
+
+static void short_connections_are_renewed_after_their_quota(void **state)
+{
+	(void)state;
+	options.requests_per_connection = 3;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	assert_int_equal(all_errors(active->request_errors), 0);
+	assert_true(active->opened >= active->completed / 3);
+	assert_true(active->opened <= active->completed / 3 + 2 * CONNECTIONS);
+}
+
+static void an_absent_server_fails_the_worker(void **state)
+{
+	(void)state;
+	server.refuses = true;
+	run();
+	assert_int_equal(record.phase, WORKER_FAILED);
+	assert_int_equal(record.exit_status, EXIT_FAILURE);
+	assert_non_null(strstr(record.message, "Connection refused"));
+}
+
+static void a_server_that_goes_ends_the_run_early(void **state)
+{
+	uint64_t begun = clock_now_ns();
+
+	(void)state;
+	server.refuses_later = true;
+	options.timeout_ns = 50 * (int64_t)NS_PER_MS;
+	options.duration_ns = 60 * (int64_t)NS_PER_S;
+	server.mute = CONNECTIONS;
+	run();
+	assert_true(clock_now_ns() - begun < 20 * NS_PER_S);
+	assert_conserved();
+	assert_true(record.gone > 0);
+	assert_int_equal(active->up, 0);
+}
+
+static void only_their_own_share_of_connections_is_opened(void **state)
+{
+	uint32_t sum = 0;
+
+	(void)state;
+	for (unsigned int w = 0; w < 7; w++)
+		sum += session_share(60000, w, 7);
+	assert_int_equal(sum, 60000);
+	assert_int_equal(session_share(3, 0, 4) + session_share(3, 3, 4), 1);
+}
+
+int main(void)
+{
+	const struct CMUnitTest tests[] = {
+		cmocka_unit_test_setup(a_closed_loop_keeps_every_connection_busy, reset),
+		cmocka_unit_test_setup(
+			the_integral_of_requests_in_flight_is_rate_times_service_time, reset),
+		cmocka_unit_test_setup(unanswered_requests_are_infinite, reset),
+		cmocka_unit_test_setup(what_was_never_sent_is_infinite_too, reset),
+		cmocka_unit_test_setup(a_timed_out_connection_is_opened_anew, reset),
+		cmocka_unit_test_setup(a_wrong_byte_is_noticed_and_explained, reset),
+		cmocka_unit_test_setup(a_close_is_counted_with_its_request, reset),
+		cmocka_unit_test_setup(short_connections_are_renewed_after_their_quota, reset),
+		cmocka_unit_test_setup(an_absent_server_fails_the_worker, reset),
+		cmocka_unit_test_setup(a_server_that_goes_ends_the_run_early, reset),
+		cmocka_unit_test(only_their_own_share_of_connections_is_opened),
+	};
+
+	return cmocka_run_group_tests_name("session", tests, NULL, NULL);
+}
