@@ -178,6 +178,25 @@ lint:
 	$(call say,CHECK,mypy)
 	$(Q)mypy --strict --python-executable $(PYTHON) harness plots
 
+# The budget of each profile stands in the experiments, harness/experiments/*.toml.
+PHONY += bench bench-quick bench-full plots report
+bench: PROFILE := default
+bench-quick: PROFILE := quick
+bench-full: PROFILE := full
+bench bench-quick bench-full:
+	@harness/deps build run
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(TENK) run c10k load_latency --profile $(PROFILE)
+
+# RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal.
+plots:
+	@harness/deps run
+	$(Q)$(PYTHON) -m plots $(RUN) $(if $(filter command,$(origin TERM)),--term $(TERM))
+
+report:
+	@harness/deps run
+	$(Q)$(TENK) report $(or $(RUN),latest)
+
 clean:
 	$(Q)rm -rf build
 
