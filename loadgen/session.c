@@ -868,7 +868,8 @@ static void load(struct session *s)
 	settle(s);
 }
 
-static const char *set_up(struct session *s, const struct session_setup *setup)
+/* How many connections this worker has, and which numbers they have over all workers. */
+static void count_connections(struct session *s, const struct session_setup *setup)
 {
 	const struct options *o = setup->options;
 	const int64_t sizes[POPULATIONS] = {
@@ -880,7 +881,6 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 		[POPULATION_SHORT_LIVED] = o->short_lived,
 	};
 	unsigned int workers = (unsigned int)o->workers;
-	uint32_t i = 0;
 
 	for (int p = 0; p < POPULATIONS; p++) {
 		uint32_t share = session_share(sizes[p], setup->worker, workers);
@@ -890,33 +890,61 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 		for (unsigned int w = 0; w < setup->worker; w++)
 			s->first_id += session_share(sizes[p], w, workers);
 	}
-	s->conns = aligned_alloc(64, (s->conn_count + 1) * sizeof(*s->conns));
+}
+
+static bool allocate(struct session *s)
+{
+	size_t bytes = (s->conn_count + 1) * sizeof(*s->conns);
+
+	s->conns = aligned_alloc(64, bytes);
+	if (!s->conns)
+		return false;
+	memset(s->conns, 0, bytes);
+	if (s->pipeline > 1) {
+		s->stamps = calloc((size_t)s->conn_count * s->pipeline, sizeof(*s->stamps));
+		if (!s->stamps)
+			return false;
+	}
 	s->buffer = malloc(SESSION_BUFFER);
 	s->scratch = malloc(SESSION_BUFFER);
-	if (s->pipeline > 1)
-		s->stamps = calloc((size_t)s->conn_count * s->pipeline, sizeof(*s->stamps));
-	if (!s->conns || !s->buffer || !s->scratch || (s->pipeline > 1 && !s->stamps) ||
-	    !ring_init(&s->free, s->conn_count + 1) || !ring_init(&s->opening, s->conn_count + 1) ||
-	    !client_init(&s->client, setup->target, (size_t)o->size_bytes, s->pipeline,
-			 o->verify == VERIFY_FULL, (uint64_t)o->seed))
-		return "out of memory; fewer connections or a smaller pipeline";
-	memset(s->conns, 0, (s->conn_count + 1) * sizeof(*s->conns));
+	return s->buffer && s->scratch && ring_init(&s->free, s->conn_count + 1) &&
+	       ring_init(&s->opening, s->conn_count + 1);
+}
+
+static void place_connections(struct session *s)
+{
+	struct conn *c = s->conns;
+
 	for (int p = 0; p < POPULATIONS; p++) {
-		for (uint64_t n = s->record->tallies[p].connections; n; n--, i++) {
-			s->conns[i].fd = -1;
-			s->conns[i].population = (uint8_t)p;
+		for (uint64_t n = s->record->tallies[p].connections; n; n--, c++) {
+			c->fd = -1;
+			c->population = (uint8_t)p;
 			if (p != POPULATION_SHORT_LIVED) {
-				queue_opening(s, &s->conns[i]);
+				queue_opening(s, c);
 				s->pending++;
 			}
 		}
 	}
+}
+
+/* NULL, or why the worker cannot start; then record->exit_status is set. */
+static const char *set_up(struct session *s, const struct session_setup *setup)
+{
+	const struct options *o = setup->options;
+
+	count_connections(s, setup);
+	s->record->exit_status = EXIT_FAILURE;
+	if (!allocate(s) || !client_init(&s->client, setup->target, (size_t)o->size_bytes,
+					 s->pipeline, o->verify == VERIFY_FULL, (uint64_t)o->seed))
+		return "out of memory; fewer connections or a smaller pipeline";
+	place_connections(s);
 	if (o->arrival == ARRIVAL_TRACE)
 		arrival_init_trace(&s->arrival, setup->trace_ns, setup->trace_length);
 	else if (s->open_loop)
 		arrival_init(&s->arrival, (enum arrival_kind)o->arrival, o->rate_rps,
 			     (uint64_t)o->seed);
-	arrival_share(&s->arrival, setup->worker, workers);
+	arrival_share(&s->arrival, setup->worker, (unsigned int)o->workers);
+	s->record->exit_status = EXIT_UNSUPPORTED;
 	return s->engine->open(s);
 }
 
@@ -977,7 +1005,6 @@ void session_run(const struct session_setup *setup)
 	s.connect_gap_ns = (uint64_t)(1e9 / rate * (double)o->workers);
 	if (reason) {
 		snprintf(setup->record->message, sizeof(setup->record->message), "%s", reason);
-		setup->record->exit_status = s.engine_data ? EXIT_FAILURE : EXIT_UNSUPPORTED;
 	} else if (!connect_all(&s)) {
 		setup->record->exit_status = EXIT_FAILURE;
 	} else {

@@ -2,6 +2,8 @@
 """What goes wrong with servers, machines and users: said clearly, counted by kind, never a hang."""
 from __future__ import annotations
 
+import ctypes
+import errno
 import json
 import os
 import resource
@@ -19,6 +21,7 @@ from loadgen_util import (
     INTERRUPTED,
     LOADGEN,
     OK,
+    UNSUPPORTED,
     USAGE,
     VOID,
     Server,
@@ -329,6 +332,45 @@ def test_bad_usage_is_one_line_and_writes_nothing(args: list[str], tmp_path: Pat
 def test_a_rot13_line_beyond_the_protocol_is_refused(engine: str) -> None:
     done = run("--engine", engine, "--size", "16386", "rot13://127.0.0.1:1")
     assert done.status == USAGE and "--size: '16386'" in done.err
+
+
+def forbid_io_uring() -> None:
+    """A seccomp filter, as containers have it: io_uring_setup(2), number 425, gives EPERM."""
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("code", ctypes.c_void_p)]
+
+    code = struct.pack(
+        "HBBIHBBIHBBIHBBI",
+        *(0x20, 0, 0, 0),  # load the number of the system call
+        *(0x15, 0, 1, 425),  # if it is not 425 skip one
+        *(0x06, 0, 0, 0x00050000 | errno.EPERM),
+        *(0x06, 0, 0, 0x7FFF0000),  # allow
+    )
+    buffer = ctypes.create_string_buffer(code)
+    program = Program(4, ctypes.cast(buffer, ctypes.c_void_p))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, ctypes.byref(program), 0, 0):
+        raise OSError(ctypes.get_errno(), "seccomp")
+
+
+def test_io_uring_where_it_is_forbidden_is_unsupported() -> None:
+    with Server(echo) as server:
+        for engine, status in (("io_uring", UNSUPPORTED), ("epoll", None)):
+            done = subprocess.run(
+                [LOADGEN, "--engine", engine, "-d", "200ms", "--warmup", "0", server.url("echo")],
+                preexec_fn=forbid_io_uring,
+                capture_output=True,
+                text=True,
+                timeout=30,
+                check=False,
+            )
+            if status is not None:
+                assert done.returncode == status
+                assert "io_uring is not usable here: Operation not permitted" in done.stderr
+                assert done.stderr.count("\n") == 1 and done.stdout == ""
+            else:
+                assert "Requests/sec:" in done.stdout
 
 
 def test_a_full_disk_is_told() -> None:
