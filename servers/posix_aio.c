@@ -40,12 +40,12 @@ struct request {
 	struct conn *conn;
 };
 
-static sem_t room; /* how many more connections may be open */
+static struct request *requests; /* by descriptor; untouched, and so no memory, while unused */
+static sem_t room;               /* how many more connections may be open */
 
 static void drop(struct request *r)
 {
-	conn_close(r->conn);
-	free(r);
+	conn_close(r->conn); /* from here on the descriptor, and with it *r, may be another's */
 	sem_post(&room);
 }
 
@@ -105,18 +105,13 @@ static void *accept_clients(void *arg)
 	int fd;
 
 	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0) {
-		struct request *r = malloc(sizeof(*r));
-		struct conn *c = conn_open(fd);
+		struct request *r = &requests[fd];
 
-		if (!r || !c) {
-			free(r);
-			if (c)
-				conn_close(c);
+		r->conn = conn_open(fd);
+		if (r->conn)
+			submit(r);
+		else
 			sem_post(&room);
-			continue;
-		}
-		r->conn = c;
-		submit(r);
 	}
 	sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_ptr = NULL}); /* tell run() */
 	return NULL;
@@ -136,6 +131,9 @@ static void run(const struct server *srv)
 	sigaddset(&completion, SIGRTMIN);
 	sigprocmask(SIG_BLOCK, &completion, NULL);
 	aio_init(&init);
+	requests = calloc((size_t)sysconf(_SC_OPEN_MAX), sizeof(*requests));
+	if (!requests)
+		die_errno("calloc", "lower the descriptor limit (ulimit -n)");
 	sem_init(&room, 0, (unsigned)srv->max_conns);
 	error = pthread_create(&thread, NULL, accept_clients, (void *)srv);
 	if (error)
