@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import interrupt
 from harness import metrics as m
 from harness.load import Load
 from harness.meter import Meter, Sources, cpu_between, kernel_bytes
@@ -178,7 +179,8 @@ def _measure(
         outcome.timing.update(watch.timing())
         outcome.server.update(watch.server_record(), argv=server.argv, cpus=list(placement.server))
         outcome.client = report
-        died = server.wait(0)
+        # A server whose death the client has just noticed may not have ended quite yet.
+        died = server.wait(0.2 if outcome.status in ("failed", "void") else 0)
         try:
             counters = server.stop()
         except ProcessError as error:
@@ -264,6 +266,7 @@ class _Watch:
         poller.register(client.pidfd, select.POLLIN)
         text = b""
         while client.wait(0) is None:
+            interrupt.check()
             now = time.monotonic()
             if now >= deadline:
                 self.overdue = True

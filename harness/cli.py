@@ -12,13 +12,11 @@ from __future__ import annotations
 import argparse
 import importlib
 import pkgutil
-import signal
 import sys
 from collections.abc import Sequence
-from types import FrameType
 from typing import TYPE_CHECKING, NoReturn
 
-from harness import commands, errors
+from harness import commands, errors, interrupt
 
 if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
@@ -48,9 +46,7 @@ def build_parser() -> argparse.ArgumentParser:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
     args = build_parser().parse_args(argv)
-    # SIGINT too: a background job of a shell script starts with it ignored.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, _interrupt)
+    interrupt.install()
     try:
         status = args.run(args)
         sys.stdout.flush()
@@ -65,7 +61,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         # The reader (a pager, head) has enough; keep Python from complaining when it flushes.
         sys.stderr.close()
         return errors.EXIT_OK
-
-
-def _interrupt(_number: int, _frame: FrameType | None) -> None:
-    raise KeyboardInterrupt

@@ -23,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
 _PR_SET_PDEATHSIG = 1
@@ -66,6 +67,7 @@ class Child:
 
         def prepare() -> None:
             # Runs between fork and exec; the harness has no other threads.
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
             if os.getppid() != parent:
                 os._exit(127)
@@ -76,6 +78,8 @@ class Child:
                 os.sched_setaffinity(0, cpu_set)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
+        # Python drops an exception that a signal raises in its hooks around fork(2): no signal then.
+        unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
             self._popen = subprocess.Popen(
                 list(argv),
@@ -87,12 +91,18 @@ class Child:
                 preexec_fn=prepare,
             )
         except (OSError, subprocess.SubprocessError) as error:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             self._stderr.close()
             raise ProcessError(f"{argv[0]}: cannot start: {error}") from None
         self.argv = list(argv)
         self.pid = self._popen.pid
         self.pidfd = os.pidfd_open(self.pid)
         self.exit: Exit | None = None
+        try:
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+        except BaseException:
+            self.close()
+            raise
 
     def __enter__(self) -> Self:
         return self

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import experiment as experiments
-from harness import host, meter, plan
+from harness import host, interrupt, meter, plan
 from harness.cell import Bench, Outcome, measure, server_command
 from harness.errors import SetupError
 from harness.experiment import Experiment, Profile
@@ -191,6 +191,7 @@ def _block(
         if run.has(blank.id):
             pace.skip(setting)
             continue
+        interrupt.check()
         progress.cell(f"{setting.model} {describe_levels(setting.factors)}")
         scratch = run.path / "cells" / f".{blank.id}"
         cell_seed = 1 + (bench.seed * 1_000_003 + block * 1009 + order) % 2_000_000_000

@@ -178,7 +178,9 @@ def _running(program: Path) -> list[str]:
 
 
 def start_and_interrupt(results: Path, folder: Path, number: int) -> subprocess.Popen[str]:
-    """A run in a process of its own, signalled after its third cell."""
+    """A run of slow cells in a process of its own, signalled after its third cell."""
+    text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.5", 1)
+    (folder / "tiny.toml").write_text(text, encoding="utf-8")
     code = (
         "import sys; from harness import cli, experiment; from pathlib import Path;"
         f"experiment.available.__defaults__ = experiment.load.__defaults__ = (Path({str(folder)!r}),);"
@@ -202,7 +204,7 @@ def test_an_interrupted_run_keeps_its_cells_leaves_no_process_and_resumes(
 ) -> None:
     child = start_and_interrupt(bench, tmp_path / "experiments", number)
     _, complaint = child.communicate(timeout=30)
-    assert child.returncode == errors.EXIT_INTERRUPTED
+    assert child.returncode == errors.EXIT_INTERRUPTED, complaint
     assert "--resume" in complaint and "Traceback" not in complaint
     assert not _running(tmp_path / "build" / "servers" / "fast")
     assert not _running(tmp_path / "build" / "loadgen" / "loadgen")
@@ -425,7 +427,7 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
 ) -> None:
     folder = tmp_path / "experiments"
     folder.mkdir()
-    text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.1").replace("[1, 2]", "[1, 100]")
+    text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.2").replace("[1, 2]", "[1, 100]")
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(experiment.available, "__defaults__", (folder,))
     monkeypatch.setattr(experiment.load, "__defaults__", (folder,))
@@ -435,9 +437,11 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
     status = tenk("run", "tiny", "--profile", "quick", "--models", pair, "--out", results)
     run = only_run(results)
     cells = run.cells()
-    assert status == 0, [(c.id, c.reason) for c in cells]
-    measured = [c for c in cells if c.model == "epoll_lt"]
-    assert len(measured) == 6 and all(c.usable for c in measured)
+    # On a machine that is busy otherwise a cell may rightly be void; none may fail.
+    assert status in (errors.EXIT_OK, errors.EXIT_DOUBTFUL)
+    assert not [(c.id, c.reason) for c in cells if c.status == "failed"]
+    measured = [c for c in cells if c.model == "epoll_lt" and c.usable]
+    assert {c.factors["connections"] for c in measured} == {1, 100}
     for c in measured:
         assert c.client["schema"] == "tenk.loadgen/1"
         assert c.metrics["throughput_rps"] > 100
