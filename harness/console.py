@@ -85,7 +85,8 @@ def _digits(value: float) -> str:
 
 
 def spread(estimate: Estimate) -> str:
-    """Half the interval's width in percent: "±3 %"; empty where there is no interval."""
+    """Half the interval's width in percent: "±3%"; "±>1x" where it is more than the estimate itself;
+    empty where there is no interval or no finite estimate."""
     if estimate.n < 2:
         return ""
     if math.isinf(estimate.value):
@@ -94,7 +95,7 @@ def spread(estimate: Estimate) -> str:
     if math.isinf(half):
         return "±?"
     if half > 1:
-        return "±>100%"
+        return "±>1x"
     return f"±{100 * half:.0f}%" if half >= 0.0095 else "±<1%"
 
 
@@ -241,17 +242,12 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
         if metric.better
         else (f"{metric.label} ({metric.unit})")
     )
+    console.print(f"[bold]{title}[/]")
     # A wide grid of levels does not fit 100 columns: then several tables, one below the other.
     per_table = max(1, (console.width - 16) // 16)
     for start in range(0, len(found), per_table):
         part = found[start : start + per_table]
-        table = Table(
-            title=title if start == 0 else None,
-            title_justify="left",
-            box=BOX,
-            pad_edge=False,
-            padding=(0, 1, 0, 0),
-        )
+        table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(" ".join(found[0].factors) + " →", no_wrap=True)
         for contest in part:
             heading = " ".join(_level(v) for v in contest.factors.values())
@@ -291,10 +287,12 @@ def explanation(found: Sequence[Contest], metric: Metric) -> str:
     counts = [e for e in counts if e.n]
     low, high = min(e.n for e in counts), max(e.n for e in counts)
     n = f"n = {low}" if low == high else f"n = {low} to {high}"
-    level = min(e.confidence for e in counts)
-    text = f"median of {n} runs ± half of its {100 * level:.0f} % interval"
-    if low < 2:
-        text = f"median of {n} runs: too few for an interval"
+    text = f"median of {n} runs"
+    if high < 2:
+        text += ": too few for an interval"
+    else:
+        level = min(e.confidence for e in counts if e.n > 1)
+        text += f" ± half of its {100 * level:.0f} % interval"
     if metric.better and len(found[0].groups) > 1:
         if any(any(c.worse.values()) for c in found):
             text += "; * best, or not distinguishable from the best (Welch on logs, Holm, 5 %)"

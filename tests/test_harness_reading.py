@@ -1,0 +1,176 @@
+# SPDX-License-Identifier: MIT
+"""What reads finished runs and machines: report, compare, doctor."""
+from __future__ import annotations
+
+import math
+import tomllib
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from harness_fakes import EXPERIMENT
+
+from harness import cli, comparison, doctor, errors, store
+from harness.doctor import BAD, GOOD, NOTE, Facts
+from harness.meter import Sources
+from harness.store import CellRecord, Run
+
+
+def write_run(path: Path, rates: dict[str, list[float]], **meta: Any) -> Run:
+    """A finished run of the tiny experiment with these throughputs at one connection."""
+    run = Run.create(
+        path,
+        {
+            "experiment": tomllib.loads(EXPERIMENT),
+            "profile": "quick",
+            "seed": 1,
+            "session": "s",
+            "host": {"machine": "vm", "cpu": "a <b> CPU", "kernel": "6.1", "cpus_online": 2},
+            "git": {"commit": "abc", "dirty": False},
+            "placement": {"wanted": "split", "name": "split", "note": ""},
+            "sources": {"cpu": "cgroup v2", "memory": "cgroup v2"},
+            "models": {name: {} for name in rates},
+            "binaries": {"loadgen": "1"},
+            "started": "2026-01-01T00:00:00+00:00",
+            **meta,
+        },
+    )
+    for name, values in rates.items():
+        for replicate, value in enumerate(values):
+            run.write(
+                CellRecord(
+                    experiment="tiny",
+                    model=name,
+                    factors={"connections": 1},
+                    replicate=replicate,
+                    block=replicate,
+                    order=0,
+                    status="ok" if math.isfinite(value) else "unsupported",
+                    reason="" if math.isfinite(value) else "no <luck>",
+                    metrics={"throughput_rps": value} if math.isfinite(value) else {},
+                )
+            )
+    run.update(complete=True)
+    return run
+
+
+RATES = {"fast": [200.0, 201.0, 202.0], "slow": [100.0, 101.0, 102.0], "absent": [math.nan]}
+
+
+def test_compare_finds_the_model_that_changed_and_no_other(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", RATES)
+    b = write_run(tmp_path / "b", {**RATES, "slow": [80.0, 81.0, 82.0]})
+    rows = {row.name.split()[0]: row for row in comparison.compare(a, b, None)}
+    assert set(rows) == {"fast", "slow"}
+    assert rows["fast"].verdict == "not distinguishable"
+    assert rows["slow"].verdict == "worse" and rows["slow"].ratio == pytest.approx(0.802, abs=0.01)
+    assert comparison.mismatches(a.meta, b.meta) == []
+
+
+def test_compare_warns_of_runs_that_are_hard_to_compare(tmp_path: Path) -> None:
+    a = write_run(tmp_path / "a", RATES)
+    b = write_run(tmp_path / "b", RATES, profile="full", binaries={"loadgen": "2"})
+    found = comparison.mismatches(a.meta, b.meta)
+    assert found == ["profile: quick against full", "the load generator is another binary"]
+
+
+def test_compare_of_two_experiments_is_a_usage_error(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_run(tmp_path / "a", RATES)
+    write_run(tmp_path / "b", RATES, experiment={**tomllib.loads(EXPERIMENT), "name": "other"})
+    assert cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == errors.EXIT_USAGE
+    assert "one experiment" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["html", "md"])
+def test_a_report_has_every_table_verdict_and_reason_and_needs_no_network(
+    tmp_path: Path, kind: str
+) -> None:
+    run = write_run(tmp_path / "a", RATES)
+    (run.path / "figures").mkdir()
+    for suffix in ("png", "svg"):
+        (run.path / "figures" / f"overview.{suffix}").write_bytes(b"picture")
+    assert cli.main(["report", str(run.path), "--format", kind]) == 0
+    text = (run.path / f"report.{kind}").read_text(encoding="utf-8")
+    assert "201" in text and "101" in text and "unsupported" in text and "★" in text
+    if kind == "html":
+        assert "data:image/png;base64,cGljdHVyZQ==" in text
+        assert "a &lt;b&gt; CPU" in text and "<luck>" not in text
+        assert 'src="http' not in text and 'href="http' not in text
+    else:
+        assert "figures/overview.svg" in text
+
+
+def test_a_run_without_cells_cannot_be_reported(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = write_run(tmp_path / "a", {})
+    assert cli.main(["report", str(run.path)]) == errors.EXIT_FAILURE
+    assert "nothing was measured" in capsys.readouterr().err
+
+
+def test_a_damaged_cell_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = write_run(tmp_path / "a", RATES)
+    broken = next((run.path / "cells").glob("*.json"))
+    broken.write_text("{", encoding="utf-8")
+    assert cli.main(["report", str(run.path)]) == errors.EXIT_FAILURE
+    assert broken.name in capsys.readouterr().err
+    assert store.CELL_SCHEMA == "tenk.cell/1"
+
+
+HEALTHY = Facts(
+    descriptors_hard=20000,
+    ports=(32768, 60999),
+    somaxconn=4096,
+    conntrack=None,
+    governor="performance",
+    io_uring_disabled=0,
+    pids_max=32768,
+    threads_max=190000,
+    max_map_count=65530,
+    cores=2,
+    memory_bytes=1 << 33,
+    steal_fraction=0.0,
+    load=0.1,
+    virtual=True,
+    sources=Sources(None, None),
+    missing_programs=(),
+)
+
+
+def level(subject: str, facts: Facts) -> str:
+    return {f.subject: f.level for f in doctor.findings(facts)}[subject]
+
+
+@pytest.mark.parametrize(
+    ("subject", "change", "expected"),
+    [
+        ("descriptors", {"descriptors_hard": 1024}, BAD),
+        ("local ports", {"ports": (50000, 60000)}, NOTE),
+        ("listen backlog", {"somaxconn": 128}, NOTE),
+        ("connection tracking", {"conntrack": (500, 8192)}, BAD),
+        ("connection tracking", {"conntrack": (0, 8192)}, GOOD),
+        ("processes", {"pids_max": 4096}, BAD),
+        ("memory mappings", {"max_map_count": 10000}, BAD),
+        ("io_uring", {"io_uring_disabled": 2}, BAD),
+        ("CPUs", {"cores": 1}, NOTE),
+        ("CPU frequency", {"governor": "powersave"}, NOTE),
+        ("steal", {"steal_fraction": 0.05}, NOTE),
+        ("other work", {"load": 3.0}, NOTE),
+        ("programs", {"missing_programs": ("gcc",)}, BAD),
+    ],
+)
+def test_doctor_finds_each_limit_and_has_a_remedy(
+    subject: str, change: dict[str, Any], expected: str
+) -> None:
+    sick = replace(HEALTHY, **change)
+    assert level(subject, sick) == expected
+    found = next(f for f in doctor.findings(sick) if f.subject == subject)
+    assert expected == GOOD or found.remedy
+
+
+def test_doctor_finds_nothing_that_stops_a_healthy_machine() -> None:
+    assert all(f.level != BAD for f in doctor.findings(HEALTHY))
+    assert level("descriptors", HEALTHY) == GOOD
