@@ -186,7 +186,7 @@ bench-full: PROFILE := full
 bench bench-quick bench-full:
 	@harness/deps build run
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(TENK) run c10k load_latency --profile $(PROFILE)
+	$(Q)$(TENK) run c10k load_latency --profile $(PROFILE) || [ $$? = 3 ] # 3: some cells are void
 
 # RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal.
 plots:
