@@ -239,6 +239,8 @@ int main(int argc, char **argv)
 	pool.cpu_count = choose_cpus(&options, cpus);
 	check_descriptors(&options);
 	check_events_fd(&options);
+	if (to_stdout(options.json) + to_stdout(options.hgrm) + to_stdout(options.hlog) > 1)
+		die(EXIT_BAD_USAGE, "--json, --hgrm, --hlog: '-' is allowed for one of them only");
 	check_output("--json", options.json);
 	check_output("--hgrm", options.hgrm);
 	check_output("--hlog", options.hlog);

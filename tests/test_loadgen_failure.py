@@ -316,6 +316,7 @@ def test_a_killed_worker_ends_the_run_as_a_failure() -> None:
         ["--trace", "/nonexistent", "--arrival", "trace"],
         ["--json", "/nonexistent/out.json"],
         ["--hgrm", "/"],
+        ["--hgrm", "-", "--hlog", "-"],
         ["--hlog", "/nonexistent/"],
         ["--events-fd", "77"],
     ],
