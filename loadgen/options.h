@@ -46,6 +46,7 @@ struct options {
 	const char *cpus;
 	int64_t interval_ns;
 	bool latency;
+	bool prime;
 	bool quiet;
 	const char *json;
 	const char *hlog;

@@ -164,6 +164,15 @@ static void record_unanswered(struct session *s, struct conn *c)
 	}
 }
 
+/*
+ * --prime: an active connection counts as up only when the server has answered it once. connect(2)
+ * succeeds by the kernel's doing; the server may be thousands of accepts behind.
+ */
+static bool primes(const struct session *s, const struct conn *c)
+{
+	return s->options->prime && !s->running && c->population == POPULATION_ACTIVE;
+}
+
 /* The connection is of no more use, because of `failure`; so are the requests on it. */
 static void lose(struct session *s, struct conn *c, enum failure failure)
 {
@@ -180,6 +189,8 @@ static void lose(struct session *s, struct conn *c, enum failure failure)
 		tally->request_errors[failure]++;
 		record_unanswered(s, c);
 	}
+	if (primes(s, c) && conn_outstanding(c) && s->pending)
+		s->pending--; /* given up */
 	forget(s, c);
 	if (!s->running)
 		return;
@@ -423,6 +434,12 @@ void session_connected(struct session *s, struct conn *c)
 	tally->up++;
 	tally->opened++;
 	s->lost_since_ns = 0;
+	if (primes(s, c)) {
+		c->quota++;
+		begin(s, c, s->now_ns, s->now_ns);
+		s->engine->send(s, c);
+		return;
+	}
 	if (!s->running && s->pending)
 		s->pending--;
 	resume(s, c);
@@ -497,6 +514,8 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 		finish(s, c, result);
 		data += used;
 		length -= used;
+		if (primes(s, c) && s->pending)
+			s->pending--;
 	}
 	if (conn_outstanding(c) == 0 &&
 	    ((c->quota == 0 && c->population != POPULATION_IDLE) || reply_closes(&c->reply))) {
@@ -968,12 +987,20 @@ static void clean_up(struct session *s)
 /* Open the connections; false when the server is not there at all. */
 static bool connect_all(struct session *s)
 {
-	uint64_t up = 0;
+	uint64_t up = 0, since_ns;
 
 	s->now_ns = clock_now_ns();
 	s->open_at_ns = s->now_ns;
-	while (s->pending && !stopped(s) && !*s->record->message)
+	since_ns = s->now_ns;
+	while (s->pending && !stopped(s) && !*s->record->message) {
+		uint32_t pending = s->pending;
+
 		turn(s);
+		if (s->pending != pending)
+			since_ns = s->now_ns;
+		else if (s->options->prime && s->now_ns - since_ns > (uint64_t)s->options->timeout_ns)
+			break; /* the server has stopped answering; the window will show it */
+	}
 	for (int p = 0; p < POPULATIONS; p++)
 		up += s->record->tallies[p].up;
 	if (!up && !*s->record->message && !stopped(s) && s->conn_count &&

@@ -52,6 +52,18 @@ def test_a_closed_loop_counts_what_the_server_counts(protocol: str, engine: str)
 
 
 @ENGINES
+def test_primed_connections_have_all_been_answered_once_before(engine: str) -> None:
+    with model("epoll_lt", "echo") as server:
+        result = measure(
+            server.url("echo"), "-c", "50", "--prime", "--engine", engine, "--drain", "5s", warmup=0
+        )
+        counters = server.stop()
+    assert result.codes <= HARMLESS
+    assert counters["requests"] == result.json["requests"]["completed"] + 50
+    assert result.json["latency_ns"]["response"]["count"] == result.json["requests"]["completed"]
+
+
+@ENGINES
 @pytest.mark.parametrize("arrival", ["fixed", "poisson"])
 def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
     with model("epoll_lt", "echo") as server:
