@@ -101,7 +101,11 @@ def start(request: Request, bench: Bench, progress: Progress) -> Run:
             "experiment": experiment.raw,
             "profile": request.profile.name,
             "seed": request.seed,
-            "host": host.describe(),
+            # Not the CPUs of the harness alone, which confines itself to the client's.
+            "host": {
+                **host.describe(),
+                "cpus_allowed": list(bench.placements["shared"].server),
+            },
             "git": git,
             "placement": {
                 "wanted": request.placement,

@@ -90,6 +90,19 @@ def test_a_run_ends_with_a_record_per_cell_and_a_summary(
     assert not list((run.path / "cells").glob(".*"))
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="split needs two CPUs")
+def test_the_second_experiment_of_a_run_is_placed_as_the_first(bench: Path, tmp_path: Path) -> None:
+    second = EXPERIMENT.replace('name = "tiny"', 'name = "tiny2"')
+    (tmp_path / "experiments" / "tiny2.toml").write_text(second, encoding="utf-8")
+    before = os.sched_getaffinity(0)
+    assert tenk("run", "tiny", "tiny2", "--profile", "quick", "--out", bench, "--no-check") == 0
+    runs = [Run.open(path) for path in store.all_runs(bench)]
+    assert {run.meta["experiment"]["name"] for run in runs} == {"tiny", "tiny2"}
+    assert runs[0].meta["placement"] == runs[1].meta["placement"]
+    assert all(run.meta["host"]["cpus_allowed"] == sorted(before) for run in runs)
+    assert os.sched_getaffinity(0) == before
+
+
 def test_the_order_of_cells_is_the_seeds(bench: Path) -> None:
     for seed in (5, 5, 6):
         assert run_tiny(bench, "--seed", seed) == 0

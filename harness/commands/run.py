@@ -64,11 +64,14 @@ def run(args: argparse.Namespace) -> int:
     finished: list[store.Run] = []
     interrupted = False
     everywhere = os.sched_getaffinity(0)
+    # All of them before the harness confines itself: placement goes by the CPUs it may use.
+    benches = [
+        runner.make_bench(one.models, loadgen, one.placement, one.seed)
+        for one in (job.request for job in jobs)
+    ]
     progress = _progress(out)
     try:
-        for job in jobs:
-            request = job.request
-            bench = runner.make_bench(request.models, loadgen, request.placement, request.seed)
+        for job, bench in zip(jobs, benches):
             # The harness hardly runs during a window; what it does is the client's burden.
             os.sched_setaffinity(0, set(bench.placements[""].client))
             _one(job, bench, progress, finished)
