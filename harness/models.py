@@ -39,7 +39,8 @@ class Model:
             return f"does not speak {protocol} (only {', '.join(self.protocols)})"
         if self.max_connections is not None and connections > self.max_connections:
             reason = f": {self.limit_reason}" if self.limit_reason else ""
-            return f"serves at most {self.max_connections} connections at a time{reason}"
+            plural = "" if self.max_connections == 1 else "s"
+            return f"serves at most {self.max_connections} connection{plural} at a time{reason}"
         return ""
 
 
