@@ -115,7 +115,7 @@ def test_levels_beyond_a_model_are_unsupported_with_its_reason() -> None:
     settings = plan.settings(one, one.profiles["quick"], [model(limit=1)], {})
     assert [s.unsupported for s in settings] == [
         "",
-        "serves at most 1 connections at a time: it is small",
+        "serves at most 1 connection at a time: it is small",
     ]
 
 
