@@ -133,7 +133,7 @@ def test_unsupported_cells_are_recorded_without_being_run(bench: Path, tmp_path:
         if c.status == "unsupported"
     }
     assert found == {
-        ("small", 2): "serves at most 1 connections at a time: it is small",
+        ("small", 2): "serves at most 1 connection at a time: it is small",
         ("absent", 1): "liburing is not installed",
         ("absent", 2): "liburing is not installed",
     }
