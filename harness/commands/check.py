@@ -11,10 +11,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import errors, models
-from harness.conformance import core, matrix
+from harness import errors, models, paths
+from harness.conformance import core, faults, matrix
 from harness.conformance.runner import FAIL, OK, Job, Result, plan, run_all
-from harness.conformance.subject import Settings
+from harness.conformance.subject import settings_for
 from harness.conformance.talk import TALKS
 from harness.models import Model
 
@@ -47,12 +47,14 @@ def register(subparsers: Subparsers) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    cases = _cases(args.case)
+    cases = _cases(args.case, args.faults)
     if args.cases:
         for case in cases:
             print(f"{case.name}\n    " + "\n    ".join(case.doc.splitlines()) + "\n")
         return errors.EXIT_OK
     workers = _jobs(args.jobs)
+    if args.faults and faults.missing():
+        raise errors.SetupError(f"faults cannot be injected: {faults.missing()}")
     if args.protocol is not None and args.protocol not in TALKS:
         raise errors.UsageError("--protocol", args.protocol, f"it is one of {', '.join(TALKS)}")
     chosen = _models(args.models, args.build)
@@ -67,21 +69,27 @@ def run(args: argparse.Namespace) -> int:
         raise errors.SetupError("nothing to check: no model that can run here fits")
     start = time.monotonic()
     progress = _Progress(len(jobs))
-    results = run_all(jobs, Settings(), workers, progress.step)
+    results = run_all(jobs, settings_for(_build_dir(args.build)), workers, progress.step)
     progress.end()
     print(matrix.render(results, cases), end="")
+    if args.faults:
+        print(matrix.survival(results))
     print(f"{time.monotonic() - start:.0f} s")
     if args.json:
         _write(Path(args.json), jobs, results)
     return errors.EXIT_FAILURE if any(r.outcome == FAIL for r in results) else errors.EXIT_OK
 
 
-def _cases(names: Sequence[str] | None) -> list[core.Case]:
-    known = {case.name: case for case in core.discover()}
+def _cases(names: Sequence[str] | None, below: bool) -> list[core.Case]:
+    known = {case.name: case for case in (faults.discover() if below else core.discover())}
     for name in names or ():
         if name not in known:
             raise errors.UsageError("--case", name, "see tenk check --cases")
     return [known[name] for name in names] if names else list(known.values())
+
+
+def _build_dir(build: str | None) -> Path:
+    return Path(build).resolve() if build else paths.build_dir()
 
 
 def _jobs(text: str) -> int:

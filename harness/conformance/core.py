@@ -53,7 +53,7 @@ class Case:
 
     def spoken(self, model: Model) -> tuple[str, ...]:
         """The protocols of the model that this case is to be run with."""
-        fit = tuple(p for p in model.protocols if not self.protocols or p in self.protocols)
+        fit = tuple(p for p in self.protocols or model.protocols if p in model.protocols)
         return fit[:1] if self.once else fit
 
 

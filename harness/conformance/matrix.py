@@ -37,6 +37,16 @@ def summary(results: Sequence[Result]) -> str:
     )
 
 
+def survival(results: Sequence[Result]) -> str:
+    """For faults: how many each model met, and how many it survived as it should."""
+    lines = ["faults tried and survived as they should be:"]
+    for model in dict.fromkeys(result.model for result in results):
+        tried = [r for r in results if r.model == model and r.outcome != NOT_APPLICABLE]
+        survived = sum(r.outcome == OK for r in tried)
+        lines.append(f"  {model:24}{len(tried):3} tried {survived:3} survived")
+    return "\n".join(lines)
+
+
 def _block(
     results: Sequence[Result], cases: Sequence[Case], models: Sequence[str], left: int
 ) -> str:
@@ -83,9 +93,7 @@ def _reasons(results: Sequence[Result]) -> str:
     for (text, names), models in by_reason.items():
         line = f"{', '.join(models)}: {text}: {', '.join(names)}"
         lines += textwrap.wrap(line, WIDTH - 4, initial_indent="  ", subsequent_indent="      ")
-    return "\n".join(
-        ["n/a (not applicable), by what the model says of itself:", *lines] if lines else []
-    )
+    return "\n".join(["n/a (not applicable), and why:", *lines] if lines else [])
 
 
 def _failures(results: Sequence[Result], cases: Mapping[str, Case]) -> str:

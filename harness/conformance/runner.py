@@ -26,6 +26,10 @@ OK, FAIL, NOT_APPLICABLE = "ok", "FAIL", "n/a"
 _KILL_AFTER_S = 15.0  # beyond a case's own time-out: the worker itself hangs
 
 
+class _TimeUp(Exception):
+    """Not a Failed: a case may catch that, and must not catch this."""
+
+
 @dataclass(frozen=True)
 class Job:
     model: Model
@@ -78,7 +82,7 @@ def run_one(job: Job, settings: Settings = Settings()) -> Result:
                     raise _with_state(failed, trial) from None
     except NotApplicable as reason:
         outcome, text = NOT_APPLICABLE, str(reason)
-    except AssertionError as failed:
+    except (AssertionError, _TimeUp) as failed:
         outcome, text = FAIL, str(failed) or "assertion failed"
     except OSError as error:
         outcome, text = FAIL, f"{type(error).__name__}: {error}"
@@ -201,7 +205,7 @@ def _alarm(seconds: float) -> Iterator[None]:
         return
 
     def give_up(_number: int, _frame: FrameType | None) -> None:
-        raise Failed(f"not done after {seconds:g} s")
+        raise _TimeUp(f"not done after {seconds:g} s")
 
     old = signal.signal(signal.SIGALRM, give_up)
     signal.setitimer(signal.ITIMER_REAL, seconds)

@@ -46,6 +46,25 @@ class Settings:
     measures_memory: bool = True
 
 
+def settings_for(build: Path) -> Settings:
+    """The defaults; or, for a build directory of `make SAN=…`, what suits an instrumented server:
+    it is several times slower, needs several times the memory, and reports by its exit status."""
+    if not build.name.startswith("san-"):
+        return Settings()
+    return Settings(
+        patience=4.0,
+        connections=1_000,
+        # A shadow beyond the usual address range is what TSan cannot do: no randomisation for it.
+        prefix=("setarch", "-R") if "thread" in build.name else (),
+        environment=(
+            ("ASAN_OPTIONS", "exitcode=99:detect_leaks=1"),
+            ("UBSAN_OPTIONS", "print_stacktrace=1:exitcode=99"),
+            ("TSAN_OPTIONS", "exitcode=99:second_deadlock_stack=1"),
+        ),
+        measures_memory=False,
+    )
+
+
 @dataclass(frozen=True)
 class Spent:
     """CPU use of a process tree over a while: total, and the share of the busiest thread, which
@@ -65,6 +84,14 @@ def wait_until(condition: Callable[[], bool], timeout_s: float) -> bool:
         time.sleep(pause)
         pause = min(0.05, pause * 1.5)
     return True
+
+
+class DidNotStart(Failed):
+    """It ended before it said `ready`: with which status, and its last words."""
+
+    def __init__(self, status: int, errors: str) -> None:
+        super().__init__(f"did not start: exit status {status}: {errors}")
+        self.status, self.errors = status, errors
 
 
 class Subject(process.Child):
@@ -98,7 +125,7 @@ class Subject(process.Child):
             ended = self.wait(1.0)
             if ended is None:
                 raise Failed(f"no ready line within {timeout_s:g} s: {self.errors()}")
-            raise Failed(f"did not start: exit status {ended.status}: {self.errors()}")
+            raise DidNotStart(ended.status, self.errors())
         line, _, self._text = self._text.partition(b"\n")
         text = line.decode(errors="replace")
         words = dict(word.partition("=")[::2] for word in text.split())

@@ -56,10 +56,10 @@ class Trial:
 
     # --- servers -----------------------------------------------------------------------------
 
-    def start(self, *options: str) -> Subject:
+    def start(self, *options: str, settings: Settings | None = None) -> Subject:
         """A fresh server on a free port of 127.0.0.1, speaking the trial's protocol."""
         argv = [str(self.model.path), "-p", "0", "-P", self.protocol, *options]
-        subject = Subject(argv, self.settings)
+        subject = Subject(argv, settings or self.settings)
         self._subjects.append(subject)
         return subject
 

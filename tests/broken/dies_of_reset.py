@@ -4,6 +4,8 @@
 
 caught by reset_while_reading, echo: the server had ended
 caught by reset_while_writing, http: the server had ended
+felled by receive_ECONNRESET, http: it died of
+felled by send_ECONNRESET, http: it died of
 """
 import socket
 import sys

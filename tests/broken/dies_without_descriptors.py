@@ -3,6 +3,7 @@
 """EMFILE is taken for the end.
 
 caught by no_descriptors, echo: the server had ended
+felled by accept_EMFILE, http: it died of
 """
 from reference import Server
 

@@ -4,6 +4,7 @@
 
 caught by byte_at_a_time, http: .
 caught by two_clients_interleaved, rot13: .
+felled by receive_short, http: clients noticed
 """
 from reference import Server
 

@@ -71,6 +71,14 @@ class Server:
         print(f"{self.name}: {text}", file=sys.stderr)
         sys.exit(2)
 
+    def must(self, call, function, *arguments):
+        """A call of the server's own: when it fails, say which it was, and end."""
+        try:
+            return function(*arguments)
+        except OSError as error:
+            print(f"{self.name}: {call}: {error.strerror}", file=sys.stderr)
+            sys.exit(1)
+
     def number(self, option, text, low, high):
         if not re.fullmatch(r"\d{1,18}", text) or not low <= int(text) <= high:
             self.refuse(f"{option}: '{text}' is not a whole number from {low} to {high}")
@@ -134,7 +142,7 @@ class Server:
     def main(self):
         self.parse(sys.argv[1:])
         self.listener = self.listen()
-        self.ep = select.epoll()
+        self.ep = self.must("epoll_create", select.epoll)
         self.woken, waker = socket.socketpair()
         self.woken.setblocking(False)
         waker.setblocking(False)
@@ -154,15 +162,12 @@ class Server:
 
     def listen(self):
         family = socket.AF_INET6 if ":" in self.address else socket.AF_INET
-        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener = self.must("socket", socket.socket, family, socket.SOCK_STREAM)
         listener.setblocking(False)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            listener.bind((self.address, self.port))
-        except OSError as error:
-            print(f"{self.name}: port {self.port}: {error.strerror}", file=sys.stderr)
-            sys.exit(1)
-        listener.listen(self.backlog)
+        reuse = socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+        self.must("setsockopt", listener.setsockopt, *reuse)
+        self.must(f"bind to port {self.port}", listener.bind, (self.address, self.port))
+        self.must("listen", listener.listen, self.backlog)
         return listener
 
     def on_stop(self, _number, _frame):
@@ -176,7 +181,8 @@ class Server:
     def run(self):
         while not self.stopping:
             self.watch_listener()
-            for fd, event in self.ep.poll(-1 if self.accepting else PAUSE_S, 512):
+            wait_s = -1 if self.accepting else PAUSE_S
+            for fd, event in self.must("epoll_wait", self.ep.poll, wait_s, 512):
                 if fd == self.listener.fileno():
                     self.accept()
                 elif fd in self.conns:
@@ -206,12 +212,21 @@ class Server:
             sock.setblocking(False)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, self.nodelay)
             self.counted["connections"] += 1
-            self.conns[sock.fileno()] = Conn(sock)
-            self.ep.register(sock, select.EPOLLIN)
+            self.watch(Conn(sock))
+
+    def watch(self, conn):
+        self.conns[conn.sock.fileno()] = conn
+        try:
+            self.ep.register(conn.sock, select.EPOLLIN)
+        except OSError:
+            self.drop(conn)
 
     def accept_failed(self, error):
         if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
             self.paused_until = time.monotonic() + PAUSE_S
+        elif error.errno in (errno.EBADF, errno.EINVAL, errno.ENOTSOCK):
+            print(f"{self.name}: accept: {error.strerror}", file=sys.stderr)
+            sys.exit(1)
 
     def serve(self, conn, _event):
         try:
@@ -232,7 +247,10 @@ class Server:
     def rearm(self, conn):
         if conn.sock is not None and conn.writing != conn.owes:
             conn.writing = conn.owes
-            self.ep.modify(conn.sock, select.EPOLLOUT if conn.writing else select.EPOLLIN)
+            try:
+                self.ep.modify(conn.sock, select.EPOLLOUT if conn.writing else select.EPOLLIN)
+            except OSError:
+                self.drop(conn)
 
     def receive(self, conn):
         data = conn.sock.recv(max(1, self.buffer - len(conn.inp)))

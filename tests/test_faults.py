@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: MIT
+"""System calls fail below every server; and the check of that is able to fail.
+
+harness/conformance/faults.py says what is injected and what must come of it.
+"""
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from harness import errors, models
+from harness.conformance import faults
+from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan, run_one
+from harness.conformance.subject import Settings
+from harness.paths import ROOT
+
+BROKEN = ROOT / "tests" / "broken"
+CASES = {case.name: case for case in faults.discover()}
+WHY_NOT = faults.missing()
+pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
+
+
+def _built() -> list[models.Model]:
+    try:
+        return models.discover()
+    except errors.SetupError:
+        return []
+
+
+@pytest.mark.parametrize(
+    "job",
+    [
+        pytest.param(job, id=f"{job.model.name}-{job.case.name}")
+        for job in plan(_built(), list(CASES.values()))
+    ],
+)
+def test_server_meets_fault(job: Job) -> None:
+    result = run_one(job)
+    if result.outcome == NOT_APPLICABLE:
+        pytest.skip(result.text)
+    assert result.outcome == OK, f"{result.text}\n\n{job.case.doc}"
+
+
+@dataclass(frozen=True)
+class Claim:
+    server: str
+    fault: str
+    protocol: str
+    says: str  # a regular expression
+
+
+def _claims() -> list[Claim]:
+    """What the files of tests/broken say of the faults they do not survive."""
+    found = []
+    for path in sorted(BROKEN.glob("*.py")):
+        rows = re.findall(r"^felled by (\w+), (\w+): (.+)$", path.read_text("utf-8"), re.M)
+        found += [Claim(path.stem, *row) for row in rows]
+    return found
+
+
+@pytest.mark.parametrize("claim", [pytest.param(c, id=f"{c.server}-{c.fault}") for c in _claims()])
+def test_fault_fells_a_server_not_made_for_it(claim: Claim, tmp_path: Path) -> None:
+    link = tmp_path / claim.server
+    link.symlink_to(BROKEN / f"{claim.server}.py")
+    job = Job(models.describe(link), claim.protocol, CASES[claim.fault])
+    result = run_one(job, Settings(patience=0.5))
+    assert result.outcome == FAIL, f"{claim.fault} did nothing: {result.outcome} {result.text}"
+    assert re.search(claim.says, result.text), f"something else happened: {result.text}"
+
+
+@pytest.mark.parametrize("purpose", ["accept", "receive", "send", "wait", "register", "bind"])
+def test_faults_of_every_kind_can_fail(purpose: str) -> None:
+    assert any(claim.fault.startswith(purpose) for claim in _claims())
+
+
+def test_correct_server_of_another_hand_survives(tmp_path: Path) -> None:
+    link = tmp_path / "reference"
+    link.symlink_to(BROKEN / "reference.py")
+    for job in plan([models.describe(link)], list(CASES.values())):
+        result = run_one(job)
+        assert result.outcome != FAIL, f"{result.case}: {result.text}"
