@@ -1,0 +1,24 @@
+# SPDX-License-Identifier: MIT
+"""Marks for the tests that take minutes: run only when asked for by name (-m)."""
+from __future__ import annotations
+
+import pytest
+
+ON_REQUEST = {"sanitizer": "the conformance suite under ASan and UBSan, TSan and valgrind"}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    for mark, meaning in ON_REQUEST.items():
+        config.addinivalue_line("markers", f"{mark}: {meaning}; run with -m {mark}")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    asked = str(config.option.markexpr)
+    dropped = [
+        item
+        for item in items
+        if any(item.get_closest_marker(mark) and mark not in asked for mark in ON_REQUEST)
+    ]
+    if dropped:
+        config.hook.pytest_deselected(items=dropped)
+        items[:] = [item for item in items if item not in set(dropped)]
