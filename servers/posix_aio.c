@@ -12,11 +12,10 @@
  * glibc tries pread(2) first, which fails on a socket with ESPIPE: look at it with strace -f. There
  * is no aio_accept(), so a thread accepts. Compare io_uring.c, where the kernel does it all.
  *
- * Limits: threads, queued signals (ulimit -i), and a buffer for every connection, idle or not. glibc
- *         keeps all pending requests in one list, sorted by descriptor, behind one lock, and walks
- *         it for each new one (aio_misc.c): at thousands of busy connections little else happens.
- * Needs: glibc.
- * Try:   build/servers/posix_aio -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
+ * Limits: threads, queued signals (ulimit -i), and a buffer for every connection, idle or not.
+ * glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and walks it
+ * for each new one (aio_misc.c): at thousands of busy connections little else happens. Needs:
+ * glibc. Try:   build/servers/posix_aio -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
  */
 #include <aio.h>
 #include <errno.h>
@@ -40,13 +39,30 @@
 struct request {
 	struct aiocb cb;
 	struct conn *conn;
+	unsigned handed_over;
 };
 
 static struct request *requests; /* by descriptor; untouched, and so no memory, while unused */
 static sem_t room;               /* how many more connections may be open */
 
+/*
+ * A request goes from the thread that accepts to the main thread with its first completion, and
+ * back with its descriptor's number. Both ways lead through the kernel, which C knows nothing of:
+ * what one thread wrote must be published to the other.
+ */
+static void hand_over(struct request *r)
+{
+	__atomic_store_n(&r->handed_over, 1, __ATOMIC_RELEASE);
+}
+
+static void take_over(const struct request *r)
+{
+	(void)__atomic_load_n(&r->handed_over, __ATOMIC_ACQUIRE);
+}
+
 static void drop(struct request *r)
 {
+	hand_over(r);
 	conn_close(r->conn); /* from here on the descriptor, and with it *r, may be another's */
 	sem_post(&room);
 }
@@ -56,6 +72,7 @@ static void submit(struct request *r)
 {
 	size_t len;
 	char *buf = conn_buf(r->conn, &len);
+	bool to_send = conn_next(r->conn) == OP_SEND;
 	int failed;
 
 	r->cb = (struct aiocb){
@@ -66,10 +83,8 @@ static void submit(struct request *r)
 				 .sigev_signo = SIGRTMIN,
 				 .sigev_value.sival_ptr = r},
 	};
-	/* Once submitted it may complete at once, in the main thread: pass the memory on with it.
-	 */
-	__atomic_thread_fence(__ATOMIC_RELEASE);
-	failed = conn_next(r->conn) == OP_SEND ? aio_write(&r->cb) : aio_read(&r->cb);
+	hand_over(r); /* once submitted it may complete at once, in the main thread */
+	failed = to_send ? aio_write(&r->cb) : aio_read(&r->cb);
 	if (failed) {
 		warn("aio: %s; this client is turned away", strerror(errno));
 		drop(r);
@@ -78,9 +93,12 @@ static void submit(struct request *r)
 
 static void complete(struct request *r)
 {
-	int error = aio_error(&r->cb);
-	ssize_t res = aio_return(&r->cb);
+	int error;
+	ssize_t res;
 
+	take_over(r);
+	error = aio_error(&r->cb);
+	res = aio_return(&r->cb);
 	if (conn_done(r->conn, error ? -error : res) == IO_CLOSED)
 		drop(r);
 	else
@@ -109,6 +127,7 @@ static void *accept_clients(void *arg)
 	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0) {
 		struct request *r = &requests[fd];
 
+		take_over(r);
 		r->conn = conn_open(fd);
 		if (r->conn)
 			submit(r);
@@ -148,7 +167,6 @@ static void run(const struct server *srv)
 			die_errno("sigwaitinfo", NULL);
 		}
 		stats_waited(1);
-		__atomic_thread_fence(__ATOMIC_ACQUIRE);
 		if (info.si_value.sival_ptr)
 			complete(info.si_value.sival_ptr);
 	}

@@ -37,6 +37,7 @@ static int open_conns;
 /*
  * Every open connection, by descriptor. Some models keep the only other pointer to a connection in
  * the kernel (epoll's data, io_uring's user_data), where no leak checker or debugger sees it.
+ * A number has one owner at a time, but only the kernel orders its owners: hence __atomic_….
  */
 static struct conn **conns;
 
@@ -111,7 +112,7 @@ struct conn *conn_open(int fd)
 		return NULL;
 	}
 	c->fd = fd;
-	conns[fd] = c;
+	__atomic_store_n(&conns[fd], c, __ATOMIC_RELAXED);
 	__atomic_fetch_add(&open_conns, 1, __ATOMIC_RELAXED);
 	return c;
 }
@@ -122,7 +123,7 @@ void conn_close(struct conn *c)
 
 	buffer_let_go(&c->in);
 	buffer_let_go(&c->out);
-	conns[fd] = NULL;
+	__atomic_store_n(&conns[fd], NULL, __ATOMIC_RELAXED);
 	free(c);
 	close(fd); /* last: from here on another thread may be given the same number */
 	__atomic_fetch_sub(&open_conns, 1, __ATOMIC_RELAXED);

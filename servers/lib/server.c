@@ -22,7 +22,7 @@
 
 #define PAUSE_MS 50 /* between two tries to accept while descriptors are short */
 
-static volatile sig_atomic_t stopping;
+static int stopping; /* set in a handler on one thread, read by all: always through __atomic_… */
 static volatile sig_atomic_t stop_fd = -1; /* what the handler shuts down: the listening socket */
 static volatile sig_atomic_t serving_fd = -1; /* and the connection a single thread may block on */
 static bool socket_is_nonblocking;
@@ -40,7 +40,7 @@ static void on_stop(int signal_number)
 	int saved = errno;
 
 	(void)signal_number;
-	stopping = 1;
+	__atomic_store_n(&stopping, 1, __ATOMIC_RELAXED);
 	shutdown(stop_fd, SHUT_RDWR);
 	shutdown(serving_fd, SHUT_RDWR);
 	errno = saved;
@@ -60,7 +60,7 @@ void server_catch_signals(int listen_fd, bool nonblocking)
 
 bool server_stopping(void)
 {
-	return stopping;
+	return __atomic_load_n(&stopping, __ATOMIC_RELAXED);
 }
 
 void server_wait_stop(const struct server *srv)
@@ -69,7 +69,7 @@ void server_wait_stop(const struct server *srv)
 	 */
 	struct pollfd listening = {.fd = srv->listen_fd};
 
-	while (!stopping)
+	while (!server_stopping())
 		poll(&listening, 1, -1);
 }
 
@@ -107,7 +107,7 @@ int server_accepted(const struct server *srv, int res)
 		stats_add(&stats_mine()->connections, 1);
 		return res;
 	}
-	if (stopping)
+	if (server_stopping())
 		return ACCEPT_STOPPED;
 	switch (-res) {
 	case EAGAIN:
@@ -141,7 +141,7 @@ int server_accept(const struct server *srv)
 
 	do {
 		fd = accept4(srv->listen_fd, NULL, NULL, flags);
-		if (fd >= 0 && stopping) {
+		if (fd >= 0 && server_stopping()) {
 			close(fd);
 			return ACCEPT_STOPPED;
 		}
