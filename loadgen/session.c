@@ -998,7 +998,8 @@ static bool connect_all(struct session *s)
 		turn(s);
 		if (s->pending != pending)
 			since_ns = s->now_ns;
-		else if (s->options->prime && s->now_ns - since_ns > (uint64_t)s->options->timeout_ns)
+		else if (s->options->prime &&
+			 s->now_ns - since_ns > (uint64_t)s->options->timeout_ns)
 			break; /* the server has stopped answering; the window will show it */
 	}
 	for (int p = 0; p < POPULATIONS; p++)

@@ -10,8 +10,8 @@
  * in the backlog. Open two connections and type into the second.
  *
  * Limits: serves 1 connection. The backlog holds the rest, and nothing tells them why.
- * Needs: nothing.
- * Try:   build/servers/blocking -p 9000 &  nc 127.0.0.1 9000
+ * Needs:  nothing.
+ * Try:    build/servers/blocking -p 9000 &  nc 127.0.0.1 9000
  */
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"

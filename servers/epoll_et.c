@@ -12,8 +12,8 @@
  * goes to the end of a list of our own of those known to be still ready.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
- * Needs: Linux.
- * Try:   build/servers/epoll_et -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Needs:  Linux.
+ * Try:    build/servers/epoll_et -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>
 #include <stdlib.h>

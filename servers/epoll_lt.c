@@ -11,8 +11,8 @@
  * it is made only when a send came up short.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
- * Needs: Linux.
- * Try:   build/servers/epoll_lt -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Needs:  Linux.
+ * Try:    build/servers/epoll_lt -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>
 #include <string.h>

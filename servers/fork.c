@@ -11,8 +11,8 @@
  *
  * Limits: processes (kernel.pid_max, ulimit -u, the control group) and about 300 KiB of kernel and
  *         user memory for each. A child that fails takes only its own client with it.
- * Needs: nothing.
- * Try:   build/servers/fork -p 9000 &  nc 127.0.0.1 9000 &  pstree -p $!
+ * Needs:  nothing.
+ * Try:    build/servers/fork -p 9000 &  nc 127.0.0.1 9000 &  pstree -p $!
  */
 #include <errno.h>
 #include <signal.h>

@@ -7,14 +7,14 @@
  * that under load there is much less than one system call per request.
  *
  * What to look for: the buffer belongs to the kernel from submission to completion, so every idle
- * connection holds one: that is the price of completion. A connection has one request at a time, so
- * a result can never reach a connection that has gone. Each request here is single-shot; asking
+ * connection holds one: that is the price of completion. A connection has one request at a time,
+ * so a result can never reach a connection that has gone. Each request here is single-shot; asking
  * once and getting many results (multishot) is a model of its own.
  *
  * Limits: descriptors; one buffer per connection.
- * Needs: Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
+ * Needs:  Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
  * tenk-needs: liburing
- * Try:   build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>
 #include <liburing.h>

@@ -3,16 +3,16 @@
  * poll: one thread, readiness, one array (System V, 1986).
  *
  * As select.c, with an array of descriptors instead of bit sets: no highest number, and what is
- * asked for (events) stands apart from what is answered (revents), so that nothing is copied before
- * a call. The whole array still goes into the kernel and back at every wait, however few of its
- * connections are ready: the next step is epoll_lt.c, where the kernel keeps the list.
+ * asked for (events) stands apart from what is answered (revents), so that nothing is copied
+ * before a call. The whole array still goes into the kernel and back at every wait, however few of
+ * its connections are ready: the next step is epoll_lt.c, where the kernel keeps the list.
  *
  * What to look for: a call costs O(connections) in the kernel, and looking for the ready ones the
  * same again in the loop below.
  *
  * Limits: descriptors. It works at 10,000 connections; it is only slow there.
- * Needs: nothing.
- * Try:   build/servers/poll -p 9000 &  nc 127.0.0.1 9000
+ * Needs:  nothing.
+ * Try:    build/servers/poll -p 9000 &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <poll.h>

@@ -9,13 +9,15 @@
  * What to look for: Linux has no such call for sockets. glibc starts a thread that blocks in
  * read(2) for every pending request, so this is `thread` in disguise, with two more switches for
  * each operation. aio_init() must allow one thread per connection, or the 21st connection starves.
- * glibc tries pread(2) first, which fails on a socket with ESPIPE: look at it with strace -f. There
- * is no aio_accept(), so a thread accepts. Compare io_uring.c, where the kernel does it all.
+ * glibc tries pread(2) first, which fails on a socket with ESPIPE: look at it with strace -f.
+ * There is no aio_accept(), so a thread accepts. Compare io_uring.c, where the kernel does it all.
  *
  * Limits: threads, queued signals (ulimit -i), and a buffer for every connection, idle or not.
- * glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and walks it
- * for each new one (aio_misc.c): at thousands of busy connections little else happens. Needs:
- * glibc. Try:   build/servers/posix_aio -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
+ *         glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and
+ *         walks it for each new one (aio_misc.c): at thousands of busy connections little else
+ *         happens.
+ * Needs:  glibc.
+ * Try:    build/servers/posix_aio -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
  */
 #include <aio.h>
 #include <errno.h>

@@ -12,8 +12,8 @@
  *
  * Limits: descriptors below FD_SETSIZE (1024), whatever ulimit says: a larger one would be written
  *         beyond the set. This server refuses such a connection rather than do that.
- * Needs: nothing.
- * Try:   build/servers/select -p 9000 &  nc 127.0.0.1 9000
+ * Needs:  nothing.
+ * Try:    build/servers/select -p 9000 &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <sys/select.h>

@@ -10,11 +10,13 @@
  * 10,000 small stacks are cheap, 10,000 of the default 8 MiB may not be had.
  *
  * Limits: threads (kernel.threads-max, kernel.pid_max, the control group) and descriptors; a
- * context switch for almost every request. Needs: nothing. Try:   build/servers/thread -p 9000 & nc
- * 127.0.0.1 9000 &  ls /proc/$!/task
+ *         context switch for almost every request.
+ * Needs:  nothing.
+ * Try:    build/servers/thread -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
  */
 #include <pthread.h>
 #include <semaphore.h>
+#include <signal.h>
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
@@ -72,11 +74,15 @@ static bool wait_for_room(void)
 static void run(const struct server *srv)
 {
 	pthread_attr_t attr;
+	sigset_t all;
 	int fd;
 
 	sem_init(&room, 0, (unsigned)srv->max_conns);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	/* SIGTERM is always the main thread's. */
+	sigfillset(&all);
+	pthread_attr_setsigmask_np(&attr, &all);
 	/* Nobody joins them: at the end, those that block in recv(2) are left to exit(3). */
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0)

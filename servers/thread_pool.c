@@ -2,8 +2,8 @@
 /*
  * thread_pool: a fixed number of threads, each serving one connection at a time.
  *
- * All threads block in accept(2) on the same socket; the kernel hands each new connection to one of
- * them, which serves it until it ends. This is `blocking`, -w times over: no thread is started
+ * All threads block in accept(2) on the same socket; the kernel hands each new connection to one
+ * of them, which serves it until it ends. This is `blocking`, -w times over: no thread is started
  * while the server runs, and memory has a bound that is known beforehand.
  *
  * What to look for: the kernel wakes one thread per connection, not all (accept(2) waits
@@ -12,10 +12,11 @@
  * pool do not go together.
  *
  * Limits: -w connections at a time (default 128).
- * Needs: nothing.
- * Try:   build/servers/thread_pool -w 1 -p 9000 &  and two clients: the second one starves.
+ * Needs:  nothing.
+ * Try:    build/servers/thread_pool -w 1 -p 9000 &  and two clients: the second one starves.
  */
 #include <pthread.h>
+#include <signal.h>
 #include <string.h>
 
 #include "common/die.h"
@@ -50,11 +51,15 @@ static void *work(void *arg)
 static void run(const struct server *srv)
 {
 	pthread_attr_t attr;
+	sigset_t all;
 	pthread_t thread;
 	int error;
 
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	/* SIGTERM is always the main thread's. */
+	sigfillset(&all);
+	pthread_attr_setsigmask_np(&attr, &all);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	for (int i = 0; i < srv->workers; i++) {
 		error = pthread_create(&thread, &attr, work, (void *)srv);
