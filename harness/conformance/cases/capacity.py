@@ -209,6 +209,8 @@ def ten_thousand(t: Trial) -> None:
             except Failed as failed:
                 raise Failed(f"client {i + 1} of {count}, round {turn + 1}: {failed}") from None
     t.leave()
+    # The stop is judged by other cases; here thousands of threads may still be on their way out.
+    subject.settle(t.timeout_s)
     counters = subject.finish()
     if counters["connections"] != count:
         raise Failed(f"counted {counters['connections']} connections instead of {count}")
