@@ -20,7 +20,7 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/oracle.h"
 
-#define BUFFER                                                                             \
+#define BUFFER \
 	16400 /* enough for each of the protocols; the allocations of this size are blocks \
 	       */
 #define MUCH (256 * 1024)
