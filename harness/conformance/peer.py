@@ -91,7 +91,7 @@ class Peer:
     def send_until_blocked(self, data: bytes | memoryview, quiet_s: float) -> int:
         """Send without reading until nothing more is taken for quiet_s; how much was taken."""
         view = memoryview(data)
-        while view and select.select([], [self.sock], [], quiet_s)[1]:
+        while view and self._poll(select.POLLOUT, quiet_s):
             view = view[self._send_some(view) :]
         return len(data) - len(view)
 
@@ -180,14 +180,14 @@ class Peer:
 
     def expect_silence(self, seconds: float, what: str) -> None:
         """Nothing arrives for a while: for clients that may not be served yet."""
-        if self.inbox or select.select([self.sock], [], [], seconds)[0]:
+        if self.inbox or self._poll(select.POLLIN, seconds):
             if not self.inbox:
                 self._receive()
             raise Failed(f"{what}: but got {self._peek() if self.inbox else 'a close'}")
 
     def answered_within(self, seconds: float) -> bool:
         """Whether something arrives (or has) in that time."""
-        return bool(self.inbox or select.select([self.sock], [], [], seconds)[0])
+        return bool(self.inbox or self._poll(select.POLLIN, seconds))
 
     def _peek(self) -> str:
         return repr(bytes(self.inbox[:80]))
@@ -214,16 +214,21 @@ class Peer:
     ) -> tuple[bool, bool]:
         left = self.timeout_s if deadline is None else deadline - time.monotonic()
         mask = (select.POLLIN if read else 0) | (select.POLLOUT if write else 0)
-        poller = select.poll()
-        poller.register(self.sock, mask)
-        events = poller.poll(max(0.0, left) * 1000)
-        if not events:
+        ready = self._poll(mask, left)
+        if not ready:
             raise Failed(f"nothing happened for {self.timeout_s:g} s while waiting for {what}")
-        ready = events[0][1]
         wrong = select.POLLERR | select.POLLHUP
         return read and bool(ready & (select.POLLIN | wrong)), write and bool(
             ready & (select.POLLOUT | wrong)
         )
+
+    def _poll(self, mask: int, seconds: float) -> int:
+        """What the socket is ready for; 0 if for nothing in that time. (Not select: descriptors may
+        be beyond FD_SETSIZE here too.)"""
+        poller = select.poll()
+        poller.register(self.sock, mask)
+        events = poller.poll(max(0.0, seconds) * 1000)
+        return events[0][1] if events else 0
 
     # --- leaving -----------------------------------------------------------------------------
 

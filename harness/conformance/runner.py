@@ -84,7 +84,7 @@ def run_one(job: Job, settings: Settings = Settings()) -> Result:
         outcome, text = NOT_APPLICABLE, str(reason)
     except (AssertionError, _TimeUp) as failed:
         outcome, text = FAIL, str(failed) or "assertion failed"
-    except OSError as error:
+    except Exception as error:  # a mistake of the case itself is a failure of the run, not its end
         outcome, text = FAIL, f"{type(error).__name__}: {error}"
     taken = time.monotonic() - start
     return Result(job.model.name, job.protocol, job.case.name, outcome, text, taken)

@@ -146,7 +146,9 @@ class Subject(process.Child):
         """Read stdout until enough() or its end; whether enough() holds."""
         deadline = time.monotonic() + timeout_s
         while not enough() and (left := deadline - time.monotonic()) > 0:
-            if not select.select([self._out], [], [], left)[0]:
+            poller = select.poll()
+            poller.register(self._out, select.POLLIN)
+            if not poller.poll(left * 1000):
                 break
             chunk = os.read(self._out, 65536)
             if not chunk:
