@@ -17,7 +17,7 @@ from harness.conformance.trial import Helper, Trial
 MIB = 1 << 20
 
 
-@case(gate=True)
+@case(once=True, gate=True)
 def stop_idle(t: Trial) -> None:
     """SIGTERM to a server that waits for its first client; then one that waits for its second.
 
