@@ -166,6 +166,13 @@ test:
 	$(call say,PYTEST,tests)
 	$(Q)$(PYTHON) -m pytest -q -n 2 tests $(PYTEST_ARGS)
 
+# The conformance suite of sanitized servers, and of some under valgrind: about 8 minutes.
+PHONY += sanitize
+sanitize:
+	@harness/deps build run test ci
+	+$(Q)$(MAKE) --no-print-directory all
+	$(Q)$(PYTHON) -m pytest -q -n 2 -m sanitizer tests/test_sanitizers.py
+
 C_FILES  := $(shell git ls-files '*.c' '*.h' 2>/dev/null || find . -name '*.[ch]')
 lint:
 	@harness/deps build run test ci
@@ -203,7 +210,7 @@ clean:
 help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
-	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit fuzz lint deps clean'
+	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit sanitize fuzz lint deps clean'
 
 # What the load generator costs, against a bare client and wrk (4 minutes). ARGS=--help: options.
 PHONY += bench-loadgen

@@ -175,9 +175,10 @@ def tree(pid: int) -> list[int]:
     while queue:
         current = queue.pop()
         found.append(current)
-        for task in Path(f"/proc/{current}/task").glob("*/children"):
-            with contextlib.suppress(OSError):
-                queue.extend(int(child) for child in task.read_text(encoding="ascii").split())
+        with contextlib.suppress(OSError):  # the process may end while its tasks are listed,
+            for task in Path(f"/proc/{current}/task").glob("*/children"):
+                with contextlib.suppress(OSError):  # and a task before it is read
+                    queue.extend(int(child) for child in task.read_text("ascii").split())
     return found
 
 
