@@ -183,9 +183,14 @@ def _plain(value: Any) -> Any:
 
 
 def all_runs(results: Path | None = None) -> list[Path]:
-    """Every run directory, oldest first (their names begin with the UTC time)."""
+    """Every run directory, oldest first (their names begin with the UTC time).
+
+    The committed reference run counts only where nothing else was measured, as for the plots.
+    """
     root = results or results_dir()
-    return sorted((p.parent for p in root.glob("*/*/*/run.json")), key=lambda p: p.name)
+    runs = sorted((p.parent for p in root.glob("*/*/*/run.json")), key=lambda p: p.name)
+    own = [path for path in runs if path.parent.parent.name != "reference"]
+    return own or runs
 
 
 def find(name: str, results: Path | None = None) -> list[Path]:

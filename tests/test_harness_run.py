@@ -377,6 +377,15 @@ def test_latest_means_all_runs_of_the_newest_session(tmp_path: Path) -> None:
     assert [p.name for p in store.find("a", tmp_path)] == ["20260102T000000Z-x"]
 
 
+def test_the_reference_run_is_meant_only_where_nothing_else_was_measured(tmp_path: Path) -> None:
+    meta = {"experiment": {"name": "a"}, "session": "1"}
+    Run.create(tmp_path / "reference" / "a" / "20260103T000000Z-x", meta)
+    assert [p.name for p in store.find("latest", tmp_path)] == ["20260103T000000Z-x"]
+    Run.create(tmp_path / "vm" / "a" / "20260101T000000Z-x", meta)
+    assert [p.name for p in store.find("latest", tmp_path)] == ["20260101T000000Z-x"]
+    assert [p.name for p in store.find("a", tmp_path)] == ["20260101T000000Z-x"]
+
+
 # --- processes and meters -------------------------------------------------------------------------
 
 
