@@ -395,10 +395,11 @@ static void malformed_headers_are_refused(void **state)
 static void host_must_be_there_once_and_valid(void **state)
 {
 	static const char *const valid[] = {
-		"",      "a",        "a:",       "a:80",  "127.0.0.1:9000",
-		"[::1]", "[::1]:80", "A-b.c_d~", "a%20b", "  a  "};
-	static const char *const invalid[] = {"a b", "a/b",   "a?b",  "a#b",    "u@b",   "a\\b",
-					      "a:x", "a:1:2", "[::1", "[::1]x", "a\x7f", "\x80"};
+		"",         "a",        "a:",    "a:80",  "127.0.0.1:9000",     "[::1]",
+		"[::1]:80", "A-b.c_d~", "a%20b", "  a  ", "[::ffff:1.2.3.4]:80"};
+	static const char *const invalid[] = {"a b",   "a/b",   "a?b",   "a#b",  "u@b",
+					      "a\\b",  "a:x",   "a:1:2", "[::1", "[::1]x",
+					      "[:*1]", "[::g]", "a\x7f", "\x80"};
 	char request[200];
 
 	(void)state;
