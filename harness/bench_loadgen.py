@@ -1,30 +1,33 @@
 # SPDX-License-Identifier: MIT
 """What the load generator costs: its rate against that of a bare client, and of wrk.
 
-    /usr/bin/python3 -m harness.bench_loadgen [--rounds N] [--seconds N] [--connections N,N]
+    /usr/bin/python3 -m harness.bench_loadgen [--blocks N] [--rounds N] [--connections N,N]
 
 Closed loop over keep-alive HTTP, one client on one CPU, the null server (loadgen/bench/null.c) on
-another. Per round and connection count one fresh server serves every client once, in a seeded
-random order; ratios are formed within such a block, so that what drifts hits both sides. The
-estimate is the median over blocks with a 95 % bootstrap interval (harness/stats.py).
+another. A block is one fresh server with every client connected to it at once; in each of its rounds
+every client goes on for one slice of time, in a seeded random order, while the others are stopped
+(harness/slices.py). Ratios are formed within a round, so that what drifts hits both sides; a
+block's is the median over its rounds, and the estimate the median over blocks with a 95 % bootstrap
+interval (harness/stats.py): what is peculiar to one start of a program is peculiar to its block.
 
 Two guards against a wrong answer:
 
 - The control is the bare client with a known busy time added per reply. If less than half of it
   shows in the rate, the server and not the client sets the rate, and clients look more alike than
   they are: then nothing is concluded that this would favour.
-- A block in which a client or the server waited for its CPU, or in which the host took the CPU
-  away, is repeated while time allows. That is decided without looking at any rate. What is still
-  disturbed at the end is left out of the ratios and counted in the output.
+- A slice in which a client or the server waited for its CPU, or in which the host took the CPU
+  away, is left out. That is decided without looking at any rate. How many is in the output, and a
+  block with too few left is repeated while time allows.
 
-Beside each ratio stands that of client CPU per request, over all runs: it stands a machine that
-others use too, but does not see waiting, and no goal is judged by it.
+Beside each ratio stands that of client CPU per request. It does not see waiting, and no goal is
+judged by it.
 
 It is a benchmark: exit 0 also when a goal is missed. 1: the bench itself failed; 2: bad usage.
 """
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import math
 import os
@@ -32,68 +35,36 @@ import random
 import re
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 from harness import host, stats
-from harness.meter import tree
 from harness.paths import build_dir, loadgen_path
-from harness.process import Child, ProcessError, Server
+from harness.process import ProcessError
+from harness.slices import Contender, CountingServer, Slice, take_slice
 
-WARMUP_S = 0.3
-# Of wall time, spent runnable but not running, or stolen by the host: above it a run is disturbed.
-DISTURBED_SHARE = 0.03
 CONTROL_SPIN_NS = 250
-WRK_LEAST_S = 3
-SAMPLE_S = 0.2
+PAIRS_LEAST = 3  # undisturbed rounds of a block that make it count
+LONGEST_S = 600  # what the clients are told to run; they are interrupted long before
 FAILURES_MOST = 2  # of one client, before it is skipped for the rest
 BARE, CONTROL, EPOLL, URING, WRK = "bare", "bare+control", "loadgen", "loadgen io_uring", "wrk"
-# Reasons of a verdict that do not spoil a rate in closed loop: a saturated client is the point, and
-# the kernel's counters of overflows and retransmits are those of the whole host.
-HARMLESS = {"client-limited", "steal", "too-few", "littles-law", "unanswered", "lag"}
+# Reasons of a verdict that do not spoil a rate in closed loop: it is interrupted, and stopped most
+# of the time; a saturated client is the point; and the kernel's counters are those of the whole host.
+HARMLESS = {"interrupted", "client-limited", "steal", "too-few", "littles-law", "unanswered", "lag"}
 HARMLESS |= {"listen-overflow", "retransmits"}
 
 
 @dataclass(frozen=True)
 class Client:
-    """One contender: what to run against a port, and how its output tells requests per second."""
+    """One contender: what to run against a port, and whether its output tells of no error."""
 
     name: str
-    argv: Callable[[int, int, int], list[str]]  # port, connections, seconds
-    rate: Callable[[str, int], float]  # standard output, exit status; raises ProcessError
-
-
-@dataclass(frozen=True)
-class Run:
-    """One client against one server: rates in requests/s, the others as fraction of wall time.
-
-    client_cpu is that of the steady state, between set-up and end.
-    """
-
-    client: str
-    connections: int
-    block: int
-    order: int
-    rate_rps: float
-    client_cpu: float
-    client_queued: float
-    server_cpu: float
-    server_queued: float
-    steal: float
-
-    @property
-    def cost_us(self) -> float:
-        """Client CPU time per request."""
-        return self.client_cpu / self.rate_rps * 1e6
-
-    @property
-    def disturbed(self) -> bool:
-        return max(self.client_queued, self.server_queued, self.steal) > DISTURBED_SHARE
+    argv: Callable[[int, int], list[str]]  # port, connections
+    check: Callable[[str, int], None]  # standard output, exit status; raises ProcessError
 
 
 @dataclass(frozen=True)
@@ -159,31 +130,45 @@ def decide(goal: Goal, estimate: stats.Estimate, client_sets_rate: bool) -> tupl
     return outcome, ""
 
 
-def paired_ratios(runs: Iterable[Run], over: str, under: str, connections: int) -> list[float]:
-    """rate(over) / rate(under) of every block in which both ran undisturbed."""
-    rates: dict[int, dict[str, float]] = {}
-    for run in runs:
-        if run.connections == connections and not run.disturbed:
-            rates.setdefault(run.block, {})[run.client] = run.rate_rps
-    return [of[over] / of[under] for _, of in sorted(rates.items()) if over in of and under in of]
+def paired_ratios(slices: Iterable[Slice], over: str, under: str, connections: int) -> list[float]:
+    """rate(over) / rate(under), per block the median over the rounds in which both were undisturbed;
+    blocks with fewer than PAIRS_LEAST of those are left out."""
+    return _per_block(
+        (s for s in slices if not s.disturbed), over, under, connections, lambda s: s.rate_rps
+    )
 
 
-def paired_costs(runs: Iterable[Run], over: str, under: str, connections: int) -> list[float]:
+def paired_costs(slices: Iterable[Slice], over: str, under: str, connections: int) -> list[float]:
     """CPU per request of `under` over that of `over`, as the ratio of rates would be if each had a
-    CPU of its own; per block, disturbed ones included: CPU time does not run while waiting."""
-    costs: dict[int, dict[str, float]] = {}
-    for run in runs:
-        if run.connections == connections and math.isfinite(run.cost_us):
-            costs.setdefault(run.block, {})[run.client] = run.cost_us
-    return [of[under] / of[over] for _, of in sorted(costs.items()) if over in of and under in of]
+    CPU of its own; disturbed slices included: CPU time does not run while waiting."""
+    known = (s for s in slices if math.isfinite(s.cost_us))
+    return _per_block(known, over, under, connections, lambda s: 1 / s.cost_us)
 
 
-def answers(runs: Sequence[Run], connections: int, skipped: Mapping[str, str]) -> list[Answer]:
+def _per_block(
+    slices: Iterable[Slice],
+    over: str,
+    under: str,
+    connections: int,
+    value: Callable[[Slice], float],
+) -> list[float]:
+    rounds: dict[tuple[int, int], dict[str, float]] = {}
+    for one in slices:
+        if one.connections == connections:
+            rounds.setdefault((one.block, one.round), {})[one.client] = value(one)
+    blocks: dict[int, list[float]] = {}
+    for (block, _), of in sorted(rounds.items()):
+        if over in of and under in of:
+            blocks.setdefault(block, []).append(of[over] / of[under])
+    return [median(ratios) for ratios in blocks.values() if len(ratios) >= PAIRS_LEAST]
+
+
+def answers(slices: Sequence[Slice], connections: int, skipped: Mapping[str, str]) -> list[Answer]:
     """Every goal of this connection count, judged."""
-    shows = _control(runs, connections)[2]
+    shows = _control(slices, connections)[2]
     found = []
     for goal in goals_for(connections):
-        estimate = stats.estimate(paired_ratios(runs, goal.over, goal.under, connections))
+        estimate = stats.estimate(paired_ratios(slices, goal.over, goal.under, connections))
         missing = [name for name in (goal.over, goal.under) if name in skipped]
         if missing:
             found.append(Answer(goal, estimate, "skipped", f"{missing[0]}: {skipped[missing[0]]}"))
@@ -192,13 +177,13 @@ def answers(runs: Sequence[Run], connections: int, skipped: Mapping[str, str]) -
     return found
 
 
-def _control(runs: Sequence[Run], connections: int) -> tuple[stats.Estimate, float, bool]:
+def _control(slices: Sequence[Slice], connections: int) -> tuple[stats.Estimate, float, bool]:
     """The control's ratio, the one expected, and whether it shows."""
-    estimate = stats.estimate(paired_ratios(runs, CONTROL, BARE, connections))
+    estimate = stats.estimate(paired_ratios(slices, CONTROL, BARE, connections))
     bare = [
-        run.rate_rps
-        for run in runs
-        if (run.client, run.connections) == (BARE, connections) and not run.disturbed
+        one.rate_rps
+        for one in slices
+        if (one.client, one.connections) == (BARE, connections) and not one.disturbed
     ]
     expected = expected_control(median(bare)) if bare else math.nan
     return estimate, expected, control_shows(estimate, expected)
@@ -207,48 +192,47 @@ def _control(runs: Sequence[Run], connections: int) -> tuple[stats.Estimate, flo
 # --- running ------------------------------------------------------------------------------------
 
 
-def _wrk_like(text: str, status: int) -> float:
-    found = re.search(r"^Requests/sec:\s+([\d.]+)", text, re.MULTILINE)
-    if status or not found:
+def _wrk_like(text: str, status: int) -> None:
+    if status or not re.search(r"^Requests/sec:\s+[\d.]+", text, re.MULTILINE):
         raise ProcessError(f"exit {status} without Requests/sec")
     if errors := re.search(r"^\s*(Socket errors:.*|Non-2xx.*)$", text, re.MULTILINE):
         raise ProcessError(errors.group(1).strip())
-    return float(found.group(1))
 
 
-def _loadgen_json(text: str, status: int) -> float:
-    if status not in (0, 3, 4):
+def _loadgen_json(text: str, status: int) -> None:
+    if status != 130:  # interrupted
         raise ProcessError(f"exit {status}")
     result: dict[str, Any] = json.loads(text)
     codes = {str(reason["code"]) for reason in result["verdict"]["reasons"]}
     if bad := codes - HARMLESS:
         raise ProcessError(f"verdict {result['verdict']['status']}: {', '.join(sorted(bad))}")
-    return float(result["rate_rps"]["achieved"])
+    if any(result["requests"]["errors"].values()):
+        raise ProcessError(f"errors: {result['requests']['errors']}")
 
 
-def _bare(spin_ns: int) -> Callable[[int, int, int], list[str]]:
+def _bare(spin_ns: int) -> Callable[[int, int], list[str]]:
     path = build_dir() / "loadgen" / "bench" / "bare"
 
-    def argv(port: int, connections: int, seconds: int) -> list[str]:
-        flags = f"-p {port} -c {connections} -w {WARMUP_S} -d {seconds} -x {spin_ns}"
+    def argv(port: int, connections: int) -> list[str]:
+        flags = f"-p {port} -c {connections} -w 0.001 -d {LONGEST_S} -x {spin_ns}"
         return [str(path), *flags.split()]
 
     return argv
 
 
-def _loadgen(engine: str) -> Callable[[int, int, int], list[str]]:
-    def argv(port: int, connections: int, seconds: int) -> list[str]:
-        flags = f"-c {connections} -t 1 -d {seconds}s --warmup {WARMUP_S * 1e3:.0f}ms"
+def _loadgen(engine: str) -> Callable[[int, int], list[str]]:
+    # While it is stopped no request may time out.
+    def argv(port: int, connections: int) -> list[str]:
+        flags = f"-c {connections} -t 1 -d {LONGEST_S}s -T {LONGEST_S}s --warmup 1ms"
         target = f"http://127.0.0.1:{port}/"
         return [str(loadgen_path()), *flags.split(), "--engine", engine, "--json", "-", target]
 
     return argv
 
 
-def _wrk(port: int, connections: int, seconds: int) -> list[str]:
-    # wrk has no warm-up, so its figure includes its connects; a longer run makes less of that.
-    duration = max(seconds, WRK_LEAST_S)
-    return ["wrk", "-t1", f"-c{connections}", f"-d{duration}s", f"http://127.0.0.1:{port}/"]
+def _wrk(port: int, connections: int) -> list[str]:
+    flags = f"-t1 -c{connections} -d{LONGEST_S}s --timeout {LONGEST_S}s"
+    return ["wrk", *flags.split(), f"http://127.0.0.1:{port}/"]
 
 
 CLIENTS = (
@@ -261,73 +245,12 @@ CLIENTS = (
 
 
 @dataclass(frozen=True)
-class _Times:
-    """Of a live process tree, in seconds: CPU used, and time runnable without a CPU."""
-
-    cpu: float
-    queued: float
-
-
-def _times(pid: int) -> _Times:
-    cpu = queued = 0.0
-    for process in tree(pid):
-        for task in Path(f"/proc/{process}/task").glob("*/schedstat"):
-            try:
-                words = task.read_text(encoding="ascii").split()
-            except OSError:
-                continue
-            cpu += int(words[0]) / 1e9
-            queued += int(words[1]) / 1e9
-    return _Times(cpu, queued)
-
-
-def _steady_cpu(samples: Sequence[tuple[float, _Times]], begin: float, end: float) -> float:
-    """CPU per wall time between the first and last sample within begin..end; nan without two."""
-    within = [(at, times.cpu) for at, times in samples if begin <= at <= end]
-    if len(within) < 2:
-        return math.nan
-    return (within[-1][1] - within[0][1]) / (within[-1][0] - within[0][0])
-
-
-def run_client(client: Client, server: Server, cpu: int, connections: int, seconds: int) -> Run:
-    """Run one client to its end. Raises ProcessError when it fails or hangs."""
-    with tempfile.TemporaryFile() as out:
-        begin, steal, served = time.monotonic(), host.steal_seconds() or 0.0, _times(server.pid)
-        argv = client.argv(server.port, connections, seconds)
-        with Child(argv, [cpu], stdout=out.fileno()) as child:
-            samples = [(begin, _Times(0, 0))]
-            deadline = begin + WARMUP_S + max(seconds, WRK_LEAST_S) + 10
-            while (ended := child.wait(SAMPLE_S)) is None:
-                if time.monotonic() > deadline:
-                    raise ProcessError(f"{client.name}: still running 10 s after its time")
-                samples.append((time.monotonic(), _times(child.pid)))
-            wall_s = time.monotonic() - begin
-            out.seek(0)
-            try:
-                rate = client.rate(out.read().decode(errors="replace"), ended.status)
-            except (ProcessError, ValueError, KeyError) as error:
-                raise ProcessError(f"{client.name}: {error}: {child.stderr_tail()}") from None
-        after = _times(server.pid)
-        return Run(
-            client.name,
-            connections,
-            block=-1,
-            order=-1,
-            rate_rps=rate,
-            client_cpu=_steady_cpu(samples, begin + WARMUP_S, begin + WARMUP_S + seconds),
-            client_queued=samples[-1][1].queued / max(samples[-1][0] - begin, SAMPLE_S),
-            server_cpu=(after.cpu - served.cpu) / wall_s,
-            server_queued=(after.queued - served.queued) / wall_s,
-            steal=((host.steal_seconds() or 0.0) - steal) / wall_s / (os.cpu_count() or 1),
-        )
-
-
-@dataclass(frozen=True)
 class Plan:
     """What was asked for; cpus: (server's, client's)."""
 
+    blocks: int
     rounds: int
-    seconds: int
+    slice_s: float
     connections: tuple[int, ...]
     seed: int
     limit_s: float
@@ -346,32 +269,60 @@ def absent() -> dict[str, str]:
 
 def measure_block(
     clients: Sequence[Client], plan: Plan, connections: int, block: int, rng: random.Random
-) -> tuple[list[Run], dict[str, str]]:
-    """All clients once against one fresh server, and which of them failed, with the reason."""
-    order = rng.sample(list(clients), len(clients))
-    runs: list[Run] = []
+) -> tuple[list[Slice], dict[str, str]]:
+    """One server's block: its slices, and which clients failed, with the reason.
+
+    What a client did before it failed is not used. The first round warms up and is not kept.
+    """
+    slices: list[Slice] = []
     failed: dict[str, str] = {}
-    null = build_dir() / "loadgen" / "bench" / "null"
-    with Server([str(null)], [plan.cpus[0]]) as server:
-        for place, client in enumerate(order):
+    with contextlib.ExitStack() as stack:
+        null = build_dir() / "loadgen" / "bench" / "null"
+        server = stack.enter_context(CountingServer(null, [plan.cpus[0]]))
+        running: dict[str, Contender] = {}
+        for client in clients:
             try:
-                run = run_client(client, server, plan.cpus[1], connections, plan.seconds)
+                running[client.name] = stack.enter_context(
+                    Contender(
+                        client.name,
+                        client.argv(server.port, connections),
+                        connections,
+                        server,
+                        plan.cpus[1],
+                    )
+                )
             except ProcessError as error:
                 failed[client.name] = str(error)
-                continue
-            runs.append(replace(run, block=block, order=place))
+        for number in range(plan.rounds + 1):
+            for order, name in enumerate(rng.sample(list(running), len(running))):
+                place = (block, number, order)
+                try:
+                    one = take_slice(running[name], connections, place, plan.slice_s)
+                except ProcessError as error:
+                    failed[name] = str(error)
+                    running.pop(name).close()
+                    continue
+                if number:
+                    slices.append(one)
+        for client in clients:
+            if client.name in running:
+                try:
+                    client.check(*running[client.name].finish())
+                except (ProcessError, ValueError, KeyError) as error:
+                    failed[client.name] = f"{client.name}: {error}"
         server.stop()
-    return runs, failed
+    return [one for one in slices if one.client not in failed], failed
 
 
-def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> list[Run]:
-    """Blocks in random order; disturbed ones again while time allows. Adds failures to skipped."""
+def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> list[Slice]:
+    """Blocks in random order; those with too few undisturbed rounds again while time allows. Adds
+    clients that keep failing to skipped."""
     rng = random.Random(plan.seed)
     waiting = [
-        n for _ in range(plan.rounds) for n in rng.sample(plan.connections, len(plan.connections))
+        n for _ in range(plan.blocks) for n in rng.sample(plan.connections, len(plan.connections))
     ]
     begin, longest, block = time.monotonic(), 0.0, 0
-    runs: list[Run] = []
+    slices: list[Slice] = []
     failures: dict[str, int] = {}
     planned = len(waiting)
     while waiting:
@@ -389,16 +340,25 @@ def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> 
                 skipped[name] = reason
         if BARE in skipped:
             raise ProcessError(skipped[BARE])
-        runs.extend(found)
+        slices.extend(found)
         block += 1
-        disturbed = [run.client for run in found if run.disturbed]
-        if disturbed or failed:
+        pairs = [
+            len(paired_ratios(found, name, BARE, connections))
+            for name in {one.client for one in found} - {BARE}
+        ]
+        if failed or not all(pairs):
             waiting.append(connections)
-        rates = ", ".join(f"{run.client} {run.rate_rps / 1e3:.0f}k" for run in found)
-        note = f"; disturbed: {', '.join(disturbed)}" if disturbed else ""
+        spoilt = sum(one.disturbed for one in found)
+        note = f"; {spoilt} of {len(found)} slices disturbed" if spoilt else ""
         note += "".join(f"; failed: {reason}" for reason in failed.values())
-        say(f"block {block} of {planned}: {connections} connections: {rates}{note}")
-    return runs
+        say(f"block {block} of {planned}: {connections} connections: {_rates(found)}{note}")
+    return slices
+
+
+def _rates(slices: Sequence[Slice]) -> str:
+    names = [client.name for client in CLIENTS if any(s.client == client.name for s in slices)]
+    middle = {n: median(s.rate_rps for s in slices if s.client == n) for n in names}
+    return ", ".join(f"{name} {rate / 1e3:.0f}k" for name, rate in middle.items())
 
 
 # --- output -------------------------------------------------------------------------------------
@@ -412,83 +372,89 @@ def _interval(estimate: stats.Estimate) -> str:
     return f"{_number(estimate.value)} [{_number(estimate.lo)}, {_number(estimate.hi)}]"
 
 
-def report(runs: Sequence[Run], plan: Plan, skipped: Mapping[str, str]) -> str:
+def report(slices: Sequence[Slice], plan: Plan, skipped: Mapping[str, str]) -> str:
     """The text for people."""
     lines = []
     for connections in plan.connections:
-        here = [run for run in runs if run.connections == connections]
-        spoilt = sum(run.disturbed for run in here)
+        here = [one for one in slices if one.connections == connections]
+        spoilt = sum(one.disturbed for one in here)
         lines += [
-            f"\n{connections} connections: {len({run.block for run in here})} blocks,"
-            f" {spoilt} of {len(here)} runs disturbed",
+            f"\n{connections} connections: {len({one.block for one in here})} blocks,"
+            f" {spoilt} of {len(here)} slices disturbed",
             *_table(here),
         ]
-        control, expected, shows = _control(runs, connections)
+        control, expected, shows = _control(slices, connections)
         lines.append(
             f"  control: {CONTROL_SPIN_NS} ns more per reply gives {_interval(control)} of the bare"
             f" rate, {_number(expected)} if the client alone sets it: "
             + ("it does" if shows else "not shown that it does")
         )
-        for answer in answers(runs, connections, skipped):
-            lines += _answer_lines(answer, runs)
+        for answer in answers(slices, connections, skipped):
+            lines += _answer_lines(answer, slices)
     lines += [f"skipped: {name}: {reason}" for name, reason in skipped.items()]
     return "\n".join(lines)
 
 
-def _table(here: Sequence[Run]) -> list[str]:
+def _table(here: Sequence[Slice]) -> list[str]:
     lines = [
         f"  {'client':18} {'requests/s, median [95 %]':>32} {'client CPU':>10} {'server CPU':>10}"
-        f" {'runs':>4} {'us CPU/request':>14}"
+        f" {'slices':>6} {'us CPU/request':>14}"
     ]
     for client in CLIENTS:
-        every = [run for run in here if run.client == client.name]
-        own = [run for run in every if not run.disturbed]
-        costs = [run.cost_us for run in every if math.isfinite(run.cost_us)]
+        every = [one for one in here if one.client == client.name]
+        own = [one for one in every if not one.disturbed]
+        blocks = {one.block for one in own}
+        costs = [one.cost_us for one in every if math.isfinite(one.cost_us)]
         cost = f"{median(costs):.2f}" if costs else "-"
         if not every:
             continue
         if not own:
-            lines.append(f"  {client.name:18} {'all runs disturbed':>32} {cost:>41}")
+            lines.append(f"  {client.name:18} {'all slices disturbed':>32} {cost:>43}")
             continue
-        rate = stats.estimate([run.rate_rps for run in own])
+        rate = stats.estimate(
+            [median(one.rate_rps for one in own if one.block == block) for block in blocks]
+        )
         rates = f"{rate.value:,.0f} [{rate.lo:,.0f}, {rate.hi:,.0f}]"
-        cpu = median(run.client_cpu for run in own)
-        server = median(run.server_cpu for run in own)
+        cpu = median(one.client_cpu for one in own)
+        server = median(one.server_cpu for one in own)
         lines.append(
-            f"  {client.name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>4} {cost:>14}"
+            f"  {client.name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>6} {cost:>14}"
         )
     return lines
 
 
-def _answer_lines(answer: Answer, runs: Sequence[Run]) -> list[str]:
+def _answer_lines(answer: Answer, slices: Sequence[Slice]) -> list[str]:
     goal = answer.goal
     sign = ">" if goal.strict else ">="
     because = f" ({answer.reason})" if answer.reason else ""
-    cost = stats.estimate(paired_costs(runs, goal.over, goal.under, goal.connections))
+    cost = stats.estimate(paired_costs(slices, goal.over, goal.under, goal.connections))
     lines = [
         f"  {goal.over} / {goal.under} {sign} {goal.least:g}:"
         f" {_interval(answer.estimate)}, n={answer.estimate.n}: {answer.outcome}{because}"
     ]
+    if goal.under != BARE:
+        floor = stats.estimate(paired_ratios(slices, BARE, goal.under, goal.connections))
+        lines.append(f"      {BARE}, which records nothing, / {goal.under}: {_interval(floor)}")
     if cost.n:
         lines.append(
-            f"      by client CPU per request, disturbed runs included:"
+            f"      by client CPU per request, disturbed slices included:"
             f" {_interval(cost)}, n={cost.n}"
         )
     return lines
 
 
-def as_json(runs: Sequence[Run], plan: Plan, skipped: Mapping[str, str]) -> dict[str, Any]:
+def as_json(slices: Sequence[Slice], plan: Plan, skipped: Mapping[str, str]) -> dict[str, Any]:
     """Everything measured, with the answers; infinite and missing numbers as null."""
-    judged = [asdict(answer) for n in plan.connections for answer in answers(runs, n, skipped)]
+    judged = [asdict(answer) for n in plan.connections for answer in answers(slices, n, skipped)]
     return {
-        "schema": "tenk.bench_loadgen/1",
+        "schema": "tenk.bench_loadgen/2",
         "host": host.describe(),
         "git": host.git_state(),
         "plan": asdict(plan),
         "skipped": dict(skipped),
         "answers": judged,
-        "runs": [
-            {**asdict(run), "disturbed": run.disturbed, "cost_us": run.cost_us} for run in runs
+        "slices": [
+            {**asdict(one), "disturbed": one.disturbed, "cost_us": one.cost_us} for one in slices
         ],
     }
 
@@ -507,34 +473,50 @@ def _connections(text: str) -> tuple[int, ...]:
         counts = tuple(int(word) for word in text.split(","))
     except ValueError:
         counts = ()
-    if not counts or min(counts) < 1 or max(counts) > 15000:
-        raise argparse.ArgumentTypeError("a list of counts from 1 to 15000, as 100,1000")
+    if not counts or min(counts) < 1 or max(counts) > 3000:
+        raise argparse.ArgumentTypeError("a list of counts from 1 to 3000, as 100,1000")
     return counts
 
 
-def _positive(text: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError("a whole number from 1 to 1000")
-    return int(text)
+def _count(least: int, most: int) -> Callable[[str], int]:
+    def parse_count(text: str) -> int:
+        if not text.isdigit() or not least <= int(text) <= most:
+            raise argparse.ArgumentTypeError(f"a whole number from {least} to {most}")
+        return int(text)
+
+    return parse_count
 
 
 def parse(argv: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
     """Options to a plan and the file for --json."""
     parser = argparse.ArgumentParser(prog="bench-loadgen", description=__doc__.split("\n")[0])
     parser.add_argument(
-        "--rounds", type=_positive, default=10, help="blocks per connection count [10]"
+        "--blocks", type=_count(1, 1000), default=20, help="per connection count [20]"
     )
-    parser.add_argument("--seconds", type=_positive, default=1, help="measured window of a run [1]")
+    parser.add_argument(
+        "--rounds", type=_count(PAIRS_LEAST, 1000), default=9, help="measured, per block [9]"
+    )
+    parser.add_argument(
+        "--slice-ms", type=_count(50, 5000), default=150, help="of one client in a round [150]"
+    )
     parser.add_argument("--connections", type=_connections, default=(100, 1000), metavar="N,N")
-    parser.add_argument("--seed", type=int, default=1, help="of the order of runs [1]")
-    parser.add_argument("--limit", type=_positive, default=230, help="total time in seconds [230]")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write every run and answer")
+    parser.add_argument("--seed", type=int, default=1, help="of the order of slices [1]")
+    parser.add_argument(
+        "--limit", type=_count(1, 86400), default=480, help="total time in seconds [480]"
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write every slice and answer")
     given = parser.parse_args(argv)
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
         parser.error(f"needs two CPUs, one for the server and one for the client; may use {cpus}")
     plan = Plan(
-        given.rounds, given.seconds, given.connections, given.seed, given.limit, (cpus[0], cpus[1])
+        given.blocks,
+        given.rounds,
+        given.slice_ms / 1e3,
+        given.connections,
+        given.seed,
+        given.limit,
+        (cpus[0], cpus[1]),
     )
     return plan, given.json
 
@@ -549,13 +531,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(line, file=sys.stderr, flush=True)
 
     try:
-        runs = measure(plan, skipped, say)
+        slices = measure(plan, skipped, say)
     except ProcessError as error:
         say(f"bench-loadgen: {error}")
         return 1
-    print(report(runs, plan, skipped))
+    print(report(slices, plan, skipped))
     if json_path:
-        text = json.dumps(_plain(as_json(runs, plan, skipped)), indent=1, allow_nan=False)
+        text = json.dumps(_plain(as_json(slices, plan, skipped)), indent=1, allow_nan=False)
         json_path.write_text(text + "\n", encoding="utf-8")
     return 0
 

@@ -2,6 +2,7 @@
 """The judgement of `make bench-loadgen`, on made-up runs: nothing is timed here."""
 from __future__ import annotations
 
+import json
 import math
 import os
 from dataclasses import replace
@@ -9,8 +10,10 @@ from dataclasses import replace
 import pytest
 
 from harness import bench_loadgen as bench
-from harness.bench_loadgen import BARE, CONTROL, EPOLL, URING, WRK, Goal, Run
+from harness.bench_loadgen import BARE, CONTROL, EPOLL, PAIRS_LEAST, URING, WRK, Goal
 from harness.process import ProcessError
+from harness.paths import build_dir, loadgen_path
+from harness.slices import Contender, CountingServer, Slice, times
 from harness.stats import Estimate
 
 NEAR_BARE = Goal(EPOLL, BARE, 100, 0.97)
@@ -18,36 +21,66 @@ ABOVE_WRK = Goal(EPOLL, WRK, 100, 1.35)
 FASTER = Goal(URING, EPOLL, 100, 1.0, True)
 
 
-def run(client: str, block: int, rate: float, queued: float = 0.0, connections: int = 100) -> Run:
-    return Run(client, connections, block, 0, rate, 0.99, queued, 0.9, 0.0, 0.0)
+def one(
+    client: str,
+    block: int,
+    rate: float,
+    queued: float = 0.0,
+    connections: int = 100,
+    number: int = 1,
+) -> Slice:
+    return Slice(client, connections, block, number, 0, rate, 0.99, queued, 0.9, 0.0, 0.0)
 
 
 def estimate(lo: float, hi: float, n: int = 10) -> Estimate:
     return Estimate(n, (lo + hi) / 2, lo, hi, 0.95)
 
 
-def blocks(rates: dict[str, float], n: int = 8) -> list[Run]:
-    """n blocks whose machine speed wanders, the same for every client of a block."""
-    return [run(name, i, rate * (1 + i / 20)) for i in range(n) for name, rate in rates.items()]
+def blocks(rates: dict[str, float], n: int = 8) -> list[Slice]:
+    """n blocks of the fewest rounds; the machine's speed wanders from round to round, the same for
+    every client of a round."""
+    return [
+        one(name, block, rate * (1 + block / 20 + number / 10), number=number)
+        for block in range(n)
+        for number in range(PAIRS_LEAST)
+        for name, rate in rates.items()
+    ]
 
 
-def test_ratios_are_formed_within_blocks_so_drift_cancels() -> None:
+def test_ratios_are_formed_within_rounds_so_drift_cancels() -> None:
     ratios = bench.paired_ratios(blocks({BARE: 200e3, EPOLL: 196e3}), EPOLL, BARE, 100)
     assert ratios == pytest.approx([0.98] * 8)
 
 
-def test_a_disturbed_run_takes_its_pair_out_and_no_other() -> None:
-    runs = blocks({BARE: 200e3, EPOLL: 196e3}, n=3) + [
-        run(BARE, 3, 9e3, queued=0.3),
-        run(EPOLL, 3, 1),
+def test_the_ratio_of_a_block_is_the_median_of_its_rounds() -> None:
+    """Rounds of one block share a start of the programs: they are one observation, not many."""
+    slices = [one(BARE, 0, 100.0, number=i) for i in range(5)]
+    slices += [
+        one(EPOLL, 0, rate, number=i) for i, rate in enumerate((98.0, 99.0, 97.0, 1.0, 98.5))
     ]
-    assert len(bench.paired_ratios(runs, EPOLL, BARE, 100)) == 3
+    assert bench.paired_ratios(slices, EPOLL, BARE, 100) == pytest.approx([0.98])
 
 
-def test_runs_of_another_connection_count_are_not_mixed_in() -> None:
-    runs = [run(BARE, 0, 1.0, connections=1000), run(EPOLL, 0, 2.0, connections=1000)]
-    assert not bench.paired_ratios(runs, EPOLL, BARE, 100)
-    assert bench.paired_ratios(runs, EPOLL, BARE, 1000) == [2.0]
+def test_a_disturbed_slice_takes_its_pair_out_and_no_other() -> None:
+    slices = blocks({BARE: 200e3, EPOLL: 196e3}, n=1)
+    slices += [one(BARE, 0, 9e3, queued=0.3, number=90), one(EPOLL, 0, 1.0, number=90)]
+    assert bench.paired_ratios(slices, EPOLL, BARE, 100) == pytest.approx([0.98])
+
+
+def test_a_block_with_too_few_undisturbed_rounds_does_not_count() -> None:
+    slices = blocks({BARE: 200e3, EPOLL: 196e3}, n=2)
+    spoilt = [replace(s, steal=0.5) if s.block == 1 and s.round == 1 else s for s in slices]
+    assert len(bench.paired_ratios(spoilt, EPOLL, BARE, 100)) == 1
+
+
+def test_slices_of_another_connection_count_are_not_mixed_in() -> None:
+    slices = [
+        one(name, 0, rate, connections=1000, number=i)
+        for i in range(PAIRS_LEAST)
+        for name, rate in ((BARE, 1.0), (EPOLL, 2.0))
+    ]
+    assert not bench.paired_ratios(slices, EPOLL, BARE, 100)
+    assert bench.paired_ratios(slices, EPOLL, BARE, 1000) == [2.0]
 
 
 @pytest.mark.parametrize(
@@ -97,22 +130,18 @@ def test_control_shows_only_if_half_of_the_added_time_is_seen() -> None:
     assert not bench.control_shows(Estimate(0, math.nan, math.nan, math.nan, 0.0), expected)
 
 
-def test_cost_per_request_counts_cpu_not_time_and_keeps_disturbed_runs() -> None:
+def test_cost_per_request_counts_cpu_not_time_and_keeps_disturbed_slices() -> None:
     """Half of a CPU, half of the rate: the same cost."""
-    runs = [
-        replace(run(BARE, 0, 200e3), client_cpu=1.0),
-        replace(run(EPOLL, 0, 98e3, queued=0.5), client_cpu=0.5),
+    slices = [
+        slice
+        for i in range(PAIRS_LEAST)
+        for slice in (
+            replace(one(BARE, 0, 200e3, number=i), client_cpu=1.0),
+            replace(one(EPOLL, 0, 98e3, queued=0.5, number=i), client_cpu=0.5),
+        )
     ]
-    assert bench.paired_costs(runs, EPOLL, BARE, 100) == pytest.approx([0.98])
-    unknown = [runs[0], replace(runs[1], client_cpu=math.nan)]
-    assert not bench.paired_costs(unknown, EPOLL, BARE, 100)
-
-
-def test_steady_cpu_leaves_out_set_up_and_end() -> None:
-    cpu = [(0.0, 0.0), (0.2, 0.01), (0.4, 0.1), (0.8, 0.5), (1.2, 0.9), (1.6, 0.9)]
-    samples = [(at, bench._Times(used, 0.0)) for at, used in cpu]
-    assert bench._steady_cpu(samples, 0.3, 1.3) == pytest.approx(1.0)
-    assert math.isnan(bench._steady_cpu(samples, 0.3, 0.5))
+    assert bench.paired_costs(slices, EPOLL, BARE, 100) == pytest.approx([0.98])
+    assert not bench.paired_ratios(slices, EPOLL, BARE, 100)
 
 
 def test_answers_use_the_control_of_the_same_connection_count() -> None:
@@ -125,8 +154,8 @@ def test_answers_use_the_control_of_the_same_connection_count() -> None:
 
 
 def test_an_absent_client_is_skipped_with_its_reason() -> None:
-    runs = blocks({BARE: 200e3, CONTROL: 190e3, EPOLL: 198e3})
-    answer = bench.answers(runs, 100, {URING: "io_uring_disabled is 2"})[1]
+    slices = blocks({BARE: 200e3, CONTROL: 190e3, EPOLL: 198e3})
+    answer = bench.answers(slices, 100, {URING: "io_uring_disabled is 2"})[1]
     assert (answer.outcome, answer.reason) == (
         "skipped",
         "loadgen io_uring: io_uring_disabled is 2",
@@ -140,38 +169,82 @@ def test_ratio_to_wrk_is_judged_only_where_a_goal_is_stated() -> None:
 
 def test_wrk_with_errors_is_a_failure_not_a_rate() -> None:
     good = "Requests/sec: 1234.50\n"
-    assert bench._wrk_like(good, 0) == 1234.5
+    bench._wrk_like(good, 0)
     for text, status in ((good, 1), ("nothing", 0), ("  Socket errors: connect 3\n" + good, 0)):
         with pytest.raises(ProcessError):
             bench._wrk_like(text, status)
 
 
-@pytest.mark.parametrize(("code", "fails"), [("client-limited", False), ("verification", True)])
-def test_a_verdict_that_spoils_the_rate_is_a_failure(code: str, fails: bool) -> None:
-    text = (
-        '{"verdict": {"status": "suspect", "reasons": [{"code": "%s", "text": ""}]},'
-        ' "rate_rps": {"achieved": 5.0}}' % code
+@pytest.mark.parametrize(
+    ("code", "errors", "status", "complaint"),
+    [
+        ("client-limited", 0, 130, None),
+        ("interrupted", 0, 130, None),
+        ("verification", 0, 130, "verification"),
+        ("interrupted", 7, 130, "timeout"),
+        ("interrupted", 0, 1, "exit 1"),
+    ],
+)
+def test_a_loadgen_that_failed_is_told_from_one_that_was_interrupted(
+    code: str, errors: int, status: int, complaint: str | None
+) -> None:
+    text = json.dumps(
+        {
+            "verdict": {"status": "void", "reasons": [{"code": code, "text": ""}]},
+            "requests": {"errors": {"timeout": errors}},
+        }
     )
-    if fails:
-        with pytest.raises(ProcessError, match=code):
-            bench._loadgen_json(text, 3)
+    if complaint is None:
+        bench._loadgen_json(text, status)
     else:
-        assert bench._loadgen_json(text, 3) == 5.0
+        with pytest.raises(ProcessError, match=complaint):
+            bench._loadgen_json(text, status)
 
 
 def test_report_states_ratio_interval_outcome_and_what_was_skipped() -> None:
-    plan = bench.Plan(8, 1, (100,), 1, 60, (0, 1))
-    runs = blocks({BARE: 200e3, CONTROL: 190e3, EPOLL: 198e3, WRK: 140e3})
-    text = bench.report(runs, plan, {URING: "no io_uring here"})
+    plan = bench.Plan(8, 3, 0.1, (100,), 1, 60, (0, 1))
+    slices = blocks({BARE: 200e3, CONTROL: 190e3, EPOLL: 198e3, WRK: 140e3})
+    text = bench.report(slices, plan, {URING: "no io_uring here"})
     assert "loadgen / bare >= 0.97: 0.990 [0.990, 0.990], n=8: met" in text
     assert "loadgen / wrk >= 1.35: 1.414 [1.414, 1.414], n=8: met" in text
     assert "skipped: loadgen io_uring: no io_uring here" in text
 
 
-@pytest.mark.parametrize("option", ["--rounds=0", "--seconds=x", "--connections=100,", "--what"])
+@pytest.mark.parametrize(
+    "option", ["--rounds=2", "--slice-ms=x", "--blocks=0", "--connections=100,", "--what"]
+)
 def test_a_bad_option_is_refused(option: str) -> None:
     if len(os.sched_getaffinity(0)) < 2:
         pytest.skip("needs two CPUs to get as far as the options")
     with pytest.raises(SystemExit) as ended:
         bench.parse([option])
     assert ended.value.code == 2
+
+
+def test_contenders_take_turns_and_stand_still_meanwhile() -> None:
+    """On real programs: what is answered in a slice is the work of the one whose turn it is."""
+    cpus = sorted(os.sched_getaffinity(0))
+    binaries = build_dir() / "loadgen" / "bench"
+    with CountingServer(binaries / "null", cpus[:1]) as server:
+        argv = [str(binaries / "bare"), "-p", str(server.port), "-c", "5", "-d", "60"]
+        with Contender("a", argv, 5, server, cpus[-1]) as a:
+            with Contender("b", argv, 5, server, cpus[-1]) as b:
+                for turn, other in ((a, b), (b, a), (a, b)):
+                    idle = times(other.pids)
+                    rate, own, _ = turn.measure(0.1)
+                    assert rate > 0 and own.cpu > 0
+                    assert (times(other.pids) - idle).cpu == 0
+                before = server.progress().requests
+                assert server.progress().requests - before == 0
+                for contender in (a, b):
+                    text, status = contender.finish()
+                    assert status == 0 and "Requests/sec:" in text
+        assert server.stop()["connections"] == 10
+
+
+def test_a_contender_that_does_not_start_is_named_with_its_reason() -> None:
+    cpus = sorted(os.sched_getaffinity(0))
+    with CountingServer(build_dir() / "loadgen" / "bench" / "null", cpus[:1]) as server:
+        with pytest.raises(ProcessError, match="broken: exit 2"):
+            Contender("broken", [str(loadgen_path()), "-c", "none"], 1, server, cpus[-1])
+        server.stop()

@@ -33,17 +33,17 @@
 #define EVENTS     256
 #define RECV_BYTES 4096
 
-static volatile sig_atomic_t phase; /* 0 warm-up, 1 measuring, 2 over: advanced by SIGALRM */
+static volatile sig_atomic_t phase; /* 0 warm-up, 1 measuring, 2 over */
 static char request[128];           /* the bytes wrk and loadgen send for the same URL */
 static size_t request_bytes;
 static size_t reply_bytes;
 static uint64_t spin_ns;  /* option -x */
 static uint32_t *missing; /* bytes the current reply still lacks, by descriptor */
 
-static void on_alarm(int sig)
+/* SIGALRM ends a phase, SIGINT all of them. */
+static void on_signal(int sig)
 {
-	(void)sig;
-	phase++;
+	phase = sig == SIGALRM && phase == 0 ? 1 : 2;
 }
 
 static void spin(uint64_t ns)
@@ -185,12 +185,13 @@ static double cpu_seconds(void)
 
 static void measure(int epoll_fd, double warmup_s, double seconds)
 {
-	/* No SA_RESTART: the alarm must end a wait for a server that stopped answering. */
-	struct sigaction action = {.sa_handler = on_alarm};
+	/* No SA_RESTART: a signal must end a wait for a server that stopped answering. */
+	struct sigaction action = {.sa_handler = on_signal};
 	uint64_t begin_ns, end_ns, replies;
 	double cpu;
 
 	sigaction(SIGALRM, &action, NULL);
+	sigaction(SIGINT, &action, NULL);
 	alarm_after(warmup_s);
 	run(epoll_fd, 1);
 	alarm_after(seconds);
