@@ -24,6 +24,9 @@ LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 TENK_CFLAGS  := -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(SANFLAGS) -pthread
 TENK_LDFLAGS := $(LDHARDEN) $(SANFLAGS) -pthread
+# The load generator's files are optimized as one, which spares a tenth of its instructions per
+# request. By gcc alone: clang needs another linker for it. Not under sanitizers, which name lines.
+LTO      := $(if $(SANFLAGS)$(findstring clang,$(shell $(CC) --version)),,-flto=auto -ffat-lto-objects)
 
 ifeq ($(V),1)
 Q    :=
@@ -64,7 +67,7 @@ all: $(SERVERS) $(LOADGEN) $(BENCH_BIN)
 # --- compile -------------------------------------------------------------------------------------
 
 # Flags decide what an object is: when they change, everything is built anew.
-FLAGS_NOW := $(filter-out -Werror,$(CC) $(CFLAGS) $(TENK_CFLAGS) $(TENK_LDFLAGS))
+FLAGS_NOW := $(filter-out -Werror,$(CC) $(CFLAGS) $(TENK_CFLAGS) $(TENK_LDFLAGS) $(LTO))
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_NOW)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_NOW)' > $@
@@ -79,6 +82,7 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 $(COMMON_LIB): $(call objects,$(COMMON_SRC))
 $(SERVER_LIB): $(call objects,$(SERVER_SRC))
 $(LOADGEN_LIB): $(call objects,$(LOADGEN_SRC))
+$(call objects,$(LOADGEN_SRC)): TENK_CFLAGS += $(LTO)
 $(COMMON_LIB) $(SERVER_LIB) $(LOADGEN_LIB):
 	@mkdir -p $(@D)
 	$(call say,AR,$@)
@@ -109,7 +113,7 @@ $(foreach model,$(MODELS),$(eval $(call server_rule,$(model))))
 $(LOADGEN): $(LOADGEN_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ -Wl,--whole-archive $(LOADGEN_LIB) \
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) $(LTO) -o $@ -Wl,--whole-archive $(LOADGEN_LIB) \
 		-Wl,--no-whole-archive $(COMMON_LIB) -luring -ljansson -lz -lm
 
 $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_LIB)
@@ -123,7 +127,7 @@ wraps = $(foreach f,$(shell sed -n 's/.*tenk-wrap: *//p' $(1)),-Wl$(comma)--wrap
 $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)
-	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) $(call wraps,$(@:$(BUILD)/%=%.c)) -o $@ $^ \
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -fno-lto $(call wraps,$(@:$(BUILD)/%=%.c)) -o $@ $^ \
 		-lcmocka -luring -ljansson -lz -lm
 
 # Unit tests: what fails is shown, and the last line says how many ran.
@@ -212,7 +216,7 @@ help:
 	@echo
 	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit sanitize fuzz lint deps clean'
 
-# What the load generator costs, against a bare client and wrk (4 minutes). ARGS=--help: options.
+# What the load generator costs, against a bare client and wrk (7 minutes). ARGS=--help: options.
 PHONY += bench-loadgen
 bench-loadgen: $(LOADGEN) $(BENCH_BIN)
 	$(Q)$(PYTHON) -m harness.bench_loadgen $(ARGS)

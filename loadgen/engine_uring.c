@@ -34,7 +34,8 @@ enum {
 	BUFFERS_LEAST = 64,  /* number of receive buffers: the connections, rounded up */
 	BUFFERS_MOST = 8192,
 	GROUP = 0,
-	SEND_MOST = 65536, /* bytes of one send operation */
+	HUGE_PAGE = 2 << 20, /* bytes */
+	SEND_MOST = 65536,   /* bytes of one send operation */
 	INDEX_BITS = 28,
 };
 
@@ -129,6 +130,17 @@ static void unmap(void *p, size_t bytes)
 		munmap(p, bytes);
 }
 
+/* Each reply lands in another buffer; in huge pages, if there are any, they need few TLB entries. */
+static char *allocate_buffers(unsigned int count)
+{
+	size_t bytes = (size_t)count * BUFFER_BYTES;
+	char *p = aligned_alloc(HUGE_PAGE, (bytes + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+
+	if (p && bytes >= HUGE_PAGE)
+		(void)madvise(p, bytes, MADV_HUGEPAGE);
+	return p;
+}
+
 static void give_back(struct uring *u, unsigned int id)
 {
 	io_uring_buf_ring_add(u->free, u->buffers + (size_t)id * BUFFER_BYTES, BUFFER_BYTES,
@@ -145,7 +157,7 @@ static int init_buffers(struct uring *u, uint32_t connections)
 	while (u->buffer_count < connections && u->buffer_count < BUFFERS_MOST)
 		u->buffer_count *= 2;
 	u->free = map(u->buffer_count * sizeof(struct io_uring_buf));
-	u->buffers = map((size_t)u->buffer_count * BUFFER_BYTES);
+	u->buffers = allocate_buffers(u->buffer_count);
 	if (!u->free || !u->buffers)
 		return -ENOMEM;
 	registration.ring_addr = (uint64_t)(uintptr_t)u->free;
@@ -188,7 +200,7 @@ static void uring_close(struct session *s)
 	submit(u);
 	io_uring_queue_exit(&u->ring);
 	unmap(u->free, u->buffer_count * sizeof(struct io_uring_buf));
-	unmap(u->buffers, (size_t)u->buffer_count * BUFFER_BYTES);
+	free(u->buffers);
 	unmap(u->send_space, s->conn_count * send_room(s) + 1);
 	free(u->links);
 	free(u);

@@ -101,7 +101,7 @@ static void pass_edge(struct session *s)
  * Little's law needs the requests in flight without the help of the histograms: keep the integral
  * of their number over time, brought up to date before each change.
  */
-static void account_inflight(struct session *s)
+static inline void account_inflight(struct session *s)
 {
 	while (__builtin_expect(s->now_ns >= s->edge_ns, 0))
 		pass_edge(s);
@@ -109,12 +109,15 @@ static void account_inflight(struct session *s)
 	s->inflight_at_ns = s->now_ns;
 }
 
-/* May this connection take another request? */
-static bool has_room(const struct session *s, const struct conn *c)
+/* How many more requests this connection may take now. */
+static inline uint32_t room_of(const struct session *s, const struct conn *c)
 {
 	uint32_t depth = c->population == POPULATION_ACTIVE ? s->pipeline : 1;
+	uint32_t room = depth - conn_outstanding(c);
 
-	return c->state == CONN_READY && c->quota && conn_outstanding(c) < depth;
+	if (c->state != CONN_READY)
+		return 0;
+	return room < c->quota ? room : c->quota;
 }
 
 /* --- connections come and go -------------------------------------------------------------- */
@@ -170,7 +173,7 @@ static void record_unanswered(struct session *s, struct conn *c)
  */
 static bool primes(const struct session *s, const struct conn *c)
 {
-	return s->options->prime && !s->running && c->population == POPULATION_ACTIVE;
+	return !s->running && s->options->prime && c->population == POPULATION_ACTIVE;
 }
 
 /* The connection is of no more use, because of `failure`; so are the requests on it. */
@@ -352,7 +355,7 @@ void session_sent(struct session *s, struct conn *c, size_t bytes)
 
 static void add_free(struct session *s, struct conn *c)
 {
-	if (c->in_free || !has_room(s, c))
+	if (c->in_free || !room_of(s, c))
 		return;
 	if (s->free.length == 0)
 		s->free_since_ns = s->now_ns;
@@ -368,7 +371,7 @@ static void send_due(struct session *s)
 		uint64_t possible_ns;
 
 		c->in_free = false;
-		if (!has_room(s, c))
+		if (!room_of(s, c))
 			continue;
 		s->now_ns = clock_now_ns();
 		possible_ns = s->due_ns > s->free_since_ns ? s->due_ns : s->free_since_ns;
@@ -386,11 +389,12 @@ static void send_due(struct session *s)
 /* Fill a closed-loop connection up with requests. */
 static void send_next(struct session *s, struct conn *c)
 {
-	if (s->now_ns >= s->send_until_ns || !has_room(s, c))
+	uint32_t room = room_of(s, c);
+
+	if (s->now_ns >= s->send_until_ns || !room)
 		return;
-	do {
+	for (; room; room--)
 		begin(s, c, s->now_ns, s->now_ns);
-	} while (has_room(s, c));
 	s->engine->send(s, c);
 }
 
@@ -414,7 +418,7 @@ static void resume(struct session *s, struct conn *c)
 		return;
 	case POPULATION_IDLE:
 		/* Its one request makes sure that the server really serves it. */
-		if (has_room(s, c)) {
+		if (room_of(s, c)) {
 			begin(s, c, s->now_ns, s->now_ns);
 			s->engine->send(s, c);
 		}
