@@ -28,6 +28,7 @@ from harness import interrupt
 from harness import metrics as m
 from harness.load import Load
 from harness.meter import Meter, Sources, cpu_between, kernel_bytes
+from harness.paths import from_root
 from harness.placement import Placement, cpu_list
 from harness.plan import Setting
 from harness.process import Child, ProcessError, Server
@@ -177,7 +178,11 @@ def _measure(
         status = client_exit.status if client_exit else -1
         outcome = _judge(watch, status, report, complaint, load)
         outcome.timing.update(watch.timing())
-        outcome.server.update(watch.server_record(), argv=server.argv, cpus=list(placement.server))
+        outcome.server.update(
+            watch.server_record(),
+            argv=[from_root(word) for word in server.argv],
+            cpus=list(placement.server),
+        )
         outcome.client = report
         # A server whose death the client has just noticed may not have ended quite yet.
         died = server.wait(0.2 if outcome.status in ("failed", "void") else 0)
@@ -218,7 +223,15 @@ def _read_client(path: Path) -> dict[str, Any]:
         return {}
     finally:
         path.unlink(missing_ok=True)
-    return document if isinstance(document, dict) else {}
+    if not isinstance(document, dict):
+        return {}
+    config = document.get("config")
+    if isinstance(config, dict):
+        document["config"] = {
+            option: from_root(value) if isinstance(value, str) else value
+            for option, value in config.items()
+        }
+    return document
 
 
 def _judge(

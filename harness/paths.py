@@ -16,6 +16,12 @@ def build_dir() -> Path:
     return Path(given).resolve() if given else ROOT / "build"
 
 
+def from_root(text: str) -> str:
+    """A path under the checkout as it is seen from there, anything else unchanged: a record is read
+    on other machines, and where the checkout lay is nobody's business."""
+    return text.removeprefix(f"{ROOT}/")
+
+
 def servers_dir() -> Path:
     return build_dir() / "servers"
 

@@ -354,6 +354,12 @@ def test_levels_have_one_spelling_in_file_names() -> None:
     assert "/" not in store.cell_id("m", {"path": "/bytes/9"}, 0)
 
 
+def test_a_record_tells_paths_from_the_checkout_only() -> None:
+    assert paths.from_root(f"{paths.ROOT}/build/servers/poll") == "build/servers/poll"
+    for other in ("-p", "/usr/sbin/nginx", "http://127.0.0.1:80/", str(paths.ROOT)):
+        assert paths.from_root(other) == other
+
+
 def test_leftovers_of_an_interrupted_cell_are_swept(tmp_path: Path) -> None:
     run = Run.create(tmp_path / "run", {"experiment": {"name": "tiny"}})
     run.write(record())
@@ -470,6 +476,7 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
         assert c.metrics["p50_ns"] <= c.metrics["p99_ns"]
         assert c.server["counters"]["requests"] >= c.client["requests"]["completed"]
         assert c.server["cpu"]["total_s"] > 0
+        assert c.server["argv"][0] == "build/servers/epoll_lt"
     assert any("user_bytes_per_connection" in c.metrics for c in measured)
     assert [
         c.status for c in cells if c.model == "blocking" and c.factors["connections"] == 100
