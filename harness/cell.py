@@ -6,6 +6,7 @@ What happens when (events are lines of the load generator):
     server ready    memory before any client
     connected       all connections are up; warm-up begins. Memory once more shortly before its end:
                     every connection has been served by then, and the window is left undisturbed
+    warming         twice, at a fifth and at four fifths of the warm-up: system calls in between
     measure         the window begins: server CPU time; a planned freeze is counted from here
     done            the window is over: server CPU time again
     client's exit   SIGTERM to the server: its counters and its rusage
@@ -14,6 +15,7 @@ Nothing else runs in this process meanwhile: it sleeps in poll(2).
 """
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import select
@@ -24,7 +26,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import interrupt
+from harness import interrupt, syscalls
 from harness import metrics as m
 from harness.load import Load
 from harness.meter import Meter, Sources, cpu_between, kernel_bytes
@@ -62,6 +64,7 @@ class Bench:
     sources: Sources
     seed: int
     prime: bool  # the load generator can wait until the server has answered on every connection
+    tracepoint: int | None = None  # to count system calls by, where this machine lets us
 
 
 @dataclass
@@ -157,7 +160,7 @@ def _measure(
     argv = bench.commands[setting.model](load)
     with Server(argv, placement.server, meter.join) as server:
         meter.pid = server.pid
-        watch = _Watch(setting, meter, server)
+        watch = _Watch(setting, meter, server, bench.tracepoint)
         events_in, events_out = os.pipe()
         try:
             command = client_argv(
@@ -171,6 +174,7 @@ def _measure(
                 client_exit = client.wait(0)
                 complaint = client.stderr_tail()
         finally:
+            watch.close()
             os.close(events_in)
             if events_out >= 0:
                 os.close(events_out)
@@ -251,8 +255,13 @@ def _judge(
 class _Watch:
     """The time line of one cell: reacts to the client's events and to its own alarms."""
 
-    def __init__(self, setting: Setting, meter: Meter, server: Server) -> None:
+    def __init__(
+        self, setting: Setting, meter: Meter, server: Server, tracepoint: int | None
+    ) -> None:
         self._setting = setting
+        self._tracepoint = tracepoint
+        self._syscalls: syscalls.Counter | None = None
+        self._calls: list[m.CallSample] = []
         self._meter = meter
         self._server = server
         self._at: dict[str, float] = {}
@@ -307,6 +316,12 @@ class _Watch:
         self._at[words[0]] = now
         if words[0] == "connected":
             self._alarms.append((now + MEMORY_AT * self._setting.warmup, self._sample_memory))
+            self._count_syscalls()
+        elif words[0] == "warming" and self._syscalls is not None:
+            calls, read_ns = self._syscalls.read(), time.monotonic_ns()
+            self._calls.append(m.CallSample(calls, read_ns, int(words[1]), int(words[2])))
+            if len(self._calls) == 2:
+                self._syscalls.end()
         elif words[0] in ("measure", "done"):
             self._cpu[words[0]] = self._meter.cpu()
             self._sampling_s = max(self._sampling_s, time.monotonic() - now)
@@ -319,6 +334,18 @@ class _Watch:
         self._alarms = [alarm for alarm in self._alarms if alarm[0] > now]
         for _, action in due:
             action()
+
+    def _count_syscalls(self) -> None:
+        if self._tracepoint is None:
+            return
+        with contextlib.suppress(OSError):  # then the metric is absent
+            comm = Path(f"/proc/{self._server.pid}/comm").read_text(encoding="utf-8")
+            self._syscalls = syscalls.Counter(self._tracepoint, comm.rstrip("\n"))
+
+    def close(self) -> None:
+        """Release what is left of the samples' sources."""
+        if self._syscalls is not None:
+            self._syscalls.close()
 
     def _sample_memory(self) -> None:
         if "measure" not in self._at:
@@ -353,6 +380,8 @@ class _Watch:
         )
         cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
         out.update(m.cost_metrics(int(completed), load.connections + load.idle, cpu, memory))
+        if len(self._calls) == 2:
+            out.update(m.syscall_metrics(*self._calls))
         if load.freeze_ms > 0 and self._frozen_s > 0:
             out.update(m.frozen_percentiles(out, self._frozen_s, self._setting.seconds))
         return out

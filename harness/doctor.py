@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import host, meter
+from harness import host, meter, syscalls
 from harness.meter import Sources
 
 GOOD, NOTE, BAD = "ok", "note", "limit"
@@ -41,6 +41,7 @@ class Facts:
     load: float
     virtual: bool
     sources: Sources
+    no_syscalls: str  # why system calls cannot be counted, or ""
     missing_programs: tuple[str, ...]
 
 
@@ -81,6 +82,7 @@ def facts() -> Facts:
         load=os.getloadavg()[0],
         virtual=bool(host.describe().get("virtual")),
         sources=meter.probe(),
+        no_syscalls=_no_syscalls(),
         missing_programs=tuple(p for p in ("gcc", "make", "gnuplot") if not shutil.which(p)),
     )
 
@@ -231,6 +233,12 @@ def accounting(f: Facts) -> Finding:
     )
 
 
+def system_calls(f: Facts) -> Finding:
+    if not f.no_syscalls:
+        return Finding("system calls", GOOD, "can be counted")
+    return Finding("system calls", NOTE, f"cannot be counted: {f.no_syscalls}", "run as root")
+
+
 def programs(f: Facts) -> Finding:
     if not f.missing_programs:
         return Finding("programs", GOOD, "compiler, make and gnuplot found")
@@ -251,6 +259,7 @@ CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     steal,
     busy,
     accounting,
+    system_calls,
     programs,
 )
 
@@ -264,6 +273,14 @@ def _conntrack() -> tuple[int, int] | None:
     count = _number("/proc/sys/net/netfilter/nf_conntrack_count")
     most = _number("/proc/sys/net/netfilter/nf_conntrack_max")
     return None if count is None or most is None else (count, most)
+
+
+def _no_syscalls() -> str:
+    try:
+        syscalls.probe()
+    except syscalls.Unavailable as error:
+        return str(error)
+    return ""
 
 
 def _pids_max() -> int | None:

@@ -14,6 +14,11 @@ from typing import Any
 
 # One tick of /proc/PID/stat and of the user/system split: CPU times below this are not resolved.
 TICK_S = 0.01
+# System calls are sampled for a part of the warm-up. With fewer replies than this in it, those that
+# were under way at its ends would count for more than one in a hundred; in less time, a few
+# milliseconds by which the two ends of a sample differ would count for too much.
+MIN_REPLIES_FOR_SYSCALLS = 100
+MIN_SYSCALLS_NS = 40_000_000
 # Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
 MIN_CONNECTIONS_FOR_MEMORY = 100
 
@@ -58,6 +63,7 @@ METRICS: dict[str, Metric] = {
         Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
         Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),
         Metric("kernel_bytes_per_connection", "bytes", "lower", "kernel memory per connection"),
+        Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
         Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
         Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
         Metric("events_per_wait", "events", "", "events per wake-up"),
@@ -119,6 +125,29 @@ def cost_metrics(
         if memory.kernel is not None:
             out["kernel_bytes_per_connection"] = memory.kernel / connections
     return out
+
+
+@dataclass(frozen=True)
+class CallSample:
+    """Totals so far, each with the time at which it was read (CLOCK_MONOTONIC)."""
+
+    calls: int
+    calls_ns: int
+    replies: int
+    replies_ns: int
+
+
+def syscall_metrics(begin: CallSample, end: CallSample) -> dict[str, float]:
+    """System calls per second over replies per second between two samples.
+
+    Not calls over replies: the client tells its replies a little before the calls are read, and that
+    little differs between the two samples.
+    """
+    calls, calls_ns = end.calls - begin.calls, end.calls_ns - begin.calls_ns
+    replies, replies_ns = end.replies - begin.replies, end.replies_ns - begin.replies_ns
+    if replies < MIN_REPLIES_FOR_SYSCALLS or min(calls_ns, replies_ns) < MIN_SYSCALLS_NS:
+        return {}
+    return {"syscalls_per_request": calls / calls_ns * replies_ns / replies}
 
 
 def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[str, float]:

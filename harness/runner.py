@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness import experiment as experiments
-from harness import host, interrupt, meter, plan
+from harness import host, interrupt, meter, plan, syscalls
 from harness.cell import Bench, Outcome, measure, server_command
 from harness.errors import SetupError
 from harness.experiment import Experiment, Profile
@@ -58,7 +58,14 @@ def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int
     placements = {name: place(name) for name in PLACEMENTS}
     placements[""] = placements[placement]
     commands = {model.name: server_command(model.path) for model in models}
-    return Bench(commands, loadgen, placements, meter.probe(), seed, offers(loadgen, "--prime"))
+    try:
+        tracepoint: int | None = syscalls.probe()
+    except syscalls.Unavailable:
+        tracepoint = None
+    sources = meter.probe()
+    return Bench(
+        commands, loadgen, placements, sources, seed, offers(loadgen, "--prime"), tracepoint
+    )
 
 
 def pilot_cells(request: Request, model: Model, pilot_s: float) -> Setting:
@@ -114,7 +121,11 @@ def start(request: Request, bench: Bench, progress: Progress) -> Run:
                 "client_cpus": placement.client,
                 "note": placement.note,
             },
-            "sources": {"cpu": bench.sources.cpu_name, "memory": bench.sources.memory_name},
+            "sources": {
+                "cpu": bench.sources.cpu_name,
+                "memory": bench.sources.memory_name,
+                "syscalls": "raw_syscalls:sys_enter" if bench.tracepoint is not None else None,
+            },
             "models": {
                 m.name: {**m.describe, "unavailable": m.unavailable} for m in request.models
             },

@@ -81,7 +81,7 @@ const struct option_row option_table[] = {
 	{"hgrm", 0, OPTION_TEXT, FIELD(hgrm), "FILE", NULL, 0, 0, NULL, "",
 	 "write the percentile spectrum of the response time, in milliseconds"},
 	{"events-fd", 0, OPTION_INT, FIELD(events_fd), "FD", "-1", -1, 1e6, NULL, "",
-	 "write 'connected N', 'measure', 'done' lines to this descriptor as they happen"},
+	 "write 'connected N', 'warming N T', 'measure', 'done' lines to this descriptor as they happen"},
 	{"quiet", 'q', OPTION_FLAG, FIELD(quiet), NULL, NULL, 0, 0, NULL, "",
 	 "no text report and no progress"},
 	{NULL, 0, OPTION_INT, 0, NULL, NULL, 0, 0, NULL, NULL, NULL},

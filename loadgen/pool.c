@@ -283,6 +283,28 @@ static void close_log(struct watch *w)
 		warn("--hlog: could not be written: %s", strerror(errno));
 }
 
+/*
+ * Say at a fifth and at four fifths of the warm-up how many replies there have been, and when: who counts what
+ * the server does in between, system calls for instance, has left it alone when the window begins.
+ */
+static void warm_up(const struct watch *w, uint64_t warmup_ns)
+{
+	char line[64];
+
+	for (unsigned int fifth = 1; fifth < 5 && warmup_ns; fifth += 3) {
+		uint64_t at_ns = w->from_ns - warmup_ns + warmup_ns / 5 * fifth;
+		uint64_t replies = 0;
+
+		while (!interrupted && clock_now_ns() < at_ns)
+			sleep_until(at_ns);
+		for (unsigned int i = 0; i < w->workers; i++)
+			replies += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
+		snprintf(line, sizeof(line), "warming %" PRIu64 " %" PRIu64 "\n", replies,
+			 clock_now_ns());
+		event(w, line);
+	}
+}
+
 static void window_begins(struct watch *w)
 {
 	struct timespec now;
@@ -305,6 +327,8 @@ static void measure(struct watch *w)
 	const struct options *o = w->result->options;
 	uint64_t next_ns;
 
+	if (o->events_fd >= 0)
+		warm_up(w, (uint64_t)o->warmup_ns);
 	while (!interrupted && clock_now_ns() < w->from_ns)
 		sleep_until(w->from_ns);
 	if (interrupted)

@@ -81,6 +81,7 @@ struct record {
 	struct hist response, service, lag; /* of the active population */
 	struct hist late;                   /* lag for which no busy connection can be blamed */
 	struct hist connect;          /* connect times of all populations, from the set-up on */
+	uint64_t replies;             /* complete ones since the start, all populations */
 	uint64_t replies_in_window;   /* right replies received in the window: the throughput */
 	uint64_t bytes_in, bytes_out; /* in the window, all populations */
 	uint64_t failures;            /* since the start, for the intervals */

@@ -456,6 +456,7 @@ static void finish(struct session *s, struct conn *c, enum reply_result result)
 	struct record *r = s->record;
 	struct tally *tally = tally_of(s, c);
 
+	r->replies++;
 	c->answered++;
 	account_inflight(s);
 	s->outstanding[c->population]--;

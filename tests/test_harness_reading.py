@@ -136,6 +136,7 @@ HEALTHY = Facts(
     load=0.1,
     virtual=True,
     sources=Sources(None, None),
+    no_syscalls="",
     missing_programs=(),
 )
 
@@ -158,6 +159,7 @@ def level(subject: str, facts: Facts) -> str:
         ("CPUs", {"cores": 1}, NOTE),
         ("CPU frequency", {"governor": "powersave"}, NOTE),
         ("steal", {"steal_fraction": 0.05}, NOTE),
+        ("system calls", {"no_syscalls": "perf_event_open: Permission denied"}, NOTE),
         ("other work", {"load": 3.0}, NOTE),
         ("programs", {"missing_programs": ("gcc",)}, BAD),
     ],

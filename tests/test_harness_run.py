@@ -10,6 +10,7 @@ import select
 import signal
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from typing import Any
 import pytest
 from harness_fakes import EXPERIMENT, add_loadgen, add_server
 
-from harness import cli, errors, experiment, meter, models, paths, process, runner, store
+from harness import cli, errors, experiment, meter, models, paths, process, runner, store, syscalls
 from harness.store import CellRecord, Run
 
 BUILT = (paths.ROOT / "build" / "loadgen" / "loadgen").exists() and (
@@ -436,6 +437,26 @@ def test_cpu_stat_and_ticks_are_read() -> None:
     assert meter.split_total(2.0, 0, 0).system == 2.0
 
 
+def test_system_calls_are_counted_of_one_name_threads_and_children_included() -> None:
+    try:
+        tracepoint = syscalls.probe()
+    except syscalls.Unavailable as error:
+        pytest.skip(f"system calls cannot be counted here: {error}")
+    # Two calls per byte, half of them by a child; `sh` counts itself, and `dd` is another name.
+    work = "dd if=/dev/zero of=/dev/null bs=1 count=2000 2>/dev/null"
+    named, other = syscalls.Counter(tracepoint, "dd"), syscalls.Counter(tracepoint, "tenk nobody")
+    try:
+        before = named.read()
+        subprocess.run(["sh", "-c", f"{work} & {work}; wait"], check=True)
+        assert 8000 <= named.read() - before < 8000 + 500
+        assert other.read() == 0
+        named.end()
+    finally:
+        named.close()
+        other.close()
+    assert threading.active_count() == 1
+
+
 def test_a_server_without_a_ready_line_is_given_up(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -456,6 +477,7 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
     folder = tmp_path / "experiments"
     folder.mkdir()
     text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.2").replace("[1, 2]", "[1, 100]")
+    text = text.replace("warmup = 0.01", "warmup = 0.1")
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(experiment.available, "__defaults__", (folder,))
     monkeypatch.setattr(experiment.load, "__defaults__", (folder,))
@@ -478,6 +500,11 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
         assert c.server["cpu"]["total_s"] > 0
         assert c.server["argv"][0] == "build/servers/epoll_lt"
     assert any("user_bytes_per_connection" in c.metrics for c in measured)
+    if run.meta["sources"]["syscalls"]:
+        # One recv and one send, and a share of an epoll_wait.
+        busy = [c for c in measured if c.factors["connections"] == 100]
+        calls = [c.metrics["syscalls_per_request"] for c in busy]
+        assert all(1.9 < n < 3.2 for n in calls), calls
     assert [
         c.status for c in cells if c.model == "blocking" and c.factors["connections"] == 100
     ] == ["unsupported"]

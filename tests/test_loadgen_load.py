@@ -243,7 +243,12 @@ def test_events_are_told_in_order() -> None:
         ):
             os.close(theirs)
             with os.fdopen(ours) as lines:
-                assert list(lines) == ["connected 8\n", "measure\n", "done\n"]
+                words = [line.split() for line in lines]
+    assert [word[0] for word in words] == ["connected", "warming", "warming", "measure", "done"]
+    assert words[0] == ["connected", "8"]
+    (_, first, then), (_, second, later) = words[1:3]
+    assert 0 < int(first) < int(second)
+    assert 40e6 < int(later) - int(then) < 1e9
 
 
 def test_files_are_written_and_agree(tmp_path: Path) -> None:

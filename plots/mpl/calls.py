@@ -1,0 +1,26 @@
+# SPDX-License-Identifier: MIT
+"""c10k: what the server asks of the kernel per request: system calls, waits, context switches."""
+
+from matplotlib.figure import Figure
+
+from plots.data import Run
+from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.style import format_count
+
+X = CONNECTIONS.factor
+PANELS = [
+    Panel("waits_per_request", "waiting calls per request", format_count, "log"),
+    Panel("context_switches_per_request", "context switches per request", format_count, "log"),
+    Panel("syscalls_per_request", "system calls per request", format_count, "log"),
+]
+
+
+def applies(run: Run) -> bool:
+    """The run varies the number of connections and counted system calls."""
+    return run.has(X, "syscalls_per_request")
+
+
+def draw(run: Run, figure: Figure) -> None:
+    """Each on a scale of its own; the labels go with system calls, which tell most models apart."""
+    title = "How often does a request make the server call the kernel?"
+    draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))
