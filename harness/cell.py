@@ -381,7 +381,7 @@ class _Watch:
         cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
         out.update(m.cost_metrics(int(completed), load.connections + load.idle, cpu, memory))
         if len(self._calls) == 2:
-            out.update(m.syscall_metrics(*self._calls))
+            out.update(m.syscall_metrics(self._calls[0], self._calls[1], load.connections))
         if load.freeze_ms > 0 and self._frozen_s > 0:
             out.update(m.frozen_percentiles(out, self._frozen_s, self._setting.seconds))
         return out

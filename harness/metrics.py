@@ -18,6 +18,9 @@ TICK_S = 0.01
 # were under way at its ends would count for more than one in a hundred; in less time, a few
 # milliseconds by which the two ends of a sample differ would count for too much.
 MIN_REPLIES_FOR_SYSCALLS = 100
+# Each connection can have a reply that the server has sent and the client has not read; after a burst
+# there are many, later few, so some replies of the time belong to calls before it.
+MIN_REPLIES_PER_CONNECTION = 2
 MIN_SYSCALLS_NS = 40_000_000
 # Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
 MIN_CONNECTIONS_FOR_MEMORY = 100
@@ -137,7 +140,7 @@ class CallSample:
     replies_ns: int
 
 
-def syscall_metrics(begin: CallSample, end: CallSample) -> dict[str, float]:
+def syscall_metrics(begin: CallSample, end: CallSample, connections: int) -> dict[str, float]:
     """System calls per second over replies per second between two samples.
 
     Not calls over replies: the client tells its replies a little before the calls are read, and that
@@ -145,7 +148,8 @@ def syscall_metrics(begin: CallSample, end: CallSample) -> dict[str, float]:
     """
     calls, calls_ns = end.calls - begin.calls, end.calls_ns - begin.calls_ns
     replies, replies_ns = end.replies - begin.replies, end.replies_ns - begin.replies_ns
-    if replies < MIN_REPLIES_FOR_SYSCALLS or min(calls_ns, replies_ns) < MIN_SYSCALLS_NS:
+    enough = max(MIN_REPLIES_FOR_SYSCALLS, MIN_REPLIES_PER_CONNECTION * connections)
+    if replies < enough or min(calls_ns, replies_ns) < MIN_SYSCALLS_NS:
         return {}
     return {"syscalls_per_request": calls / calls_ns * replies_ns / replies}
 
