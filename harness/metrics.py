@@ -18,9 +18,10 @@ TICK_S = 0.01
 # were under way at its ends would count for more than one in a hundred; in less time, a few
 # milliseconds by which the two ends of a sample differ would count for too much.
 MIN_REPLIES_FOR_SYSCALLS = 100
-# Each connection can have a reply that the server has sent and the client has not read; after a burst
-# there are many, later few, so some replies of the time belong to calls before it.
-MIN_REPLIES_PER_CONNECTION = 2
+# Each connection can have a reply that the server has sent and the client has not read; after the
+# burst with which the load begins there are many, later few, so some replies belong to calls before
+# the sample. With 1.6 replies per connection a thread per connection came out at 1.6 calls, not 2.
+MIN_REPLIES_PER_CONNECTION = 5
 MIN_SYSCALLS_NS = 40_000_000
 # Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
 MIN_CONNECTIONS_FOR_MEMORY = 100
