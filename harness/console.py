@@ -19,7 +19,7 @@ from harness import host
 from harness.experiment import Experiment, Highlight
 from harness.metrics import Metric
 from harness.stats import Estimate
-from harness.store import CellRecord
+from harness.store import USABLE, CellRecord
 from harness.summary import Contest, Group, contests
 
 BOX = box.SIMPLE_HEAD
@@ -271,7 +271,7 @@ def _cell(group: Group | None, metric: Metric, mark: str) -> str:
         return ""
     estimate = group.estimate(metric.name)
     if not estimate.n:
-        return f"[dim]{group.status if group.status not in ('ok', 'suspect') else '–'}[/]"
+        return f"[dim]{group.status if group.status not in USABLE else '–'}[/]"
     text = f"{quantity(estimate.value, metric.unit)} {spread(estimate)}".rstrip()
     badge = _BADGES.get(group.status, "")
     if badge:

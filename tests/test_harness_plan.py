@@ -341,6 +341,17 @@ def test_contests_are_held_at_each_level_among_those_with_values() -> None:
     assert console.best_marks(found[1]) == {}
 
 
+@pytest.mark.parametrize(
+    ("status", "shown"), [("unsupported", "unsupported"), ("void", "void"), ("client-limited", "–")]
+)
+def test_a_metric_that_was_not_to_be_had_is_a_dash_where_the_cell_was_measured(
+    status: str, shown: str
+) -> None:
+    group = summary.group([cell("a", 1, 0, 10.0, status)], ["a"])[0]
+    text = console._cell(group, metrics.METRICS["syscalls_per_request"], "")
+    assert text == f"[dim]{shown}[/]"
+
+
 # --- claims ---------------------------------------------------------------------------------------
 
 
