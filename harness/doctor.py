@@ -236,7 +236,8 @@ def accounting(f: Facts) -> Finding:
 def system_calls(f: Facts) -> Finding:
     if not f.no_syscalls:
         return Finding("system calls", GOOD, "can be counted")
-    return Finding("system calls", NOTE, f"cannot be counted: {f.no_syscalls}", "run as root")
+    remedy = f"run as root; in a chroot also: mount -t tracefs tracefs {syscalls.TRACEFS}"
+    return Finding("system calls", NOTE, f"cannot be counted: {f.no_syscalls}", remedy)
 
 
 def programs(f: Facts) -> Finding:

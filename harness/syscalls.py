@@ -28,7 +28,7 @@ _IOC_ENABLE = 0x2400
 _IOC_SET_FILTER = 0x40082406
 _DISABLED = 1  # the first bit of attr.flags
 _TRACEPOINT = "events/raw_syscalls/sys_enter/id"
-_TRACEFS = "/sys/kernel/tracing"
+TRACEFS = "/sys/kernel/tracing"
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -47,9 +47,9 @@ def probe() -> int:
 
 
 def _tracepoint() -> int:
-    script = f"mount -t tracefs tracefs {_TRACEFS} && cat {_TRACEFS}/{_TRACEPOINT}"
+    script = f"mount -t tracefs tracefs {TRACEFS} && cat {TRACEFS}/{_TRACEPOINT}"
     try:
-        text = Path(_TRACEFS, _TRACEPOINT).read_text(encoding="ascii")
+        text = Path(TRACEFS, _TRACEPOINT).read_text(encoding="ascii")
     except OSError:
         try:
             done = subprocess.run(
@@ -62,8 +62,9 @@ def _tracepoint() -> int:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"unshare: {error}") from None
         text = done.stdout
-    if not text.strip().isdigit():
-        raise Unavailable(f"{_TRACEFS} cannot be read")
+        if not text.strip().isdigit():
+            why = done.stderr.strip().splitlines() or ["cannot be read"]
+            raise Unavailable(f"{TRACEFS}: {why[-1]}") from None
     return int(text)
 
 
