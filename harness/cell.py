@@ -318,7 +318,8 @@ class _Watch:
             self._alarms.append((now + MEMORY_AT * self._setting.warmup, self._sample_memory))
             self._count_syscalls()
         elif words[0] == "warming" and self._syscalls is not None:
-            calls, read_ns = self._syscalls.read(), time.monotonic_ns()
+            read_ns = time.monotonic_ns()
+            calls = self._syscalls.read()
             self._calls.append(m.CallSample(calls, read_ns, int(words[1]), int(words[2])))
             if len(self._calls) == 2:
                 self._syscalls.end()

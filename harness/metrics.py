@@ -23,6 +23,9 @@ MIN_REPLIES_FOR_SYSCALLS = 100
 # the sample. With 1.6 replies per connection a thread per connection came out at 1.6 calls, not 2.
 MIN_REPLIES_PER_CONNECTION = 5
 MIN_SYSCALLS_NS = 40_000_000
+# How far apart the two totals of a sample may have been read, as a fraction of the time between the
+# samples: beyond it, calls and replies would be those of different times.
+MAX_SYSCALLS_SKEW = 0.05
 # Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
 MIN_CONNECTIONS_FOR_MEMORY = 100
 
@@ -149,8 +152,11 @@ def syscall_metrics(begin: CallSample, end: CallSample, connections: int) -> dic
     """
     calls, calls_ns = end.calls - begin.calls, end.calls_ns - begin.calls_ns
     replies, replies_ns = end.replies - begin.replies, end.replies_ns - begin.replies_ns
+    skew = max(abs(begin.calls_ns - begin.replies_ns), abs(end.calls_ns - end.replies_ns))
     enough = max(MIN_REPLIES_FOR_SYSCALLS, MIN_REPLIES_PER_CONNECTION * connections)
     if replies < enough or min(calls_ns, replies_ns) < MIN_SYSCALLS_NS:
+        return {}
+    if skew > MAX_SYSCALLS_SKEW * min(calls_ns, replies_ns):
         return {}
     return {"syscalls_per_request": calls / calls_ns * replies_ns / replies}
 

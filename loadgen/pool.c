@@ -283,9 +283,19 @@ static void close_log(struct watch *w)
 		warn("--hlog: could not be written: %s", strerror(errno));
 }
 
+static uint64_t count_replies(const struct watch *w)
+{
+	uint64_t replies = 0;
+
+	for (unsigned int i = 0; i < w->workers; i++)
+		replies += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
+	return replies;
+}
+
 /*
- * Say at a fifth and at four fifths of the warm-up how many replies there have been, and when: who counts what
- * the server does in between, system calls for instance, has left it alone when the window begins.
+ * Say at a fifth and at four fifths of the warm-up how many replies there have been, and when: who
+ * counts what the server does in between, system calls for instance, has left it alone again when
+ * the window begins.
  */
 static void warm_up(const struct watch *w, uint64_t warmup_ns)
 {
@@ -293,14 +303,16 @@ static void warm_up(const struct watch *w, uint64_t warmup_ns)
 
 	for (unsigned int fifth = 1; fifth < 5 && warmup_ns; fifth += 3) {
 		uint64_t at_ns = w->from_ns - warmup_ns + warmup_ns / 5 * fifth;
-		uint64_t replies = 0;
+		uint64_t replies, now_ns;
+		int tries = 0;
 
 		while (!interrupted && clock_now_ns() < at_ns)
 			sleep_until(at_ns);
-		for (unsigned int i = 0; i < w->workers; i++)
-			replies += __atomic_load_n(&w->records[i].replies, __ATOMIC_RELAXED);
-		snprintf(line, sizeof(line), "warming %" PRIu64 " %" PRIu64 "\n", replies,
-			 clock_now_ns());
+		do { /* again if something else ran in between */
+			now_ns = clock_now_ns();
+			replies = count_replies(w);
+		} while (clock_now_ns() - now_ns > NS_PER_MS && ++tries < 10);
+		snprintf(line, sizeof(line), "warming %" PRIu64 " %" PRIu64 "\n", replies, now_ns);
 		event(w, line);
 	}
 }

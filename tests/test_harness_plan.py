@@ -227,11 +227,14 @@ def test_system_calls_are_divided_by_the_replies_of_the_same_time() -> None:
     begin = metrics.CallSample(1000, 10**9, 300, 10**9)
     end = metrics.CallSample(1500, 10**9 + 10**8, 500, 10**9 + 10**8)
     assert metrics.syscall_metrics(begin, end, 40) == {"syscalls_per_request": pytest.approx(2.5)}
-    # Read a tenth later than it was told, a tenth more calls have been made.
-    late = replace(end, calls=1550, calls_ns=end.calls_ns + 10**7)
+    # Read a little later than it was told, so many more calls have been made.
+    late = replace(end, calls=1525, calls_ns=end.calls_ns + 5 * 10**6)
     assert metrics.syscall_metrics(begin, late, 40) == {"syscalls_per_request": pytest.approx(2.5)}
     assert metrics.syscall_metrics(begin, replace(end, replies=399), 1) == {}
     assert metrics.syscall_metrics(begin, end, 41) == {}
+    assert (
+        metrics.syscall_metrics(begin, replace(end, calls_ns=end.calls_ns + 6 * 10**6), 1) == {}
+    )
     assert metrics.syscall_metrics(begin, replace(end, calls_ns=begin.calls_ns + 10**7), 1) == {}
 
 
