@@ -170,7 +170,7 @@ test:
 	$(call say,PYTEST,tests)
 	$(Q)$(PYTHON) -m pytest -q -n 2 tests $(PYTEST_ARGS)
 
-# The conformance suite of sanitized servers, and of some under valgrind: about 8 minutes.
+# The conformance suite of sanitized servers, and of some under valgrind: about 6 minutes.
 PHONY += sanitize
 sanitize:
 	@harness/deps build run test ci
@@ -216,7 +216,7 @@ help:
 	@echo
 	@echo 'targets: all bench bench-quick bench-full bench-loadgen plots report test unit sanitize fuzz lint deps clean'
 
-# What the load generator costs, against a bare client and wrk (7 minutes). ARGS=--help: options.
+# What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen
 bench-loadgen: $(LOADGEN) $(BENCH_BIN)
 	$(Q)$(PYTHON) -m harness.bench_loadgen $(ARGS)

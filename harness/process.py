@@ -45,6 +45,15 @@ class Exit:
     context_switches: int
 
 
+def task_state(task: Path) -> str:
+    """The letter of /proc/PID/stat, or of a thread's; X if it is gone."""
+    try:
+        stat = (task / "stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return "X"
+    return stat.rpartition(")")[2].split()[0]
+
+
 class Child:
     """A running child in its own process group. stderr is kept in a file of its own."""
 

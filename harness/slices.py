@@ -24,7 +24,7 @@ from pathlib import Path
 
 from harness import host
 from harness.meter import tree
-from harness.process import Child, Exit, ProcessError, Server
+from harness.process import Child, Exit, ProcessError, Server, task_state
 
 # Of wall time, spent runnable but not running, or stolen by the host: above it a slice is disturbed.
 DISTURBED_SHARE = 0.03
@@ -112,15 +112,6 @@ def times(pids: Sequence[int]) -> Times:
     return Times(cpu, queued)
 
 
-def _stopped(pid: int) -> bool:
-    """Whether a process is stopped, or has ended."""
-    try:
-        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return True
-    return text.rpartition(")")[2].split()[0] in ("T", "Z")
-
-
 class Contender:
     """A client that is stopped except in its slices. Starts when made; use as a context manager."""
 
@@ -161,7 +152,7 @@ class Contender:
         """Returns when all of it stands still: a signal takes its time to another CPU."""
         child.signal(signal.SIGSTOP)
         deadline = time.monotonic() + START_TIMEOUT_S
-        while not all(_stopped(pid) for pid in self.pids):
+        while any(task_state(Path(f"/proc/{pid}")) not in "TZX" for pid in self.pids):
             if time.monotonic() > deadline:
                 raise ProcessError(
                     f"{self.name}: still running {START_TIMEOUT_S:g} s after SIGSTOP"

@@ -234,8 +234,10 @@ def test_contenders_take_turns_and_stand_still_meanwhile() -> None:
                     rate, own, _ = turn.measure(0.1)
                     assert rate > 0 and own.cpu > 0
                     assert (times(other.pids) - idle).cpu == 0
+                assert a.child is not None and a.child.wait(0.05) is None
                 before = server.progress().requests
-                assert server.progress().requests - before == 0
+                assert a.child.wait(0.05) is None
+                assert server.progress().requests == before
                 for contender in (a, b):
                     text, status = contender.finish()
                     assert status == 0 and "Requests/sec:" in text

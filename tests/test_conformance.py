@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import re
 import subprocess
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from broken_servers import BROKEN, Claim, claims
 
 from harness import models
 from harness.conformance import core, gate, matrix
@@ -19,7 +19,6 @@ from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, pl
 from harness.conformance.subject import Settings
 from harness.paths import ROOT
 
-BROKEN = ROOT / "tests" / "broken"
 CASES = {case.name: case for case in core.discover()}
 # Servers that fail are waited for; those here are small and quick.
 HASTY = Settings(patience=0.4)
@@ -74,28 +73,7 @@ def test_server_can_run_here(model: models.Model) -> None:
 # --- the suite -------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class Fault:
-    server: str
-    case: str
-    protocol: str
-    says: str  # a regular expression
-
-
-def _faults() -> list[Fault]:
-    """What each file of tests/broken says in its docstring about who must catch it."""
-    found = []
-    for path in sorted(BROKEN.glob("*.py")):
-        if path.stem == "reference":
-            continue
-        text = path.read_text("utf-8")
-        rows = re.findall(r"^caught by (\w+), (\w+): (.+)$", text, re.M)
-        assert rows or "\nfelled by " in text, f"{path.name} does not say what must catch it"
-        found += [Fault(path.stem, *row) for row in rows]
-    return found
-
-
-FAULTS = _faults()
+CAUGHT = claims("caught")
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -107,9 +85,9 @@ def test_case_passes_a_correct_server_of_another_hand(name: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "fault", [pytest.param(f, id=f"{f.server}-{f.protocol}-{f.case}") for f in FAULTS]
+    "fault", [pytest.param(f, id=f"{f.server}-{f.protocol}-{f.case}") for f in CAUGHT]
 )
-def test_case_catches_a_broken_server(fault: Fault, tmp_path: Path) -> None:
+def test_case_catches_a_broken_server(fault: Claim, tmp_path: Path) -> None:
     broken = _python_server(fault.server, tmp_path)
     assert not broken.unavailable, broken.unavailable
     result = run_one(Job(broken, fault.protocol, CASES[fault.case]), HASTY)
@@ -119,7 +97,7 @@ def test_case_catches_a_broken_server(fault: Fault, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", CASES)
 def test_case_can_fail(name: str) -> None:
-    assert any(fault.case == name for fault in FAULTS), f"no broken server is caught by {name}"
+    assert any(fault.case == name for fault in CAUGHT), f"no broken server is caught by {name}"
 
 
 @pytest.mark.parametrize("name", CASES)

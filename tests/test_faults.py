@@ -6,18 +6,16 @@ harness/conformance/faults.py says what is injected and what must come of it.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from broken_servers import BROKEN, Claim, claims
 
 from harness import errors, models
 from harness.conformance import faults
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan, run_one
 from harness.conformance.subject import Settings
-from harness.paths import ROOT
 
-BROKEN = ROOT / "tests" / "broken"
 CASES = {case.name: case for case in faults.discover()}
 WHY_NOT = faults.missing()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
@@ -44,36 +42,22 @@ def test_server_meets_fault(job: Job) -> None:
     assert result.outcome == OK, f"{result.text}\n\n{job.case.doc}"
 
 
-@dataclass(frozen=True)
-class Claim:
-    server: str
-    fault: str
-    protocol: str
-    says: str  # a regular expression
+FELLED = claims("felled")
 
 
-def _claims() -> list[Claim]:
-    """What the files of tests/broken say of the faults they do not survive."""
-    found = []
-    for path in sorted(BROKEN.glob("*.py")):
-        rows = re.findall(r"^felled by (\w+), (\w+): (.+)$", path.read_text("utf-8"), re.M)
-        found += [Claim(path.stem, *row) for row in rows]
-    return found
-
-
-@pytest.mark.parametrize("claim", [pytest.param(c, id=f"{c.server}-{c.fault}") for c in _claims()])
+@pytest.mark.parametrize("claim", [pytest.param(c, id=f"{c.server}-{c.case}") for c in FELLED])
 def test_fault_fells_a_server_not_made_for_it(claim: Claim, tmp_path: Path) -> None:
     link = tmp_path / claim.server
     link.symlink_to(BROKEN / f"{claim.server}.py")
-    job = Job(models.describe(link), claim.protocol, CASES[claim.fault])
+    job = Job(models.describe(link), claim.protocol, CASES[claim.case])
     result = run_one(job, Settings(patience=0.5))
-    assert result.outcome == FAIL, f"{claim.fault} did nothing: {result.outcome} {result.text}"
+    assert result.outcome == FAIL, f"{claim.case} did nothing: {result.outcome} {result.text}"
     assert re.search(claim.says, result.text), f"something else happened: {result.text}"
 
 
 @pytest.mark.parametrize("purpose", ["accept", "receive", "send", "wait", "register", "bind"])
 def test_faults_of_every_kind_can_fail(purpose: str) -> None:
-    assert any(claim.fault.startswith(purpose) for claim in _claims())
+    assert any(claim.case.startswith(purpose) for claim in FELLED)
 
 
 def test_correct_server_of_another_hand_survives(tmp_path: Path) -> None:

@@ -482,7 +482,7 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
     folder = tmp_path / "experiments"
     folder.mkdir()
     text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.2").replace("[1, 2]", "[1, 100]")
-    text = text.replace("warmup = 0.01", "warmup = 0.1")
+    text = text.replace("warmup = 0.01", "warmup = 0.5")
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(experiment.available, "__defaults__", (folder,))
     monkeypatch.setattr(experiment.load, "__defaults__", (folder,))
@@ -507,10 +507,9 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
     assert any("user_bytes_per_connection" in c.metrics for c in measured)
     if run.meta["sources"]["syscalls"]:
         # One recv and one send, and a share of an epoll_wait.
-        # On a machine that is busy otherwise the samples may be too far apart to count.
-        busy = [c for c in measured if c.factors["connections"] == 100]
-        calls = [c.metrics.get("syscalls_per_request", 2.0) for c in busy]
-        assert all(1.5 < n < 4.5 for n in calls), calls
+        name = "syscalls_per_request"
+        calls = [c.metrics[name] for c in measured if name in c.metrics]
+        assert calls and all(1.9 < n < 3.2 for n in calls), calls
     assert [
         c.status for c in cells if c.model == "blocking" and c.factors["connections"] == 100
     ] == ["unsupported"]

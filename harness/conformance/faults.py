@@ -385,23 +385,12 @@ def _traffic(t: Trial, subject: Subject, bulk: int = BULK) -> list[str]:
     for _ in range(4):
         try:
             with t.connect(subject) as peer:
-                _converse(t, peer, bulk)
+                t.talk.converse(peer, 3, 20, bulk)
         except Failed as failed:
             lost.append(str(failed))
     if subject.alive() and t.serves(24) and len(lost) < ENOUGH:
         lost += _crowd(t, subject)
     return lost
-
-
-def _converse(t: Trial, peer: Peer, bulk: int) -> None:
-    for i in range(3):
-        t.talk.exchange(peer, i)
-    peer.send(b"".join(t.talk.request(i) for i in range(20)))
-    for i in range(20):
-        t.talk.check(peer, i)
-    peer.send(t.talk.bulk(bulk))
-    t.talk.begin_bulk(peer)
-    t.talk.check_bulk(peer.read(bulk), bulk)
 
 
 def _crowd(t: Trial, subject: Subject) -> list[str]:

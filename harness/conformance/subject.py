@@ -211,7 +211,7 @@ class Subject(process.Child):
             time.sleep(quiet_s)
             now = self._schedstat()
             # One that is ready to run, but was not given a CPU, has not run either.
-            if now == seen and all(_state(Path(task)) not in "RT" for task in now):
+            if now == seen and all(process.task_state(Path(task)) not in "RT" for task in now):
                 return True
             seen = now
         return False
@@ -243,7 +243,9 @@ class Subject(process.Child):
     def pause(self) -> None:
         """Stop the server (SIGSTOP), so that what clients do meanwhile is all there at once."""
         self.send_signal(signal.SIGSTOP)
-        if not wait_until(lambda: _state(Path(f"/proc/{self.server_pid}")) in "Tt", 5.0):
+        if not wait_until(
+            lambda: process.task_state(Path(f"/proc/{self.server_pid}")) in "Tt", 5.0
+        ):
             raise Failed("the server did not stop at SIGSTOP")
 
     def resume(self) -> None:
@@ -366,15 +368,6 @@ def tree(pid: int) -> list[int]:
     return found
 
 
-def _state(task: Path) -> str:
-    """The letter of /proc/PID/stat; X if it is gone."""
-    try:
-        stat = (task / "stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return "X"
-    return stat.rpartition(")")[2].split()[0]
-
-
 def _lives(pid: int) -> bool:
     """Exists, and is not merely waiting to be reaped by init."""
-    return _state(Path(f"/proc/{pid}")) not in "ZX"
+    return process.task_state(Path(f"/proc/{pid}")) not in "ZX"

@@ -49,6 +49,17 @@ class Talk(ABC):
     def check_bulk(self, answer: bytes, size: int) -> None:
         """Compare all of the answer to bulk(size); raises Failed."""
 
+    def converse(self, peer: Peer, singly: int, burst: int, bulk: int) -> None:
+        """Requests one by one, then some at once, then one with a long answer; raises Failed."""
+        for i in range(singly):
+            self.exchange(peer, i)
+        peer.send(b"".join(self.request(i) for i in range(burst)))
+        for i in range(burst):
+            self.check(peer, i)
+        peer.send(self.bulk(bulk))
+        self.begin_bulk(peer)
+        self.check_bulk(peer.read(bulk), bulk)
+
     def exchange(self, peer: Peer, i: int = 0) -> None:
         """One request and its answer."""
         peer.send(self.request(i))

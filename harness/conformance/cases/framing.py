@@ -89,14 +89,7 @@ def smallest_buffer(t: Trial) -> None:
     size = t.talk.smallest_buffer
     bulk = 4096 if size == 1 else 200_000
     with t.connect(t.start("--buffer", str(size))) as peer:
-        for i in range(40):
-            t.talk.exchange(peer, i)
-        peer.send(b"".join(t.talk.request(i) for i in range(100)))
-        for i in range(100):
-            t.talk.check(peer, i)
-        peer.send(t.talk.bulk(bulk))
-        t.talk.begin_bulk(peer)
-        t.talk.check_bulk(peer.read(bulk), bulk)
+        t.talk.converse(peer, 40, 100, bulk)
 
 
 @case()
