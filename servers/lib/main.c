@@ -16,6 +16,7 @@
 #include "common/die.h"
 #include "common/parse.h"
 #include "servers/lib/conn.h"
+#include "servers/lib/extra.h"
 #include "servers/lib/lifecycle.h"
 #include "servers/lib/model.h"
 #include "servers/lib/proto.h"
@@ -34,6 +35,7 @@ enum {
 	KEY_ACCEPT_BATCH,
 	KEY_NODELAY,
 	KEY_DESCRIBE,
+	KEY_EXTRA_NS,
 };
 
 struct options {
@@ -47,6 +49,7 @@ struct options {
 	int somaxconn;
 	int accept_batch;
 	int nodelay;
+	int extra_ns; /* 0: nothing is added */
 	int limit;
 	const char *limit_reason;
 	bool describe;
@@ -71,6 +74,9 @@ static const struct argp_option all_options[] = {
 	 "TCP_NODELAY: send small replies without waiting for acknowledgements (default 1)", 0},
 	{"describe", KEY_DESCRIBE, NULL, 0, "print what this model is and can, as one JSON line",
 	 0},
+	/* For the harness, which must find this cost: see extra.h. */
+	{"extra-ns", KEY_EXTRA_NS, "NS", OPTION_HIDDEN,
+	 "spin that many ns of CPU for each request answered, from 1 to 1000000", 0},
 	{0},
 };
 
@@ -154,6 +160,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 	case KEY_NODELAY:
 		o->nodelay = (int)opt_int(name, arg, 0, 1);
 		break;
+	case KEY_EXTRA_NS:
+		o->extra_ns = (int)opt_int(name, arg, 1, EXTRA_NS_MAX);
+		break;
 	case KEY_DESCRIBE:
 		o->describe = true;
 		break;
@@ -233,27 +242,30 @@ static void check(struct options *o, int fds)
 static void describe(const struct options *o)
 {
 	json_t *protocols = json_array(), *names = json_array(), *needs = json_array();
-	json_t *all;
+	json_t *hidden = json_array(), *all;
 	char name[24];
 
 	for (const struct proto *const *p = protos; *p; p++)
 		json_array_append_new(protocols, json_string((*p)->name));
 	for (const struct argp_option *a = all_options; a->key; a++) {
 		if (heeds(a->key))
-			json_array_append_new(names, json_string(option_name(a, name)));
+			json_array_append_new(a->flags & OPTION_HIDDEN ? hidden : names,
+					      json_string(option_name(a, name)));
 	}
 	if (model.needs)
 		json_array_append_new(needs, json_string(model.needs));
-	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o}", "name", model.name,
-			"summary", model.summary, "family", model.family, "protocols", protocols,
-			"limits", "connections", o->limit, "reason", o->limit_reason, "workers",
-			o->workers, "needs", needs, "options", names);
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o}", "name",
+			model.name, "summary", model.summary, "family", model.family, "protocols",
+			protocols, "limits", "connections", o->limit, "reason", o->limit_reason,
+			"workers", o->workers, "needs", needs, "options", names, "hidden_options",
+			hidden);
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
 }
 
-static void report(void)
+/* `extra_ns`: what --extra-ns really adds to a request; 0 without it. */
+static void report(double extra_ns)
 {
 	struct stats sum = stats_sum();
 	json_t *all =
@@ -263,6 +275,8 @@ static void report(void)
 			  "bytes_out", (json_int_t)sum.bytes_out, "waits", (json_int_t)sum.waits,
 			  "events", (json_int_t)sum.events, "eagain", (json_int_t)sum.eagain);
 
+	if (extra_ns > 0)
+		json_object_set_new(all, "extra_ns_per_request", json_real(extra_ns));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);
@@ -318,6 +332,7 @@ int main(int argc, char **argv)
 		.accept_batch = BATCH_DEFAULT,
 		.nodelay = 1,
 	};
+	double extra_ns = 0;
 	struct server srv;
 	int fds, port;
 
@@ -335,12 +350,14 @@ int main(int argc, char **argv)
 		.workers = o.workers,
 		.accept_batch = o.accept_batch,
 	};
+	if (o.extra_ns)
+		o.proto = extra_proto(o.proto, o.extra_ns, &extra_ns);
 	conn_init(o.proto, (size_t)o.buffer);
 	stats_init(o.max_conns > o.workers ? o.max_conns : o.workers);
 	server_catch_signals(srv.listen_fd, model.nonblocking);
 	printf("ready model=%s port=%d pid=%d\n", model.name, port, (int)getpid());
 	fflush(stdout);
 	model.run(&srv);
-	report();
+	report(extra_ns);
 	return EXIT_SUCCESS;
 }
