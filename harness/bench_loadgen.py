@@ -6,9 +6,9 @@
 Closed loop over keep-alive HTTP, one client on one CPU, the null server (loadgen/bench/null.c) on
 another. A block is one fresh server with every client connected to it at once; in each of its rounds
 every client goes on for one slice of time, in a seeded random order, while the others are stopped
-(harness/slices.py). Ratios are formed within a round, so that what drifts hits both sides; a
+(harness/measure/slices.py). Ratios are formed within a round, so that what drifts hits both sides; a
 block's is the median over its rounds, and the estimate the median over blocks with a 95 % bootstrap
-interval (harness/stats.py): what is peculiar to one start of a program is peculiar to its block.
+interval (harness/judge/stats.py): what is peculiar to one start of a program is peculiar to its block.
 
 Two guards against a wrong answer:
 
@@ -42,10 +42,11 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from harness import host, stats
+from harness.judge import stats
+from harness.measure import host
 from harness.paths import build_dir, loadgen_path
-from harness.process import ProcessError
-from harness.slices import Contender, CountingServer, Slice, take_slice
+from harness.measure.process import ProcessError
+from harness.measure.slices import Contender, CountingServer, Slice, take_slice
 
 CONTROL_SPIN_NS = 250
 PAIRS_LEAST = 3  # undisturbed rounds of a block that make it count

@@ -7,7 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "harness" / "experiments"
-TEMPLATES = ROOT / "harness" / "templates"
+TEMPLATES = ROOT / "harness" / "present" / "templates"
 
 
 def build_dir() -> Path:

@@ -11,10 +11,10 @@ import pytest
 
 from harness import bench_loadgen as bench
 from harness.bench_loadgen import BARE, CONTROL, EPOLL, PAIRS_LEAST, URING, WRK, Goal
-from harness.process import ProcessError
+from harness.measure.process import ProcessError
 from harness.paths import build_dir, loadgen_path
-from harness.slices import Contender, CountingServer, Slice, times
-from harness.stats import Estimate
+from harness.measure.slices import Contender, CountingServer, Slice, times
+from harness.judge.stats import Estimate
 
 NEAR_BARE = Goal(EPOLL, BARE, 100, 0.97)
 ABOVE_WRK = Goal(EPOLL, WRK, 100, 1.35)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
-from harness import models
+from harness.measure import models
 from harness.conformance import core, gate, matrix
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, plan, run_all, run_one
 from harness.conformance.subject import Settings

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
-from harness import errors, models
+from harness import errors
+from harness.measure import models
 from harness.conformance import faults
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan, run_one
 from harness.conformance.subject import Settings

@@ -10,12 +10,16 @@ from typing import Any
 
 import pytest
 
-from harness import claims, console, experiment, metrics, placement, plan, summary
-from harness.cell import verdict
+from harness.design import experiment, plan
+from harness.judge import claims, summary
+from harness.measure import derive, placement
+from harness.present import console
+from harness.measure.cell import verdict
 from harness.errors import UsageError
-from harness.grid import Grid
-from harness.load import Load
-from harness.models import Model
+from harness.design.grid import Grid
+from harness.design.load import Load
+from harness.design.metrics import METRICS
+from harness.design.model import Model
 from harness.store import CellRecord
 from harness_fakes import EXPERIMENT
 
@@ -196,7 +200,7 @@ def test_cpu_lists_are_read_as_the_kernel_writes_them() -> None:
 
 
 def test_client_metrics_keep_infinite_percentiles_and_leave_out_what_is_missing() -> None:
-    found = metrics.client_metrics(
+    found = derive.client_metrics(
         {
             "rate_rps": {"achieved": 10.0},
             "latency_ns": {"response": {"p50": 5, "p99": "inf"}},
@@ -212,45 +216,43 @@ def test_client_metrics_keep_infinite_percentiles_and_leave_out_what_is_missing(
 
 
 def test_cost_is_per_request_of_the_window_and_per_connection_where_pages_allow() -> None:
-    cpu = metrics.CpuUse(total=0.2, user=0.05, system=0.15)
-    memory = metrics.MemoryUse(user=102400.0, kernel=204800.0)
-    found = metrics.cost_metrics(1000, 100, cpu, memory)
+    cpu = derive.CpuUse(total=0.2, user=0.05, system=0.15)
+    memory = derive.MemoryUse(user=102400.0, kernel=204800.0)
+    found = derive.cost_metrics(1000, 100, cpu, memory)
     assert found["server_cpu_us_per_request"] == pytest.approx(200)
     assert found["server_user_us_per_request"] == pytest.approx(50)
     assert found["user_bytes_per_connection"] == 1024
     assert found["kernel_bytes_per_connection"] == 2048
-    assert "user_bytes_per_connection" not in metrics.cost_metrics(1000, 99, cpu, memory)
-    assert metrics.cost_metrics(1000, 1, metrics.CpuUse(0.009, 0, 0.009), None) == {}
+    assert "user_bytes_per_connection" not in derive.cost_metrics(1000, 99, cpu, memory)
+    assert derive.cost_metrics(1000, 1, derive.CpuUse(0.009, 0, 0.009), None) == {}
 
 
 def test_system_calls_are_divided_by_the_replies_of_the_same_time() -> None:
-    begin = metrics.CallSample(1000, 10**9, 300, 10**9)
-    end = metrics.CallSample(1500, 10**9 + 10**8, 500, 10**9 + 10**8)
-    assert metrics.syscall_metrics(begin, end, 40) == {"syscalls_per_request": pytest.approx(2.5)}
+    begin = derive.CallSample(1000, 10**9, 300, 10**9)
+    end = derive.CallSample(1500, 10**9 + 10**8, 500, 10**9 + 10**8)
+    assert derive.syscall_metrics(begin, end, 40) == {"syscalls_per_request": pytest.approx(2.5)}
     # Read a little later than it was told, so many more calls have been made.
     late = replace(end, calls=1525, calls_ns=end.calls_ns + 5 * 10**6)
-    assert metrics.syscall_metrics(begin, late, 40) == {"syscalls_per_request": pytest.approx(2.5)}
-    assert metrics.syscall_metrics(begin, replace(end, replies=399), 1) == {}
-    assert metrics.syscall_metrics(begin, end, 41) == {}
-    assert (
-        metrics.syscall_metrics(begin, replace(end, calls_ns=end.calls_ns + 6 * 10**6), 1) == {}
-    )
-    assert metrics.syscall_metrics(begin, replace(end, calls_ns=begin.calls_ns + 10**7), 1) == {}
+    assert derive.syscall_metrics(begin, late, 40) == {"syscalls_per_request": pytest.approx(2.5)}
+    assert derive.syscall_metrics(begin, replace(end, replies=399), 1) == {}
+    assert derive.syscall_metrics(begin, end, 41) == {}
+    assert derive.syscall_metrics(begin, replace(end, calls_ns=end.calls_ns + 6 * 10**6), 1) == {}
+    assert derive.syscall_metrics(begin, replace(end, calls_ns=begin.calls_ns + 10**7), 1) == {}
 
 
 def test_counters_are_divided_by_the_requests_of_the_same_life() -> None:
-    found = metrics.counter_metrics({"requests": 200, "waits": 50, "events": 100}, switches=20)
+    found = derive.counter_metrics({"requests": 200, "waits": 50, "events": 100}, switches=20)
     assert found == {
         "context_switches_per_request": 0.1,
         "waits_per_request": 0.25,
         "events_per_wait": 2.0,
     }
-    assert metrics.counter_metrics({}, 5) == {}
+    assert derive.counter_metrics({}, 5) == {}
 
 
 def test_frozen_percentiles_follow_the_uniform_wait() -> None:
     service = {"service_p50_ns": 1e5, "service_p90_ns": 2e5, "service_p99_ns": 3e5}
-    found = metrics.frozen_percentiles(service, freeze_s=0.4, window_s=2.0)
+    found = derive.frozen_percentiles(service, freeze_s=0.4, window_s=2.0)
     assert found["predicted_p99_ns"] == pytest.approx(0.38e9)
     assert found["predicted_p90_ns"] == pytest.approx(0.2e9)
     assert found["predicted_p50_ns"] == 1e5
@@ -262,7 +264,7 @@ def test_frozen_percentiles_agree_with_a_simulation() -> None:
         max(0.0, 0.5 + freeze - t) if t >= 0.5 else 0.0
         for t in (window * (i + 0.5) / n for i in range(n))
     )
-    found = metrics.frozen_percentiles({}, freeze, window)
+    found = derive.frozen_percentiles({}, freeze, window)
     for name, q in (("p90", 0.90), ("p99", 0.99), ("p99_9", 0.999)):
         assert found[f"predicted_{name}_ns"] == pytest.approx(1e9 * waits[int(q * n)], rel=1e-3)
 
@@ -351,7 +353,7 @@ def test_a_metric_that_was_not_to_be_had_is_a_dash_where_the_cell_was_measured(
     status: str, shown: str
 ) -> None:
     group = summary.group([cell("a", 1, 0, 10.0, status)], ["a"])[0]
-    text = console._cell(group, metrics.METRICS["syscalls_per_request"], "")
+    text = console._cell(group, METRICS["syscalls_per_request"], "")
     assert text == f"[dim]{shown}[/]"
 
 

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 from harness_fakes import EXPERIMENT
 
-from harness import cli, comparison, doctor, errors, store
-from harness.doctor import BAD, GOOD, NOTE, Facts
-from harness.meter import Sources
+from harness import cli, errors, store
+from harness.judge import comparison
+from harness.measure import doctor
+from harness.measure.doctor import BAD, GOOD, NOTE, Facts
+from harness.measure.meter import Sources
 from harness.store import CellRecord, Run
 
 

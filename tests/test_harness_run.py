@@ -19,7 +19,9 @@ from typing import Any
 import pytest
 from harness_fakes import EXPERIMENT, add_loadgen, add_server
 
-from harness import cli, errors, experiment, meter, models, paths, process, runner, store, syscalls
+from harness import cli, errors, paths, store
+from harness.design import experiment
+from harness.measure import meter, models, process, runner, syscalls
 from harness.store import CellRecord, Run
 
 BUILT = (paths.ROOT / "build" / "loadgen" / "loadgen").exists() and (
@@ -197,7 +199,7 @@ def start_and_interrupt(results: Path, folder: Path, number: int) -> subprocess.
     text = EXPERIMENT.replace("seconds = 0.02", "seconds = 0.5", 1)
     (folder / "tiny.toml").write_text(text, encoding="utf-8")
     code = (
-        "import sys; from harness import cli, experiment; from pathlib import Path;"
+        "import sys; from harness import cli; from harness.design import experiment; from pathlib import Path;"
         f"experiment.available.__defaults__ = experiment.load.__defaults__ = (Path({str(folder)!r}),);"
         "sys.exit(cli.main(sys.argv[1:]))"
     )

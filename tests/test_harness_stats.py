@@ -7,8 +7,9 @@ import random
 
 import pytest
 
-from harness import calibrate, stats
-from harness.stats import Relation
+from harness.judge import stats
+from harness.measure import calibrate
+from harness.judge.stats import Relation
 
 
 def test_estimate_is_the_median_and_for_three_runs_the_observed_range() -> None:

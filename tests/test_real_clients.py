@@ -17,7 +17,8 @@ from pathlib import Path
 import pytest
 
 import loadgen_util
-from harness import errors, models, process
+from harness import errors
+from harness.measure import models, process
 from harness.conformance.subject import Settings, Subject, wait_until
 from harness.conformance.talk import ROOT_BODY, pattern, rot13
 

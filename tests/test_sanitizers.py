@@ -28,7 +28,7 @@ from pathlib import Path
 
 import pytest
 
-from harness import models
+from harness.measure import models
 from harness.conformance import core
 from harness.conformance.runner import FAIL, Job, Result, plan, run_one
 from harness.conformance.subject import Settings, settings_for

@@ -11,8 +11,11 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import calibrate, console, errors, host, models, runner, stats, store
-from harness.load import PLACEMENTS
+from harness import errors, store
+from harness.judge import stats
+from harness.measure import calibrate, host, models, runner
+from harness.present import console
+from harness.design.load import PLACEMENTS
 from harness.paths import build_dir, loadgen_path, results_dir
 
 if TYPE_CHECKING:

@@ -11,12 +11,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import errors, models, paths
+from harness import errors, paths
+from harness.measure import models
 from harness.conformance import core, faults, matrix
 from harness.conformance.runner import FAIL, OK, Job, Result, plan, run_all
 from harness.conformance.subject import settings_for
 from harness.conformance.talk import TALKS
-from harness.models import Model
+from harness.design.model import Model
 
 if TYPE_CHECKING:
     from harness.cli import Subparsers

@@ -10,8 +10,10 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import comparison, console, errors, store
-from harness.metrics import METRICS
+from harness import errors, store
+from harness.judge import comparison
+from harness.present import console
+from harness.design.metrics import METRICS
 
 if TYPE_CHECKING:
     from harness.cli import Subparsers

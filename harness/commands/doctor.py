@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from harness import console, doctor, errors
+from harness import errors
+from harness.measure import doctor
+from harness.present import console
 
 if TYPE_CHECKING:
     from harness.cli import Subparsers

@@ -7,7 +7,10 @@ from typing import TYPE_CHECKING
 
 from rich.table import Table
 
-from harness import console, errors, experiment, models
+from harness import errors
+from harness.design import experiment
+from harness.measure import models
+from harness.present import console
 from harness.paths import ROOT
 
 if TYPE_CHECKING:

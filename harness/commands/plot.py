@@ -9,7 +9,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness import console, errors, experiment, store, summary
+from harness import errors, store
+from harness.design import experiment
+from harness.judge import summary
+from harness.present import console
 
 if TYPE_CHECKING:
     from harness.cli import Subparsers

@@ -6,7 +6,8 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness import console, errors, report, store
+from harness import errors, store
+from harness.present import console, report
 from harness.commands import plot
 
 if TYPE_CHECKING:

@@ -14,10 +14,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
-from harness import claims, conformance, console, errors, experiment, models, runner, store, summary
-from harness.cell import Bench
+from harness import conformance, errors, store
+from harness.design import experiment
+from harness.judge import claims, summary
+from harness.measure import models, runner
+from harness.present import console
+from harness.measure.cell import Bench
 from harness.commands import plot
-from harness.load import PLACEMENTS
+from harness.design.load import PLACEMENTS
 from harness.paths import loadgen_path, results_dir
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from harness.conformance.core import discover
 from harness.conformance.runner import FAIL, plan, run_all
 from harness.errors import UsageError
-from harness.models import Model
-from harness.models import discover as discover_models
+from harness.design.model import Model
+from harness.measure.models import discover as discover_models
 
 __all__ = ["Failure", "gate"]
 

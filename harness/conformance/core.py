@@ -14,7 +14,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from harness.models import Model
+from harness.design.model import Model
 
 if TYPE_CHECKING:
     from harness.conformance.trial import Trial

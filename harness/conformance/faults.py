@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import process
+from harness.measure import process
 from harness.conformance.core import Case, Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import DidNotStart, Settings, Subject, wait_until

@@ -20,7 +20,7 @@ from types import FrameType
 from harness.conformance.core import Case, Failed, NotApplicable
 from harness.conformance.subject import Settings
 from harness.conformance.trial import Trial
-from harness.models import Model
+from harness.design.model import Model
 
 OK, FAIL, NOT_APPLICABLE = "ok", "FAIL", "n/a"
 _KILL_AFTER_S = 15.0  # beyond a case's own time-out: the worker itself hangs

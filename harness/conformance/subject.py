@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness import process
+from harness.measure import process
 from harness.conformance.core import Failed
 
 STOP_BOUND_S = 2.0  # from SIGTERM to gone: what every model promises

@@ -18,7 +18,7 @@ from harness.conformance.core import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Settings, Subject
 from harness.conformance.talk import TALKS, Talk
-from harness.models import Model
+from harness.design.model import Model
 
 LOCALHOST = "127.0.0.1"
 TIMEOUT_S = 10.0

@@ -26,14 +26,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness import interrupt, syscalls
-from harness import metrics as m
-from harness.load import Load
-from harness.meter import Meter, Sources, cpu_between, kernel_bytes
+from harness.measure import interrupt, syscalls
+from harness.measure import derive as m
+from harness.design.load import Load
+from harness.measure.meter import Meter, Sources, cpu_between, kernel_bytes
 from harness.paths import from_root
-from harness.placement import Placement, cpu_list
-from harness.plan import Setting
-from harness.process import Child, ProcessError, Server
+from harness.measure.placement import Placement, cpu_list
+from harness.design.plan import Setting
+from harness.measure.process import Child, ProcessError, Server
 
 # When memory is sampled, as a fraction of the warm-up.
 MEMORY_AT = 0.7

@@ -22,9 +22,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import host
-from harness.meter import tree
-from harness.process import Child, Exit, ProcessError, Server, task_state
+from harness.measure import host
+from harness.measure.meter import tree
+from harness.measure.process import Child, Exit, ProcessError, Server, task_state
 
 # Of wall time, spent runnable but not running, or stolen by the host: above it a slice is disturbed.
 DISTURBED_SHARE = 0.03

@@ -14,13 +14,13 @@ from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from harness import claims as claim_module
-from harness import host
-from harness.experiment import Experiment, Highlight
-from harness.metrics import Metric
-from harness.stats import Estimate
+from harness.judge import claims as claim_module
+from harness.measure import host
+from harness.design.experiment import Experiment, Highlight
+from harness.design.metrics import Metric
+from harness.judge.stats import Estimate
 from harness.store import USABLE, CellRecord
-from harness.summary import Contest, Group, contests
+from harness.judge.summary import Contest, Group, contests
 
 BOX = box.SIMPLE_HEAD
 PLAIN_WIDTH = 100

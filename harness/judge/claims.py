@@ -6,10 +6,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness import stats
-from harness.experiment import Claim, Operand
+from harness.judge import stats
+from harness.design.experiment import Claim, Operand
 from harness.store import level_text
-from harness.summary import Group
+from harness.judge.summary import Group
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "cannot decide"
 # With two, an interval spans many orders of magnitude and its numbers only confuse.

@@ -10,15 +10,17 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, Protocol
 
-from harness import experiment as experiments
-from harness import host, interrupt, meter, plan, syscalls
-from harness.cell import Bench, Outcome, measure, server_command
+from harness.design import experiment as experiments
+from harness.design import plan
+from harness.measure import host, interrupt, meter, syscalls
+from harness.measure.cell import Bench, Outcome, measure, server_command
 from harness.errors import SetupError
-from harness.experiment import Experiment, Profile
-from harness.models import Model, fingerprint
-from harness.load import PLACEMENTS
-from harness.placement import place
-from harness.plan import Setting
+from harness.design.experiment import Experiment, Profile
+from harness.design.model import Model
+from harness.measure.models import fingerprint
+from harness.design.load import PLACEMENTS
+from harness.measure.placement import place
+from harness.design.plan import Setting
 from harness.store import CellRecord, Run
 
 PILOT_WARMUP_S = 0.1

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness import host, meter, syscalls
-from harness.meter import Sources
+from harness.measure import host, meter, syscalls
+from harness.measure.meter import Sources
 
 GOOD, NOTE, BAD = "ok", "note", "limit"
 TEN_K = 10_000

@@ -23,7 +23,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from harness.metrics import CpuUse
+from harness.measure.derive import CpuUse
 
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _PSS_SAMPLE = 64

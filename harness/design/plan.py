@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from harness.experiment import Experiment, Profile
-from harness.load import Load
-from harness.models import Model
+from harness.design.experiment import Experiment, Profile
+from harness.design.load import Load
+from harness.design.model import Model
 
 # Descriptors a server or client needs beside its connections.
 SPARE_DESCRIPTORS = 64

@@ -11,11 +11,15 @@ from typing import Any
 
 import jinja2
 
-from harness import claims, console, experiment, host, store, summary
-from harness.experiment import Experiment
-from harness.metrics import METRICS, Metric
+from harness import store
+from harness.design import experiment
+from harness.judge import claims, summary
+from harness.measure import host
+from harness.present import console
+from harness.design.experiment import Experiment
+from harness.design.metrics import METRICS, Metric
 from harness.paths import TEMPLATES
-from harness.summary import Contest, Group
+from harness.judge.summary import Contest, Group
 
 FORMATS = ("html", "md")
 

@@ -7,41 +7,13 @@ import json
 import os
 import subprocess
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
+from harness.design.model import Model
 from harness.errors import SetupError, UsageError
 from harness.paths import servers_dir
 
 EXIT_CANNOT_RUN_HERE = 77
-
-
-@dataclass(frozen=True)
-class Model:
-    """One server as it describes itself; `unavailable` says why it cannot run here, or is ''."""
-
-    name: str
-    path: Path
-    summary: str = ""
-    family: str = ""
-    protocols: tuple[str, ...] = ()
-    max_connections: int | None = None
-    limit_reason: str = ""
-    unavailable: str = ""
-    describe: dict[str, Any] = field(default_factory=dict, compare=False)
-
-    def why_not(self, protocol: str, connections: int) -> str:
-        """Why this model cannot serve that load, or ''."""
-        if self.unavailable:
-            return self.unavailable
-        if protocol not in self.protocols:
-            return f"does not speak {protocol} (only {', '.join(self.protocols)})"
-        if self.max_connections is not None and connections > self.max_connections:
-            reason = f": {self.limit_reason}" if self.limit_reason else ""
-            plural = "" if self.max_connections == 1 else "s"
-            return f"serves at most {self.max_connections} connection{plural} at a time{reason}"
-        return ""
 
 
 def discover(directory: Path | None = None) -> list[Model]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import signal
 from types import FrameType
 
-from harness.process import INTERRUPTIONS
+from harness.measure.process import INTERRUPTIONS
 
 _requested = False
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What is measured in every cell: the catalogue of metrics and how each comes out of the records.
+"""How each metric of a cell comes out of the records.
 
 All functions are pure: they turn the client's tenk.loadgen/1 JSON, the server's counters and the
 samples taken around the measuring window into named numbers. A metric that cannot be had in a cell
@@ -11,6 +11,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from harness.design.metrics import PERCENTILES
 
 # One tick of /proc/PID/stat and of the user/system split: CPU times below this are not resolved.
 TICK_S = 0.01
@@ -28,56 +30,6 @@ MIN_SYSCALLS_NS = 40_000_000
 MAX_SYSCALLS_SKEW = 0.05
 # Memory comes in pages of 4 KiB: with fewer connections than this a quotient would be an artefact.
 MIN_CONNECTIONS_FOR_MEMORY = 100
-
-
-@dataclass(frozen=True)
-class Metric:
-    """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither)."""
-
-    name: str
-    unit: str
-    better: str
-    label: str
-
-
-_PERCENTILES = ("p50", "p75", "p90", "p99", "p99_9", "p99_99")
-
-
-def _percentile_label(name: str) -> str:
-    return name.replace("_", ".")
-
-
-METRICS: dict[str, Metric] = {
-    m.name: m
-    for m in [
-        Metric("throughput_rps", "requests/s", "higher", "throughput"),
-        *(
-            Metric(f"{p}_ns", "ns", "lower", f"response time {_percentile_label(p)}")
-            for p in _PERCENTILES
-        ),
-        *(
-            Metric(f"service_{p}_ns", "ns", "lower", f"service time {_percentile_label(p)}")
-            for p in _PERCENTILES
-        ),
-        *(
-            Metric(f"predicted_{p}_ns", "ns", "", f"response time {_percentile_label(p)} in theory")
-            for p in _PERCENTILES
-        ),
-        Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
-        Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
-        Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
-        Metric("server_user_us_per_request", "us", "lower", "server CPU per request, user"),
-        Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
-        Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),
-        Metric("kernel_bytes_per_connection", "bytes", "lower", "kernel memory per connection"),
-        Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
-        Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
-        Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
-        Metric("events_per_wait", "events", "", "events per wake-up"),
-        Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),
-        Metric("jain_fairness", "index", "higher", "fairness between connections (Jain)"),
-    ]
-}
 
 
 @dataclass(frozen=True)
@@ -105,7 +57,7 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     """Throughput, percentiles, lag, client CPU and fairness from tenk.loadgen/1."""
     out: dict[str, float] = {}
     _put(out, "throughput_rps", _dig(client, "rate_rps", "achieved"))
-    for percentile in _PERCENTILES:
+    for percentile in PERCENTILES:
         _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
         _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
     _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
@@ -194,7 +146,7 @@ def frozen_percentiles(
     below capacity.
     """
     out: dict[str, float] = {}
-    for percentile in _PERCENTILES:
+    for percentile in PERCENTILES:
         q = float(percentile[1:].replace("_", ".")) / 100
         wait = freeze_s - (1 - q) * window_s
         undisturbed = service.get(f"service_{percentile}_ns", math.nan)

@@ -14,11 +14,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from harness import stats
-from harness.cell import Bench, measure
+from harness.judge import stats
+from harness.measure.cell import Bench, measure
 from harness.errors import SetupError
-from harness.load import Load
-from harness.plan import Setting
+from harness.design.load import Load
+from harness.design.plan import Setting
 
 CEILING_AT = (1, 100, 1000)
 LAG_RPS = 5000.0

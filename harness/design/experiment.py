@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.grid import Grid
-from harness.load import Load, coerce
-from harness.metrics import METRICS
+from harness.design.grid import Grid
+from harness.design.load import Load, coerce
+from harness.design.metrics import METRICS
 from harness.paths import EXPERIMENTS
 
 PROFILES = ("quick", "default", "full")

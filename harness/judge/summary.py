@@ -8,9 +8,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness import stats
-from harness.experiment import Experiment
-from harness.metrics import METRICS, Metric
+from harness.judge import stats
+from harness.design.experiment import Experiment
+from harness.design.metrics import METRICS, Metric
 from harness.store import STATUSES, USABLE, CellRecord, level_text
 
 COLUMNS = ("metric", "unit", "n", "estimate", "lo", "hi", "status", "reason")

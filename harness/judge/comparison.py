@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from harness import experiment, stats, summary
-from harness.metrics import METRICS
+from harness.design import experiment
+from harness.judge import stats, summary
+from harness.design.metrics import METRICS
 from harness.store import Run, level_text
 
 

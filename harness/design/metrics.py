@@ -1,0 +1,58 @@
+# SPDX-License-Identifier: MIT
+"""The catalogue of metrics: what every cell, table, claim and figure can name.
+
+harness.measure.derive says how each comes out of the records.
+"""
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Metric:
+    """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither)."""
+
+    name: str
+    unit: str
+    better: str
+    label: str
+
+
+PERCENTILES = ("p50", "p75", "p90", "p99", "p99_9", "p99_99")
+
+
+def _percentile_label(name: str) -> str:
+    return name.replace("_", ".")
+
+
+METRICS: dict[str, Metric] = {
+    m.name: m
+    for m in [
+        Metric("throughput_rps", "requests/s", "higher", "throughput"),
+        *(
+            Metric(f"{p}_ns", "ns", "lower", f"response time {_percentile_label(p)}")
+            for p in PERCENTILES
+        ),
+        *(
+            Metric(f"service_{p}_ns", "ns", "lower", f"service time {_percentile_label(p)}")
+            for p in PERCENTILES
+        ),
+        *(
+            Metric(f"predicted_{p}_ns", "ns", "", f"response time {_percentile_label(p)} in theory")
+            for p in PERCENTILES
+        ),
+        Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
+        Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
+        Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
+        Metric("server_user_us_per_request", "us", "lower", "server CPU per request, user"),
+        Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
+        Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),
+        Metric("kernel_bytes_per_connection", "bytes", "lower", "kernel memory per connection"),
+        Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
+        Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
+        Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
+        Metric("events_per_wait", "events", "", "events per wake-up"),
+        Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),
+        Metric("jain_fairness", "index", "higher", "fairness between connections (Jain)"),
+    ]
+}

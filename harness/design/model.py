@@ -1,0 +1,34 @@
+# SPDX-License-Identifier: MIT
+"""A server model, as far as planning needs to know it; harness.measure.models asks the binaries."""
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Model:
+    """One server as it describes itself; `unavailable` says why it cannot run here, or is ''."""
+
+    name: str
+    path: Path
+    summary: str = ""
+    family: str = ""
+    protocols: tuple[str, ...] = ()
+    max_connections: int | None = None
+    limit_reason: str = ""
+    unavailable: str = ""
+    describe: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    def why_not(self, protocol: str, connections: int) -> str:
+        """Why this model cannot serve that load, or ''."""
+        if self.unavailable:
+            return self.unavailable
+        if protocol not in self.protocols:
+            return f"does not speak {protocol} (only {', '.join(self.protocols)})"
+        if self.max_connections is not None and connections > self.max_connections:
+            reason = f": {self.limit_reason}" if self.limit_reason else ""
+            plural = "" if self.max_connections == 1 else "s"
+            return f"serves at most {self.max_connections} connection{plural} at a time{reason}"
+        return ""

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""What may be concluded: estimators, comparisons, claims. Pure functions."""

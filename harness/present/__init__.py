@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: MIT
+"""How it is said: console and reports."""
