@@ -7,11 +7,46 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* Append `in` to `out`; control characters become "\\n", "\\x1b": the message stays one line. */
+static char *spell(char *out, const char *in)
+{
+	for (; *in; in++) {
+		unsigned char c = (unsigned char)*in;
+
+		if (c == '\n')
+			out += sprintf(out, "\\n");
+		else if (c < ' ' || c == 0x7f)
+			out += sprintf(out, "\\x%02x", c);
+		else
+			*out++ = (char)c;
+	}
+	*out = '\0';
+	return out;
+}
+
 static void say(const char *format, va_list args)
 {
-	fprintf(stderr, "%s: ", program_invocation_short_name);
-	vfprintf(stderr, format, args);
-	fputc('\n', stderr);
+	const char *name = program_invocation_short_name;
+	char *message = NULL, *line = NULL, *end;
+
+	/* A value that the user gave may hold anything; the message is one line all the same. */
+	if (vasprintf(&message, format, args) >= 0)
+		line = malloc(4 * (strlen(name) + strlen(message)) + 4);
+	else
+		message = NULL;
+	if (line) {
+		end = spell(line, name);
+		*end++ = ':';
+		*end++ = ' ';
+		end = spell(end, message);
+		*end++ = '\n';
+		*end = '\0';
+		fputs(line, stderr);
+	} else {
+		fprintf(stderr, "%s: out of memory for a message: %s\n", name, format);
+	}
+	free(line);
+	free(message);
 }
 
 void die(int status, const char *format, ...)

@@ -10,7 +10,10 @@ enum {
 	EXIT_UNSUPPORTED = 77, /* this machine cannot do it; the reason is on stderr */
 };
 
-/* Print "PROGRAM: message" on stderr and exit with `status`. */
+/*
+ * Print "PROGRAM: message" on stderr and exit with `status`. It is always one line: control
+ * characters in it, from a value of the user's, are spelt "\n", "\x1b".
+ */
 _Noreturn void die(int status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 /*
