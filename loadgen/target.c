@@ -41,7 +41,12 @@ const char *target_parse(const char *url, struct target *target)
 		return "echo://HOST:PORT, rot13://HOST:PORT or http://HOST[:PORT][/PATH]";
 	host = colons + 3;
 	end = host + strcspn(host, "/?#");
+	if (memchr(host, '@', (size_t)(end - host)))
+		return "a URL without user and password; no server here asks for them";
 	port = memchr(host, ':', (size_t)(end - host));
+	if (strcspn(host, "[]") < (size_t)(end - host) ||
+	    (port && memchr(port + 1, ':', (size_t)(end - port) - 1)))
+		return "a URL with a host name or an IPv4 address; IPv6 is not supported";
 	if (port) {
 		size_t length = (size_t)(end - port) - 1;
 
