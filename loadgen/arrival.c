@@ -101,59 +101,87 @@ uint64_t arrival_next(struct arrival *a)
 	return at;
 }
 
+/*
+ * The next line, without its end. 1; 0 at the end of the file; -1 if it is too long or holds a NUL,
+ * which no text does.
+ */
+static int read_line(FILE *in, char line[TRACE_LINE])
+{
+	size_t n = 0;
+	int c;
+
+	while ((c = getc_unlocked(in)) != EOF && c != '\n') {
+		if (c == '\0' || n == TRACE_LINE - 1)
+			return -1;
+		line[n++] = (char)c;
+	}
+	line[n] = '\0';
+	return n || c != EOF;
+}
+
 static bool parse_line(char *line, int64_t previous, int64_t *at, bool *blank)
 {
-	line[strcspn(line, "#\r\n")] = '\0';
+	line[strcspn(line, "#\r")] = '\0';
 	line += strspn(line, " \t");
 	line[strcspn(line, " \t")] = '\0';
 	*blank = *line == '\0';
 	return *blank || parse_duration_ns(line, previous, INT64_MAX / 4, at);
 }
 
+static bool append(uint64_t **times, size_t *n, size_t *room, uint64_t at)
+{
+	uint64_t *grown;
+
+	if (*n == *room) {
+		*room = *room ? 2 * *room : 1024;
+		grown = reallocarray(*times, *room, sizeof(*grown));
+		if (!grown)
+			return false;
+		*times = grown;
+	}
+	(*times)[(*n)++] = at;
+	return true;
+}
+
 uint64_t *arrival_read_trace(const char *path, size_t *length, char *reason, size_t reason_size)
 {
 	FILE *in = fopen(path, "re");
-	size_t room = 0, n = 0, line_room = 0, number = 0;
-	uint64_t *times = NULL, *grown;
-	char *line = NULL;
+	size_t room = 0, n = 0, number = 0;
+	char line[TRACE_LINE];
+	uint64_t *times = NULL;
 	int64_t at = 0;
 	bool blank;
+	int got;
 
 	if (!in) {
 		snprintf(reason, reason_size, "a readable file (%s)", strerror(errno));
 		return NULL;
 	}
-	while (getline(&line, &line_room, in) >= 0) {
-		number++;
-		if (!parse_line(line, at, &at, &blank)) {
+	*reason = '\0';
+	while (!*reason && (got = read_line(in, line)) != 0) {
+		if (++number > TRACE_LINES)
+			snprintf(reason, reason_size, "a trace of at most %d lines", TRACE_LINES);
+		else if (got < 0)
+			snprintf(reason, reason_size,
+				 "a trace: line %zu is not text of less than %d bytes", number,
+				 TRACE_LINE);
+		else if (!parse_line(line, at, &at, &blank))
 			snprintf(reason, reason_size,
 				 "a trace: line %zu must be a time in seconds, not below the one "
 				 "before",
 				 number);
-			goto fail;
-		}
-		if (blank)
-			continue;
-		if (n == room) {
-			room = room ? 2 * room : 1024;
-			grown = reallocarray(times, room, sizeof(*times));
-			if (!grown) {
-				snprintf(reason, reason_size, "a trace that fits into memory");
-				goto fail;
-			}
-			times = grown;
-		}
-		times[n++] = (uint64_t)at;
+		else if (!blank && !append(&times, &n, &room, (uint64_t)at))
+			snprintf(reason, reason_size, "a trace that fits into memory");
 	}
-	free(line);
-	fclose(in);
-	if (n == 0)
+	if (!*reason && ferror(in))
+		snprintf(reason, reason_size, "a readable file (%s)", strerror(errno));
+	else if (!*reason && n == 0)
 		snprintf(reason, reason_size, "a trace with at least one arrival");
+	fclose(in);
+	if (*reason) {
+		free(times);
+		return NULL;
+	}
 	*length = n;
 	return times;
-fail:
-	free(line);
-	free(times);
-	fclose(in);
-	return NULL;
 }

@@ -43,10 +43,16 @@ void arrival_share(struct arrival *a, unsigned int share, unsigned int shares);
 /* The next arrival; ARRIVAL_NEVER after the last one of a trace. */
 uint64_t arrival_next(struct arrival *a);
 
+enum {
+	TRACE_LINE = 4096,     /* longest line of a trace, bytes, its end included */
+	TRACE_LINES = 1 << 26, /* most lines of a trace; their times take 512 MiB */
+};
+
 /*
  * Read arrival times from a file: one decimal number of seconds per line, not falling; empty lines
- * and lines from '#' on are skipped. Returns an array the caller frees, its length in *length, or
- * NULL and a reason in `reason`.
+ * and lines from '#' on are skipped. At most TRACE_LINES lines are read, of less than TRACE_LINE
+ * bytes each, so that a file without end is refused. Returns an array the caller frees, its length
+ * in *length, or NULL and a reason in `reason`, in words that follow "... is not".
  */
 uint64_t *arrival_read_trace(const char *path, size_t *length, char *reason, size_t reason_size);
 

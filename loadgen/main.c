@@ -12,16 +12,14 @@
 #include <string.h>
 #include <sys/resource.h>
 #include <sys/socket.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/parse.h"
-#include "loadgen/hgrm.h"
 #include "loadgen/options.h"
+#include "loadgen/output.h"
 #include "loadgen/pool.h"
-#include "loadgen/report.h"
 #include "loadgen/verdict.h"
 
 /* The descriptor must have been inherited, and for writing. */
@@ -38,64 +36,11 @@ static void check_events_fd(const struct options *o)
 		opt_refuse("--events-fd", value, "an open descriptor that can be written to");
 }
 
-static bool to_stdout(const char *path)
-{
-	return path && strcmp(path, "-") == 0;
-}
-
 enum {
 	SOURCES_MAX = 4096,
 	CPUS_MAX = 1024,
 	SPARE_DESCRIPTORS = 16, /* standard streams, epoll or ring, output files, ... */
 };
-
-/*
- * Could this file be written when the run is over? Asked before it begins, and without creating the
- * file: a run that does not take place leaves none behind.
- */
-static void check_output(const char *option, const char *path)
-{
-	char folder[4096];
-	struct stat status;
-	const char *slash;
-
-	if (!path || to_stdout(path))
-		return;
-	if (stat(path, &status) == 0) {
-		if (S_ISDIR(status.st_mode) || access(path, W_OK) < 0)
-			opt_refuse(option, path, "a file that can be written");
-		return;
-	}
-	slash = strrchr(path, '/');
-	if (!slash)
-		snprintf(folder, sizeof(folder), ".");
-	else
-		snprintf(folder, sizeof(folder), "%.*s", (int)(slash - path) + 1, path);
-	if (strlen(path) >= sizeof(folder) || (slash && !slash[1]) || stat(folder, &status) < 0 ||
-	    !S_ISDIR(status.st_mode) || access(folder, W_OK | X_OK) < 0)
-		opt_refuse(option, path, "a file in a folder that exists and can be written to");
-}
-
-/* "-" is standard output. NULL for no path. */
-static FILE *open_output(const char *option, const char *path)
-{
-	FILE *out;
-
-	if (!path || to_stdout(path))
-		return path ? stdout : NULL;
-	out = fopen(path, "we");
-	if (!out)
-		die(EXIT_FAILURE, "%s: '%s' cannot be written: %s", option, path, strerror(errno));
-	return out;
-}
-
-static void close_output(const char *option, FILE *out, bool fine)
-{
-	if (out && (ferror(out) || (out != stdout && fclose(out) != 0)))
-		fine = false;
-	if (!fine)
-		die(EXIT_FAILURE, "%s: could not be written: %s", option, strerror(errno));
-}
 
 static int64_t all_connections(const struct options *o)
 {
@@ -225,9 +170,9 @@ int main(int argc, char **argv)
 	struct result result = {.options = &options, .target = &target};
 	struct pool pool = {.cpus = cpus};
 	struct session_setup *setup = &pool.setup;
-	FILE *json, *hgrm;
 	int status;
 
+	output_streams_init();
 	options_parse(&options, argc, argv);
 	choose_target(&options, &target, &setup->server);
 	host_facts_read(&result.host);
@@ -239,11 +184,7 @@ int main(int argc, char **argv)
 	pool.cpu_count = choose_cpus(&options, cpus);
 	check_descriptors(&options);
 	check_events_fd(&options);
-	if (to_stdout(options.json) + to_stdout(options.hgrm) + to_stdout(options.hlog) > 1)
-		die(EXIT_BAD_USAGE, "--json, --hgrm, --hlog: '-' is allowed for one of them only");
-	check_output("--json", options.json);
-	check_output("--hgrm", options.hgrm);
-	check_output("--hlog", options.hlog);
+	output_check(&options);
 	pool.progress = !options.quiet && isatty(STDERR_FILENO);
 
 	status = pool_run(&pool, &result);
@@ -252,16 +193,8 @@ int main(int argc, char **argv)
 		return status;
 	}
 	verdict_reach(&verdict, &result);
-	json = open_output("--json", options.json);
-	hgrm = open_output("--hgrm", options.hgrm);
-	if (!options.quiet && !to_stdout(options.json) && !to_stdout(options.hgrm) &&
-	    !to_stdout(options.hlog))
-		report_text(stdout, &result, &verdict);
-	if (json)
-		close_output("--json", json, report_json(json, &result, &verdict));
-	if (hgrm)
-		close_output("--hgrm", hgrm, hgrm_write(hgrm, &result.total->response, 1e6));
-	status = verdict_exit_status(&verdict, &result);
+	status = output_write(&result, &verdict) ? verdict_exit_status(&verdict, &result)
+						 : EXIT_FAILURE;
 	pool_free(&result);
 	return status;
 }

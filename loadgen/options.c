@@ -9,6 +9,7 @@
 #include "common/die.h"
 #include "common/parse.h"
 #include "loadgen/engine.h"
+#include "loadgen/output.h"
 
 #define FIELD(member) offsetof(struct options, member)
 #define SECONDS       1e9 /* ns */
@@ -153,7 +154,9 @@ static void spell_allowed(const struct option_row *row, char *buf, size_t size)
 			 row->max);
 		break;
 	case OPTION_NUMBER:
-		snprintf(buf, size, "a number from %g to %g (k, M, G allowed)", row->min, row->max);
+		/* Never as 1e+09: the parser does not take exponents. */
+		snprintf(buf, size, "a number from %.15g to %.15g (k, M, G allowed)", row->min,
+			 row->max);
 		break;
 	case OPTION_DURATION:
 		spell_duration(row->min, low, sizeof(low));
@@ -360,23 +363,44 @@ static void make_tables(struct getopt_tables *t)
 	t->longs[n] = (struct option){0};
 }
 
+/* End after printing what was asked for. */
+static _Noreturn void end_printed(void)
+{
+	exit(output_flush_stdout() ? EXIT_SUCCESS : EXIT_FAILURE);
+}
+
+/*
+ * getopt_long(3) refused something. Of a short option it tells the letter, which may be one of
+ * several in a word that it has not left yet; of a long one, which word it was.
+ */
+static _Noreturn void refuse_option(int got, char **argv)
+{
+	char letter[] = {'-', (char)optopt, '\0'};
+	const char *name = optopt != 0 && optopt < HELP ? letter : argv[optind - 1];
+
+	if (got == ':')
+		die(EXIT_BAD_USAGE, "%s: needs a value; see --help", name);
+	if (optopt >= HELP)
+		die(EXIT_BAD_USAGE, "%s: takes no value; see --help", name);
+	die(EXIT_BAD_USAGE, "%s: no such option (or not unique); see --help", name);
+}
+
 /* What is not in the table: requests for information, and mistakes. Both end the program. */
-static void end_if_special(int got, const char *argument)
+static void end_if_special(int got, char **argv)
 {
 	switch (got) {
 	case HELP:
 		options_help(stdout);
-		exit(EXIT_SUCCESS);
+		end_printed();
 	case MARKDOWN:
 		options_markdown(stdout);
-		exit(EXIT_SUCCESS);
+		end_printed();
 	case VERSION:
 		printf("tenk loadgen, result schema tenk.loadgen/1\n");
-		exit(EXIT_SUCCESS);
+		end_printed();
 	case ':':
-		die(EXIT_BAD_USAGE, "%s: needs a value; see --help", argument);
 	case '?':
-		die(EXIT_BAD_USAGE, "%s: no such option (or not unique); see --help", argument);
+		refuse_option(got, argv);
 	default:
 		return;
 	}
@@ -406,7 +430,7 @@ void options_parse(struct options *o, int argc, char **argv)
 	while ((got = getopt_long(argc, argv, tables.letters, tables.longs, NULL)) != -1) {
 		const struct option_row *row;
 
-		end_if_special(got, argv[optind - 1]);
+		end_if_special(got, argv);
 		row = find_row(got);
 		if (!set(o, row, optarg)) {
 			snprintf(option, sizeof(option), "--%s", row->name);

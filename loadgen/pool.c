@@ -45,6 +45,7 @@ struct watch {
 	uint64_t from_ns, until_ns, interval_from_ns;
 	struct host_counters counters;
 	bool died;
+	bool events_lost;
 };
 
 static volatile sig_atomic_t interrupted;
@@ -151,12 +152,16 @@ static void sleep_until(uint64_t ns)
 	clock_nanosleep(CLOCK_MONOTONIC, TIMER_ABSTIME, &until, NULL);
 }
 
-static void event(const struct watch *w, const char *line)
+/* Who listens may have gone; the run is not for that reason over. */
+static void event(struct watch *w, const char *line)
 {
 	int fd = (int)w->result->options->events_fd;
 
-	if (fd >= 0 && write(fd, line, strlen(line)) < 0)
-		warn("--events-fd: %s", strerror(errno));
+	if (fd < 0 || w->events_lost || write(fd, line, strlen(line)) >= 0)
+		return;
+	w->events_lost = true;
+	warn("--events-fd: '%d' can no longer be written to: %s; the run goes on", fd,
+	     strerror(errno));
 }
 
 static uint64_t count_up(const struct watch *w)
@@ -280,7 +285,8 @@ static void close_log(struct watch *w)
 	if (w->log_file && w->log_file != stdout && fclose(w->log_file) != 0)
 		w->log_failed = true;
 	if (w->log && w->log_failed)
-		warn("--hlog: could not be written: %s", strerror(errno));
+		warn("--hlog: '%s' could not be written: %s", w->result->options->hlog,
+		     strerror(errno));
 }
 
 static uint64_t count_replies(const struct watch *w)
@@ -297,7 +303,7 @@ static uint64_t count_replies(const struct watch *w)
  * counts what the server does in between, system calls for instance, has left it alone again when
  * the window begins.
  */
-static void warm_up(const struct watch *w, uint64_t warmup_ns)
+static void warm_up(struct watch *w, uint64_t warmup_ns)
 {
 	char line[64];
 
