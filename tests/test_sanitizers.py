@@ -29,7 +29,7 @@ from pathlib import Path
 import pytest
 
 from harness.measure import models
-from harness.conformance import core
+from harness.conformance import catalogue
 from harness.conformance.runner import FAIL, Job, Result, plan, run_one
 from harness.conformance.subject import Settings, settings_for
 from harness.conformance.trial import Trial
@@ -38,7 +38,7 @@ from harness.paths import ROOT
 pytestmark = pytest.mark.sanitizer
 
 NAMES = sorted(path.stem for path in (ROOT / "servers").glob("*.c"))
-CASES = core.discover()
+CASES = catalogue.discover()
 VALGRIND = Settings(
     patience=6.0,
     connections=300,

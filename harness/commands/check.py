@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from harness import errors, paths
 from harness.measure import models
-from harness.conformance import core, faults, matrix
+from harness.conformance import catalogue, core, faults, matrix
 from harness.conformance.runner import FAIL, OK, Job, Result, plan, run_all
 from harness.conformance.subject import settings_for
 from harness.conformance.talk import TALKS
@@ -82,7 +82,7 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _cases(names: Sequence[str] | None, below: bool) -> list[core.Case]:
-    known = {case.name: case for case in (faults.discover() if below else core.discover())}
+    known = {case.name: case for case in (faults.discover() if below else catalogue.discover())}
     for name in names or ():
         if name not in known:
             raise errors.UsageError("--case", name, "see tenk check --cases")

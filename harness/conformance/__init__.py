@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from harness.conformance.core import discover
+from harness.conformance.catalogue import discover
 from harness.conformance.runner import FAIL, plan, run_all
 from harness.errors import UsageError
 from harness.design.model import Model

@@ -1,34 +1,20 @@
 # SPDX-License-Identifier: MIT
-"""What a case is, and how cases are found.
+"""What a case is.
 
 A case is one function in a module of harness/conformance/cases, decorated with @case. Its name is
 the function's, its docstring tells a student what is tested and what usually goes wrong. It gets a
-Trial, and fails by raising Failed (or any AssertionError).
+Trial, and fails by raising Failed (or any AssertionError). catalogue.py finds them all.
 """
 from __future__ import annotations
 
-import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from harness.conformance.trial import Trial
 from harness.design.model import Model
 
-if TYPE_CHECKING:
-    from harness.conformance.trial import Trial
-
-Body = Callable[["Trial"], None]
-
-
-class Failed(AssertionError):
-    """The server did not keep a promise; the text says which, and what it did instead."""
-
-
-class NotApplicable(Exception):
-    """The case has no meaning for this model; the text says why, from what the model says of
-    itself, so that the matrix can show it."""
+Body = Callable[[Trial], None]
 
 
 @dataclass(frozen=True)
@@ -86,9 +72,6 @@ def case(
     return register
 
 
-def discover() -> Sequence[Case]:
-    """All cases, in the order of their modules' names and of the functions in them."""
-    package = importlib.import_module("harness.conformance.cases")
-    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda m: m.name):
-        importlib.import_module(f"{package.__name__}.{module.name}")
+def registered() -> Sequence[Case]:
+    """The cases of all modules imported so far, in the order in which they were made."""
     return list(_cases.values())

@@ -24,7 +24,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.measure import process
-from harness.conformance.core import Case, Failed, NotApplicable
+from harness.conformance.core import Case
+from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import DidNotStart, Settings, Subject, wait_until
 from harness.conformance.trial import Trial

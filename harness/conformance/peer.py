@@ -14,7 +14,7 @@ import time
 from dataclasses import dataclass
 from types import TracebackType
 
-from harness.conformance.core import Failed
+from harness.conformance.outcome import Failed
 
 _LINGER_RESET = struct.pack("ii", 1, 0)
 _CHUNK = 1 << 18

@@ -17,7 +17,8 @@ from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import FrameType
 
-from harness.conformance.core import Case, Failed, NotApplicable
+from harness.conformance.core import Case
+from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.subject import Settings
 from harness.conformance.trial import Trial
 from harness.design.model import Model

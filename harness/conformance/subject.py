@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.measure import process
-from harness.conformance.core import Failed
+from harness.conformance.outcome import Failed
 
 STOP_BOUND_S = 2.0  # from SIGTERM to gone: what every model promises
 COUNTERS = ("connections", "requests", "bytes_in", "bytes_out", "waits", "events", "eagain")

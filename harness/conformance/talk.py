@@ -9,7 +9,7 @@ from __future__ import annotations
 import codecs
 from abc import ABC, abstractmethod
 
-from harness.conformance.core import Failed
+from harness.conformance.outcome import Failed
 from harness.conformance.peer import Peer, Reply
 
 ROOT_BODY = b"hello, tenk\n"

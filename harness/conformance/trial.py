@@ -14,7 +14,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
-from harness.conformance.core import Failed, NotApplicable
+from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Settings, Subject
 from harness.conformance.talk import TALKS, Talk

@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Subject
 from harness.conformance.talk import head

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import resource
 
-from harness.conformance.core import Failed, NotApplicable, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Subject, wait_until
 from harness.conformance.trial import Trial

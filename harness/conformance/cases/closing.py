@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import socket
 
-from harness.conformance.core import Failed, NotApplicable, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.subject import Subject, wait_until
 from harness.conformance.trial import LOCALHOST, Trial
 

@@ -6,7 +6,8 @@ import json
 import socket
 from pathlib import Path
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed
 from harness.conformance.peer import Peer
 from harness.conformance.trial import LOCALHOST, Trial
 

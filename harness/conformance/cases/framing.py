@@ -2,7 +2,8 @@
 """TCP is a stream of bytes: it keeps their order, and nothing else of how they were sent."""
 from __future__ import annotations
 
-from harness.conformance.core import NotApplicable, case
+from harness.conformance.core import case
+from harness.conformance.outcome import NotApplicable
 from harness.conformance.trial import Trial
 
 

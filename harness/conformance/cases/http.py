@@ -5,7 +5,8 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed
 from harness.conformance.peer import Peer, Reply
 from harness.conformance.subject import Subject
 from harness.conformance.talk import BODY_MAX, HEAD_MAX, ROOT_BODY, expect, head, pattern

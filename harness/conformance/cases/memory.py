@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed
 from harness.conformance.subject import Subject
 from harness.conformance.trial import Trial
 

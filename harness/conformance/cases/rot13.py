@@ -2,7 +2,8 @@
 """The line protocol: framing, and its longest line."""
 from __future__ import annotations
 
-from harness.conformance.core import Failed, case
+from harness.conformance.core import case
+from harness.conformance.outcome import Failed
 from harness.conformance.talk import ROT13_LINE_MAX, rot13
 from harness.conformance.trial import Trial
 
