@@ -235,9 +235,9 @@ def test_contenders_take_turns_and_stand_still_meanwhile() -> None:
                     assert rate > 0 and own.cpu > 0
                     assert (times(other.pids) - idle).cpu == 0
                 assert a.child is not None and a.child.wait(0.05) is None
-                before = server.progress().requests
+                before = server.served().requests
                 assert a.child.wait(0.05) is None
-                assert server.progress().requests == before
+                assert server.served().requests == before
                 for contender in (a, b):
                     text, status = contender.finish()
                     assert status == 0 and "Requests/sec:" in text

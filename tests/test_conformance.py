@@ -14,14 +14,14 @@ import pytest
 from broken_servers import BROKEN, Claim, claims
 
 from harness.measure import models
-from harness.conformance import catalogue, gate, matrix
+from harness.conformance import catalogue, core, gate, matrix
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, plan, run_all, run_one
-from harness.conformance.subject import Settings
+from harness.conformance.subject import Conditions
 from harness.paths import ROOT
 
 CASES = {case.name: case for case in catalogue.discover()}
 # Servers that fail are waited for; those here are small and quick.
-HASTY = Settings(patience=0.4)
+HASTY = Conditions(patience=0.4)
 
 
 def _jobs(chosen: list[models.Model]) -> list[pytest.param]:

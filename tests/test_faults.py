@@ -15,7 +15,7 @@ from harness import errors
 from harness.measure import models
 from harness.conformance import faults
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan, run_one
-from harness.conformance.subject import Settings
+from harness.conformance.subject import Conditions
 
 CASES = {case.name: case for case in faults.discover()}
 WHY_NOT = faults.missing()
@@ -51,7 +51,7 @@ def test_fault_fells_a_server_not_made_for_it(claim: Claim, tmp_path: Path) -> N
     link = tmp_path / claim.server
     link.symlink_to(BROKEN / f"{claim.server}.py")
     job = Job(models.describe(link), claim.protocol, CASES[claim.case])
-    result = run_one(job, Settings(patience=0.5))
+    result = run_one(job, Conditions(patience=0.5))
     assert result.outcome == FAIL, f"{claim.case} did nothing: {result.outcome} {result.text}"
     assert re.search(claim.says, result.text), f"something else happened: {result.text}"
 

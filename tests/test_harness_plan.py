@@ -353,7 +353,7 @@ def test_a_metric_that_was_not_to_be_had_is_a_dash_where_the_cell_was_measured(
     status: str, shown: str
 ) -> None:
     group = summary.group([cell("a", 1, 0, 10.0, status)], ["a"])[0]
-    text = console._cell(group, METRICS["syscalls_per_request"], "")
+    text = console._entry(group, METRICS["syscalls_per_request"], "")
     assert text == f"[dim]{shown}[/]"
 
 

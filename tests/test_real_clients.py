@@ -19,7 +19,7 @@ import pytest
 import loadgen_util
 from harness import errors
 from harness.measure import models, process
-from harness.conformance.subject import Settings, Subject, wait_until
+from harness.conformance.subject import Conditions, Subject, wait_until
 from harness.conformance.talk import ROOT_BODY, pattern, rot13
 
 LIMIT_S = 60
@@ -46,7 +46,7 @@ def need(program: str) -> str:
 
 
 def start(model: models.Model, protocol: str) -> Subject:
-    return Subject([str(model.path), "-p", "0", "-P", protocol], Settings())
+    return Subject([str(model.path), "-p", "0", "-P", protocol], Conditions())
 
 
 def run(argv: Sequence[str], sent: bytes = b"") -> "subprocess.CompletedProcess[bytes]":

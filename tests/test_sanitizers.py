@@ -4,7 +4,7 @@
 There is no suppression file. What is left out is left out here, each with its reason:
 
 - Memory bounds: an instrumented process holds shadow memory and quarantined blocks, so what it uses
-  says nothing of the server. The cases are n/a by themselves (Settings.measures_memory).
+  says nothing of the server. The cases are n/a by themselves (Conditions.measures_memory).
 - 10,000 connections: 1,000 instead. TSan knows at most 8,128 threads at a time.
 - Models that use aio_read(3) under TSan: glibc starts its helper threads by an internal call that
   TSan cannot intercept, so it knows nothing of them and crashes when a signal reaches one. The
@@ -31,7 +31,7 @@ import pytest
 from harness.measure import models
 from harness.conformance import catalogue
 from harness.conformance.runner import FAIL, Job, Result, plan, run_one
-from harness.conformance.subject import Settings, settings_for
+from harness.conformance.subject import Conditions, conditions_for
 from harness.conformance.trial import Trial
 from harness.paths import ROOT
 
@@ -39,7 +39,7 @@ pytestmark = pytest.mark.sanitizer
 
 NAMES = sorted(path.stem for path in (ROOT / "servers").glob("*.c"))
 CASES = catalogue.discover()
-VALGRIND = Settings(
+VALGRIND = Conditions(
     patience=6.0,
     connections=300,
     prefix=(
@@ -74,8 +74,8 @@ def _describe(build: Path, name: str) -> models.Model:
     return model
 
 
-def _hold(jobs: Sequence[Job], settings: Settings) -> None:
-    failures = [r for r in (run_one(job, settings) for job in jobs) if r.outcome == FAIL]
+def _hold(jobs: Sequence[Job], conditions: Conditions) -> None:
+    failures = [r for r in (run_one(job, conditions) for job in jobs) if r.outcome == FAIL]
     assert not failures, "\n\n".join(map(_text, failures))
 
 
@@ -102,7 +102,7 @@ def _threads(model: models.Model) -> int:
 @pytest.mark.parametrize("name", NAMES)
 def test_no_report_from_asan_and_ubsan(name: str) -> None:
     build = _build("address,undefined")
-    _hold(plan([_describe(build, name)], CASES), settings_for(build))
+    _hold(plan([_describe(build, name)], CASES), conditions_for(build))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -115,7 +115,7 @@ def test_no_report_from_tsan(name: str) -> None:
         if _imports(model, "aio_read"):
             pytest.skip("TSan does not know the threads that glibc makes for aio_read(3)")
     build = _build("thread")
-    _hold(plan([_describe(build, name)], CASES), settings_for(build))
+    _hold(plan([_describe(build, name)], CASES), conditions_for(build))
 
 
 def _representatives() -> dict[str, str]:

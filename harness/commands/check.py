@@ -15,7 +15,7 @@ from harness import errors, paths
 from harness.measure import models
 from harness.conformance import catalogue, core, faults, matrix
 from harness.conformance.runner import FAIL, OK, Job, Result, plan, run_all
-from harness.conformance.subject import settings_for
+from harness.conformance.subject import conditions_for
 from harness.conformance.talk import TALKS
 from harness.design.model import Model
 
@@ -69,8 +69,8 @@ def run(args: argparse.Namespace) -> int:
     if not jobs:
         raise errors.SetupError("nothing to check: no model that can run here fits")
     start = time.monotonic()
-    progress = _Progress(len(jobs))
-    results = run_all(jobs, settings_for(_build_dir(args.build)), workers, progress.step)
+    progress = _Tally(len(jobs))
+    results = run_all(jobs, conditions_for(_build_dir(args.build)), workers, progress.step)
     progress.end()
     print(matrix.render(results, cases), end="")
     if args.faults:
@@ -129,7 +129,7 @@ def _write(path: Path, jobs: Sequence[Job], results: Sequence[Result]) -> None:
     path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-class _Progress:
+class _Tally:
     """A line that counts, on a terminal only; failures as they happen."""
 
     def __init__(self, total: int) -> None:

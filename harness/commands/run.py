@@ -32,7 +32,7 @@ MAX_SEED = 2**31 - 1
 
 
 @dataclass(frozen=True)
-class Job:
+class Assignment:
     """A run to be made, or one to be resumed."""
 
     request: runner.Request
@@ -58,27 +58,27 @@ def register(subparsers: Subparsers) -> None:
 def run(args: argparse.Namespace) -> int:
     out = console.make()
     results = args.out or results_dir()
-    jobs = _resumed(args, results) if args.resume else _requested(args, results)
+    assignments = _resumed(args, results) if args.resume else _requested(args, results)
     loadgen = loadgen_path()
     if not os.access(loadgen, os.X_OK):
         raise errors.SetupError(f"no load generator at {loadgen}: run `make` first")
-    _announce(out, jobs)
+    _announce(out, assignments)
     if not args.no_check:
-        _check(out, jobs)
+        _check(out, assignments)
     finished: list[store.Run] = []
     interrupted = False
     everywhere = os.sched_getaffinity(0)
     # All of them before the harness confines itself: placement goes by the CPUs it may use.
     benches = [
         runner.make_bench(one.models, loadgen, one.placement, one.seed)
-        for one in (job.request for job in jobs)
+        for one in (assignment.request for assignment in assignments)
     ]
     progress = _progress(out)
     try:
-        for job, bench in zip(jobs, benches):
+        for assignment, bench in zip(assignments, benches):
             # The harness hardly runs during a window; what it does is the client's burden.
             os.sched_setaffinity(0, set(bench.placements[""].client))
-            _one(job, bench, progress, finished)
+            _one(assignment, bench, progress, finished)
     except KeyboardInterrupt:
         interrupted = True
     finally:
@@ -99,17 +99,19 @@ def _progress(out: Console) -> runner.Progress:
     return console.Lines()
 
 
-def _one(job: Job, bench: Bench, progress: runner.Progress, finished: list[store.Run]) -> None:
-    done = job.resumed
+def _one(
+    assignment: Assignment, bench: Bench, progress: runner.Progress, finished: list[store.Run]
+) -> None:
+    done = assignment.resumed
     if done is not None and done.meta.get("plan") is None:
         raise errors.UsageError("--resume", done.path, "it was stopped before its plan was made")
     if done is None:
-        done = runner.start(job.request, bench, progress)
+        done = runner.start(assignment.request, bench, progress)
     finished.append(done)
     runner.carry_on(done, bench, progress)
 
 
-def _requested(args: argparse.Namespace, results: Path) -> list[Job]:
+def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     known = ", ".join(experiment.available())
     if not args.experiments:
         raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
@@ -126,18 +128,18 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Job]:
     catalogue = models.discover()
     session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     seed = DEFAULT_SEED if args.seed is None else args.seed
-    jobs = []
+    assignments = []
     for one in chosen:
         names = args.models or (",".join(one.models) if one.models else None)
         selected = models.choose(catalogue, names)
         request = runner.Request(
             one, one.profiles[profile], selected, seed, placement, results, session
         )
-        jobs.append(Job(request))
-    return jobs
+        assignments.append(Assignment(request))
+    return assignments
 
 
-def _resumed(args: argparse.Namespace, results: Path) -> list[Job]:
+def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
     for option, value in (
         ("EXPERIMENT", " ".join(args.experiments)),
         ("--profile", args.profile),
@@ -148,7 +150,7 @@ def _resumed(args: argparse.Namespace, results: Path) -> list[Job]:
         if value not in (None, ""):
             raise errors.UsageError(option, value, "with --resume the run itself says this")
     catalogue = {model.name: model for model in models.discover()}
-    jobs = []
+    assignments = []
     for path in store.find(args.resume, results):
         old = store.Run.open(path)
         if old.meta["complete"]:
@@ -172,32 +174,34 @@ def _resumed(args: argparse.Namespace, results: Path) -> list[Job]:
             results,
             meta["session"],
         )
-        jobs.append(Job(request, old))
-    if not jobs:
+        assignments.append(Assignment(request, old))
+    if not assignments:
         raise errors.UsageError("--resume", args.resume, "this run is complete already")
-    return jobs
+    return assignments
 
 
-def _announce(out: Console, jobs: Sequence[Job]) -> None:
+def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
     total = 0.0
-    for job in jobs:
-        seconds = runner.estimate_s(job.request)
+    for assignment in assignments:
+        seconds = runner.estimate_s(assignment.request)
         total += seconds
-        verb = "resuming" if job.resumed else "measuring"
-        profile = job.request.profile
+        verb = "resuming" if assignment.resumed else "measuring"
+        profile = assignment.request.profile
         out.print(
-            f"{verb} [bold]{job.request.experiment.name}[/]: {len(job.request.models)} models,"
+            f"{verb} [bold]{assignment.request.experiment.name}[/]: {len(assignment.request.models)} models,"
             f" profile {profile.name}, {profile.min_replicates} to {profile.replicates} replicates,"
             f" about {console.duration(seconds)}",
             soft_wrap=True,
         )
-    if len(jobs) > 1:
+    if len(assignments) > 1:
         out.print(f"about {console.duration(total)} in all")
 
 
-def _check(out: Console, jobs: Sequence[Job]) -> None:
-    chosen = {model.name: model for job in jobs for model in job.request.models}
-    protocols = {job.request.experiment.base.protocol for job in jobs}
+def _check(out: Console, assignments: Sequence[Assignment]) -> None:
+    chosen = {
+        model.name: model for assignment in assignments for model in assignment.request.models
+    }
+    protocols = {assignment.request.experiment.base.protocol for assignment in assignments}
     failures = conformance.gate(list(chosen.values()), sorted(protocols))
     if failures:
         for failure in failures:

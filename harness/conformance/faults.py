@@ -27,7 +27,7 @@ from harness.measure import process
 from harness.conformance.core import Case
 from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
-from harness.conformance.subject import DidNotStart, Settings, Subject, wait_until
+from harness.conformance.subject import DidNotStart, Conditions, Subject, wait_until
 from harness.conformance.trial import Trial
 from harness.errors import SetupError
 from harness.paths import ROOT, build_dir
@@ -179,7 +179,7 @@ def _case(fault: Fault) -> Case:
 
 
 def _inject(t: Trial, fault: Fault) -> None:
-    t.timeout_s = TIMEOUT_S * t.settings.patience
+    t.timeout_s = TIMEOUT_S * t.conditions.patience
     with tempfile.TemporaryDirectory() as directory:
         log = Path(directory) / "strace.log"
         if fault.expect == START:
@@ -275,9 +275,9 @@ def _injected(log: Path) -> int:
 
 def _at_start(t: Trial, fault: Fault, log: Path) -> None:
     prefix = ("strace", "-f", "-qq", *_inject_options(fault, log))
-    settings = dataclasses.replace(t.settings, prefix=prefix)
+    conditions = dataclasses.replace(t.conditions, prefix=prefix)
     try:
-        subject = t.start(settings=settings)
+        subject = t.start(conditions=conditions)
         # Some of what it needs may be made only after the ready line; then it must end now.
         wait_until(lambda: _injected(log) > 0 or not subject.alive(), 0.5)
         if _injected(log) and (ended := subject.wait(2.0)):
@@ -346,8 +346,8 @@ def _with_shim(
         log = Path(directory) / "log"
         log.touch()
         variables |= {"LD_PRELOAD": str(shim(name)), "TENK_LOG": str(log)}
-        environment = (*t.settings.environment, *variables.items())
-        subject = t.start(settings=dataclasses.replace(t.settings, environment=environment))
+        environment = (*t.conditions.environment, *variables.items())
+        subject = t.start(conditions=dataclasses.replace(t.conditions, environment=environment))
         lost = _traffic(t, subject, bulk)
         subject.settle()
         return lost, log.stat().st_size, subject  # without its log the shim does nothing more

@@ -9,7 +9,7 @@ from harness.conformance.core import Case
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Result
 
 WIDTH = 100
-CELL = 5
+COLUMN = 5
 
 
 def render(results: Sequence[Result], cases: Sequence[Case]) -> str:
@@ -18,7 +18,7 @@ def render(results: Sequence[Result], cases: Sequence[Case]) -> str:
     ran = [case for case in cases if any(result.case == case.name for result in results)]
     left = max((len(case.name) for case in ran), default=0) + 1
     longest = max(map(len, models), default=0)
-    per_block = max(1, min((WIDTH - left) // CELL, (WIDTH - left - longest - 1) // CELL))
+    per_block = max(1, min((WIDTH - left) // COLUMN, (WIDTH - left - longest - 1) // COLUMN))
     blocks = [
         _block(results, ran, models[at : at + per_block], left)
         for at in range(0, len(models), per_block)
@@ -55,7 +55,7 @@ def _block(
         by_cell.setdefault((result.case, result.model), []).append(result)
     lines = _stairs(models, left)
     for case in cases:
-        cells = [_cell(by_cell.get((case.name, model), [])).rjust(CELL) for model in models]
+        cells = [_entry(by_cell.get((case.name, model), [])).rjust(COLUMN) for model in models]
         lines.append(f"{case.name:{left}}{''.join(cells)}".rstrip())
     return "\n".join(lines)
 
@@ -64,15 +64,15 @@ def _stairs(models: Sequence[str], left: int) -> list[str]:
     """ "┌ name" above the column, the names further right on lines further down."""
     lines = []
     for k, model in enumerate(models):
-        row = [" "] * (left + CELL * len(models))
+        row = [" "] * (left + COLUMN * len(models))
         for earlier in range(k):
-            row[left + CELL * (earlier + 1) - 1] = "│"
-        at = left + CELL * (k + 1) - 1
+            row[left + COLUMN * (earlier + 1) - 1] = "│"
+        at = left + COLUMN * (k + 1) - 1
         lines.append("".join(row[:at]) + "┌ " + model)
     return lines
 
 
-def _cell(found: Iterable[Result]) -> str:
+def _entry(found: Iterable[Result]) -> str:
     outcomes = {result.outcome for result in found}
     for outcome in (FAIL, OK, NOT_APPLICABLE):
         if outcome in outcomes:

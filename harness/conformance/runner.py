@@ -19,7 +19,7 @@ from types import FrameType
 
 from harness.conformance.core import Case
 from harness.conformance.outcome import Failed, NotApplicable
-from harness.conformance.subject import Settings
+from harness.conformance.subject import Conditions
 from harness.conformance.trial import Trial
 from harness.design.model import Model
 
@@ -70,13 +70,13 @@ def _narrowed(model: Model, protocols: Sequence[str]) -> Model:
     return dataclasses.replace(model, protocols=kept)
 
 
-def run_one(job: Job, settings: Settings = Settings()) -> Result:
+def run_one(job: Job, conditions: Conditions = Conditions()) -> Result:
     """Run a case here and now, within its time-out."""
     start = time.monotonic()
     outcome, text = OK, ""
     try:
-        with _alone_if(job.case.heavy), _alarm(job.case.timeout_s * settings.patience):
-            with Trial(job.model, job.protocol, settings) as trial:
+        with _alone_if(job.case.heavy), _alarm(job.case.timeout_s * conditions.patience):
+            with Trial(job.model, job.protocol, conditions) as trial:
                 try:
                     job.case.body(trial)
                 except (Failed, AssertionError) as failed:
@@ -98,7 +98,7 @@ def _with_state(failed: AssertionError, trial: Trial) -> Failed:
 
 def run_all(
     jobs: Sequence[Job],
-    settings: Settings = Settings(),
+    conditions: Conditions = Conditions(),
     workers: int = 1,
     on_result: Callable[[Result], None] = lambda result: None,
 ) -> list[Result]:
@@ -110,7 +110,7 @@ def run_all(
     try:
         while queue or any(worker.job is not None for worker in crew):
             while queue and len(crew) < max(1, workers):
-                crew.append(_Worker(context, jobs, settings))
+                crew.append(_Worker(context, jobs, conditions))
             for worker in crew:
                 if worker.job is None and queue:
                     worker.give(queue.pop()[0])
@@ -135,12 +135,12 @@ class _Worker:
         self,
         context: "multiprocessing.context.ForkContext",
         jobs: Sequence[Job],
-        settings: Settings,
+        conditions: Conditions,
     ) -> None:
-        self._jobs, self._settings = jobs, settings
+        self._jobs, self._conditions = jobs, conditions
         self.pipe, theirs = context.Pipe()
         self.process = context.Process(
-            target=_work, args=(theirs, self.pipe, jobs, settings), daemon=True
+            target=_work, args=(theirs, self.pipe, jobs, conditions), daemon=True
         )
         self.process.start()
         theirs.close()
@@ -151,7 +151,7 @@ class _Worker:
     def give(self, index: int) -> None:
         self.job = index
         self.deadline = (
-            time.monotonic() + self._jobs[index].case.timeout_s * self._settings.patience
+            time.monotonic() + self._jobs[index].case.timeout_s * self._conditions.patience
         ) + _KILL_AFTER_S
         if self._jobs[index].case.heavy:
             self.deadline += 600  # it may have to wait for another heavy one
@@ -189,13 +189,15 @@ def _ready(crew: Sequence[_Worker]) -> list[_Worker]:
     return [worker for worker in busy if worker.pipe in done or now >= worker.deadline]
 
 
-def _work(pipe: Connection, other_end: Connection, jobs: Sequence[Job], settings: Settings) -> None:
+def _work(
+    pipe: Connection, other_end: Connection, jobs: Sequence[Job], conditions: Conditions
+) -> None:
     other_end.close()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent decides
     with contextlib.suppress(EOFError, OSError):
         while True:
             index = pipe.recv()
-            pipe.send(run_one(jobs[index], settings))
+            pipe.send(run_one(jobs[index], conditions))
 
 
 @contextlib.contextmanager

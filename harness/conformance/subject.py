@@ -32,7 +32,7 @@ _libc = ctypes.CDLL(None)
 
 
 @dataclass(frozen=True)
-class Settings:
+class Conditions:
     """How the suite is run; the defaults are those of `tenk check`.
 
     patience: multiplies every time-out (sanitizers and valgrind slow a server down).
@@ -52,12 +52,12 @@ class Settings:
     tells_main_thread: bool = False
 
 
-def settings_for(build: Path) -> Settings:
+def conditions_for(build: Path) -> Conditions:
     """The defaults; or, for a build directory of `make SAN=…`, what suits an instrumented server:
     it is several times slower, needs several times the memory, and reports by its exit status."""
     if not build.name.startswith("san-"):
-        return Settings()
-    return Settings(
+        return Conditions()
+    return Conditions(
         patience=4.0,
         connections=1_000,
         # A shadow beyond the usual address range is what TSan cannot do: no randomisation for it.
@@ -107,10 +107,10 @@ class DidNotStart(Failed):
 class Subject(process.Child):
     """A server that has said `ready`. finish() holds it to what it promises for its end."""
 
-    def __init__(self, argv: Sequence[str], settings: Settings) -> None:
-        environment = [f"{name}={value}" for name, value in settings.environment]
-        prefix = (["env", *environment] if environment else []) + list(settings.prefix)
-        self._settings = settings
+    def __init__(self, argv: Sequence[str], conditions: Conditions) -> None:
+        environment = [f"{name}={value}" for name, value in conditions.environment]
+        prefix = (["env", *environment] if environment else []) + list(conditions.prefix)
+        self._conditions = conditions
         try:
             super().__init__([*prefix, *argv], stdout=subprocess.PIPE)
         except process.ProcessError as error:
@@ -130,7 +130,7 @@ class Subject(process.Child):
             raise
 
     def _await_ready(self) -> dict[str, str]:
-        timeout_s = 10.0 * self._settings.patience
+        timeout_s = 10.0 * self._conditions.patience
         if not self._read_output(lambda: b"\n" in self._text, timeout_s):
             ended = self.wait(1.0)
             if ended is None:
@@ -234,7 +234,7 @@ class Subject(process.Child):
 
     def send_signal(self, number: int) -> None:
         """To the server itself, not to its children: ending those is its own task."""
-        if self._settings.tells_main_thread:
+        if self._conditions.tells_main_thread:
             _libc.tgkill(self.server_pid, self.server_pid, number)
             return
         with contextlib.suppress(ProcessLookupError):
@@ -271,13 +271,13 @@ class Subject(process.Child):
             status = self.exit.status if self.exit else "?"
             raise Failed(f"the server ended by itself, status {status}: {self.gist()}")
         members = tree(self.server_pid)
-        bound = STOP_BOUND_S * self._settings.patience
+        bound = STOP_BOUND_S * self._conditions.patience
         start = time.monotonic()
         if not told:
             self.send_signal(number)
         self.finished = True
         # Its output is read while it ends: a full pipe must not be what keeps it.
-        if self._settings.tells_main_thread:
+        if self._conditions.tells_main_thread:
             self._read_output(lambda: False, bound / 4)
             if self.alive():
                 self.send_signal(number)
@@ -292,7 +292,7 @@ class Subject(process.Child):
             )
         self._check_reports()
         counters = self._counters()
-        if not wait_until(lambda: not self.group_left(), 1.0 * self._settings.patience):
+        if not wait_until(lambda: not self.group_left(), 1.0 * self._conditions.patience):
             raise Failed("the server ended, but left a process of its group behind")
         left = [pid for pid in members[1:] if Path(f"/proc/{pid}").exists()]
         if left and not wait_until(lambda: not any(map(_lives, left)), 1.0):

@@ -16,7 +16,7 @@ from typing import Any, NoReturn
 
 from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
-from harness.conformance.subject import Settings, Subject
+from harness.conformance.subject import Conditions, Subject
 from harness.conformance.talk import TALKS, Talk
 from harness.design.model import Model
 
@@ -25,12 +25,12 @@ TIMEOUT_S = 10.0
 
 
 class Trial:
-    def __init__(self, model: Model, protocol: str, settings: Settings = Settings()) -> None:
+    def __init__(self, model: Model, protocol: str, conditions: Conditions = Conditions()) -> None:
         self.model = model
         self.protocol = protocol
-        self.settings = settings
+        self.conditions = conditions
         self.talk: Talk = TALKS[protocol]
-        self.timeout_s = TIMEOUT_S * settings.patience
+        self.timeout_s = TIMEOUT_S * conditions.patience
         self._subjects: list[Subject] = []
         self._peers: list[Peer] = []
 
@@ -56,10 +56,10 @@ class Trial:
 
     # --- servers -----------------------------------------------------------------------------
 
-    def start(self, *options: str, settings: Settings | None = None) -> Subject:
+    def start(self, *options: str, conditions: Conditions | None = None) -> Subject:
         """A fresh server on a free port of 127.0.0.1, speaking the trial's protocol."""
         argv = [str(self.model.path), "-p", "0", "-P", self.protocol, *options]
-        subject = Subject(argv, settings or self.settings)
+        subject = Subject(argv, conditions or self.conditions)
         self._subjects.append(subject)
         return subject
 
@@ -71,7 +71,7 @@ class Trial:
                 capture_output=True,
                 text=True,
                 stdin=subprocess.DEVNULL,
-                timeout=timeout_s * self.settings.patience,
+                timeout=timeout_s * self.conditions.patience,
                 check=False,
                 env=None,
             )
@@ -136,7 +136,7 @@ class Trial:
             raise NotApplicable(f"the model has no option {option}")
 
     def needs_memory_measured(self) -> None:
-        if not self.settings.measures_memory:
+        if not self.conditions.measures_memory:
             raise NotApplicable("memory cannot be judged in an instrumented build")
 
     @property

@@ -66,7 +66,7 @@ class Slice:
 
 
 @dataclass(frozen=True)
-class Progress:
+class Served:
     """What the null server has done since it started."""
 
     connections: int
@@ -82,10 +82,10 @@ class CountingServer(Server):
             super().__init__([str(binary), "-s", "-m", file.name], cpus)
             self._view = mmap.mmap(file.fileno(), _COUNTERS.size, prot=mmap.PROT_READ)
 
-    def progress(self) -> Progress:
+    def served(self) -> Served:
         """As of now."""
         connections, requests, *_ = _COUNTERS.unpack(self._view[: _COUNTERS.size])
-        return Progress(connections, requests)
+        return Served(connections, requests)
 
 
 @dataclass(frozen=True)
@@ -122,7 +122,7 @@ class Contender:
         self.name = name
         self._out = tempfile.TemporaryFile()  # pylint: disable=consider-using-with
         self._server = server
-        before = server.progress()
+        before = server.served()
         self.child: Child | None = None
         self.pids: list[int] = []
         try:
@@ -134,12 +134,12 @@ class Contender:
             self.close()
             raise
 
-    def _await_load(self, child: Child, before: Progress, connections: int) -> None:
+    def _await_load(self, child: Child, before: Served, connections: int) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
             if (ended := child.wait(_POLL_S)) is not None:
                 raise ProcessError(f"{self.name}: {self.why(ended)}")
-            now = self._server.progress()
+            now = self._server.served()
             if (
                 now.connections - before.connections >= connections
                 and now.requests - before.requests >= connections * _BEGUN_REPLIES
@@ -182,11 +182,11 @@ class Contender:
         if (ended := self.child.wait(SETTLE_S)) is not None:
             raise ProcessError(f"{self.name}: {self.why(ended)}")
         server = [self._server.pid]
-        begin, done = time.monotonic(), self._server.progress().requests
+        begin, done = time.monotonic(), self._server.served().requests
         own, others = times(self.pids), times(server)
         if (ended := self.child.wait(seconds)) is not None:
             raise ProcessError(f"{self.name}: {self.why(ended)}")
-        wall_s, done = time.monotonic() - begin, self._server.progress().requests - done
+        wall_s, done = time.monotonic() - begin, self._server.served().requests - done
         own, others = times(self.pids) - own, times(server) - others
         self._stop(self.child)
         if not done:

@@ -255,7 +255,7 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
         marks = [best_marks(c) for c in part]
         for name in dict.fromkeys(g for c in found for g in c.groups):
             cells = [
-                _cell(c.groups.get(name), metric, mark.get(name, ""))
+                _entry(c.groups.get(name), metric, mark.get(name, ""))
                 for c, mark in zip(part, marks)
             ]
             table.add_row(name, *cells)
@@ -266,7 +266,7 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
     console.print()
 
 
-def _cell(group: Group | None, metric: Metric, mark: str) -> str:
+def _entry(group: Group | None, metric: Metric, mark: str) -> str:
     if group is None:
         return ""
     estimate = group.estimate(metric.name)

@@ -25,7 +25,7 @@ FORMATS = ("html", "md")
 
 
 @dataclass(frozen=True)
-class Cell:
+class Entry:
     """One entry of a table. mark: best, tied, worse or ''; status as in summary.tsv."""
 
     text: str
@@ -41,7 +41,7 @@ class Table:
     explanation: str
     note: str
     levels: Sequence[str]
-    rows: Sequence[tuple[str, Sequence[Cell | None]]]
+    rows: Sequence[tuple[str, Sequence[Entry | None]]]
 
 
 @dataclass(frozen=True)
@@ -127,24 +127,24 @@ def _table(
     if not any(c.best for c in found):
         return None
     names = list(dict.fromkeys(name for c in found for name in c.groups))
-    rows = [(name, [_cell(c, name, metric) for c in found]) for name in names]
+    rows = [(name, [_entry(c, name, metric) for c in found]) for name in names]
     levels = [console.levels(c) for c in found]
     return Table(metric, console.explanation(found, metric), highlight.note, levels, rows)
 
 
-def _cell(contest: Contest, name: str, metric: Metric) -> Cell | None:
+def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:
     group = contest.groups.get(name)
     if group is None:
         return None
     estimate = group.estimate(metric.name)
     if not estimate.n:
         text = group.status if group.status not in store.USABLE else "–"
-        return Cell(text, "", "", group.status, group.reason)
+        return Entry(text, "", "", group.status, group.reason)
     interval = ""
     if estimate.n > 1:
         low, high = (console.quantity(v, metric.unit) for v in (estimate.lo, estimate.hi))
         interval = f"{low} to {high}, n = {estimate.n}"
-    return Cell(
+    return Entry(
         console.quantity(estimate.value, metric.unit),
         interval,
         console.best_marks(contest).get(name, ""),

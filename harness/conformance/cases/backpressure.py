@@ -34,10 +34,10 @@ def slow_reader(t: Trial) -> None:
     before = subject.memory_bytes()
     slow = t.connect(subject, receive_buffer=32768, send_buffer=32768)
     data = t.talk.bulk(BULK)
-    taken = slow.send_until_blocked(data, quiet_s=0.3 * t.settings.patience)
+    taken = slow.send_until_blocked(data, quiet_s=0.3 * t.conditions.patience)
     if t.serves(2):
         _others_are_served(t, subject, "a client that does not read")
-    if t.settings.measures_memory:
+    if t.conditions.measures_memory:
         grown = subject.memory_bytes() - before
         if grown > GROWTH_BOUND:
             raise Failed(
@@ -67,7 +67,7 @@ def _read_slowly(t: Trial, slow: Peer, rest: bytes) -> None:
 
 
 def _others_are_served(t: Trial, subject: Subject, beside: str) -> None:
-    bound = DELAY_BOUND_S * t.settings.patience
+    bound = DELAY_BOUND_S * t.conditions.patience
     with t.connect(subject) as other:
         for i in range(20):
             start = time.monotonic()
@@ -88,7 +88,7 @@ def greedy_client(t: Trial) -> None:
     """
     t.needs_connections(2)
     subject = t.start()
-    bound = DELAY_BOUND_S * t.settings.patience
+    bound = DELAY_BOUND_S * t.conditions.patience
     with Helper(lambda tell: _flood(t, subject, tell)), t.connect(subject) as other:
         for i in range(20):
             other.send(t.talk.request(i))
@@ -131,7 +131,7 @@ def greedy_work(t: Trial) -> None:
     subject = t.start()
     greedy = t.connect(subject)
     greedy.send_until_blocked(head("GET", "/work/2000") * 4000, quiet_s=0)
-    bound = DELAY_BOUND_S * t.settings.patience
+    bound = DELAY_BOUND_S * t.conditions.patience
     with t.connect(subject) as other:
         for i in range(3):
             other.send(t.talk.request(i))

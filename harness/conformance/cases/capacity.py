@@ -110,7 +110,7 @@ def _first_outside(t: Trial, subject: Subject) -> Peer:
     for _ in range(300):
         peer = t.connect(subject)
         peer.send(t.talk.request(0))
-        if not peer.answered_within(0.3 * t.settings.patience):
+        if not peer.answered_within(0.3 * t.conditions.patience):
             return peer
         t.talk.check(peer, 0)
         peer.close()
@@ -188,7 +188,7 @@ def ten_thousand(t: Trial) -> None:
     What usually goes wrong: a table of fixed size; FD_SETSIZE; a limit of threads or processes; a
     backlog that overflows silently (clients then wait a second for their SYN to be sent again).
     """
-    count = t.settings.connections
+    count = t.conditions.connections
     t.needs_connections(count)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most < count + 100:

@@ -118,7 +118,7 @@ def reset_while_writing(t: Trial) -> None:
     data = t.talk.bulk(8 * MIB)
     for i in range(6):
         with t.connect(subject, receive_buffer=16384) as peer:
-            peer.send_until_blocked(data, quiet_s=0.05 * t.settings.patience)
+            peer.send_until_blocked(data, quiet_s=0.05 * t.conditions.patience)
             if i % 2:
                 peer.half_close()  # a reset after the end gives EPIPE, not ECONNRESET
             peer.reset()
@@ -194,5 +194,5 @@ def connect_burst(t: Trial) -> None:
         subject.settle(1.0)
         memory.append(subject.memory_bytes())
     growth = [(later - earlier) // 1024 for earlier, later in zip(memory, memory[1:])]
-    if t.settings.measures_memory and min(growth) > 512:
+    if t.conditions.measures_memory and min(growth) > 512:
         raise Failed(f"memory grew by {growth} KiB with each thousand of connects and closes")

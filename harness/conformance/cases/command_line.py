@@ -56,7 +56,7 @@ def one_name(t: Trial) -> None:
     subject = t.start()
     assert subject.ready.get("model") == name, f"the ready line says {subject.ready.get('model')!r}"
     assert 0 < subject.port < 65536, f"the ready line says port {subject.port}"
-    if not t.settings.prefix:
+    if not t.conditions.prefix:
         pid = subject.server_pid
         assert pid == subject.pid, f"the ready line says pid {pid}, it is {subject.pid}"
     counters = subject.finish()
