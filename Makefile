@@ -219,7 +219,7 @@ help:
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen
 bench-loadgen: $(LOADGEN) $(BENCH_BIN)
-	$(Q)$(PYTHON) -m harness.bench_loadgen $(ARGS)
+	$(Q)$(TENK) bench-loadgen $(ARGS)
 
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 

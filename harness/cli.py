@@ -3,7 +3,7 @@
 
 A subcommand is one module there with
 
-    def register(subparsers: Subparsers) -> None
+    def register(subparsers: harness.commands.Subparsers) -> None
 
 which adds its parser and sets `run=function`, where function(args) returns an exit status.
 """
@@ -14,13 +14,10 @@ import importlib
 import pkgutil
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
 from harness import commands, errors
 from harness.measure import interrupt
-
-if TYPE_CHECKING:
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 EPILOG = """exit status: 0 done · 1 something is missing or cannot be written · 2 bad usage, nothing written
 · 3 ended, but a cell failed or is void (run), or a claim or check failed · 130 interrupted, what was

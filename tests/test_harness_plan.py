@@ -13,7 +13,7 @@ import pytest
 from harness.design import experiment, plan
 from harness.judge import claims, summary
 from harness.measure import derive, placement
-from harness.present import console
+from harness.present import console, wording
 from harness.measure.cell import verdict
 from harness.errors import UsageError
 from harness.design.grid import Grid
@@ -342,8 +342,8 @@ def test_contests_are_held_at_each_level_among_those_with_values() -> None:
     found = summary.contests(tiny(), summary.group(cells, ["a", "b"]), "throughput_rps")
     assert [c.best for c in found] == ["a", None]
     assert found[0].worse == {"b": True}
-    assert console.best_marks(found[0]) == {"a": "best", "b": "worse"}
-    assert console.best_marks(found[1]) == {}
+    assert wording.best_marks(found[0]) == {"a": "best", "b": "worse"}
+    assert wording.best_marks(found[1]) == {}
 
 
 @pytest.mark.parametrize(
@@ -402,8 +402,8 @@ def test_an_interval_that_holds_the_border_decides_nothing() -> None:
     ],
 )
 def test_quantities_have_three_digits_and_a_prefix(value: float, unit: str, text: str) -> None:
-    assert console.quantity(value, unit) == text
+    assert wording.quantity(value, unit) == text
 
 
 def test_durations_are_words() -> None:
-    assert [console.duration(s) for s in (45, 245, 5400)] == ["45 s", "4 min 05 s", "1 h 30 min"]
+    assert [wording.duration(s) for s in (45, 245, 5400)] == ["45 s", "4 min 05 s", "1 h 30 min"]

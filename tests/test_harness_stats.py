@@ -8,7 +8,7 @@ import random
 import pytest
 
 from harness.judge import stats
-from harness.measure import calibrate
+from harness.judge import noise
 from harness.judge.stats import Relation
 
 
@@ -126,6 +126,6 @@ def test_best_group_without_values_has_no_best() -> None:
 
 
 def test_smallest_difference_shrinks_with_replicates_and_grows_with_noise() -> None:
-    assert calibrate.smallest_difference(0.03, 10) < calibrate.smallest_difference(0.03, 5) < 0.1
-    assert calibrate.smallest_difference(0.1, 5) > calibrate.smallest_difference(0.03, 5)
-    assert calibrate.smallest_difference(0.03, 1) == math.inf
+    assert noise.smallest_difference(0.03, 10) < noise.smallest_difference(0.03, 5) < 0.1
+    assert noise.smallest_difference(0.1, 5) > noise.smallest_difference(0.03, 5)
+    assert noise.smallest_difference(0.03, 1) == math.inf

@@ -1,2 +1,10 @@
 # SPDX-License-Identifier: MIT
-"""One module per subcommand: harness.cli finds every module here that has `register(subparsers)`."""
+"""The subcommands of tenk, one module each; harness/cli.py finds them and says what each must have."""
+from __future__ import annotations
+
+import argparse
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    # argparse's own type: what parser.add_subparsers() returns.
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]

@@ -13,13 +13,14 @@ from rich.table import Table
 
 from harness import errors, store
 from harness.judge import stats
+from harness.judge.noise import noise, smallest_difference
 from harness.measure import calibrate, host, models, runner
-from harness.present import console
+from harness.present import console, wording
 from harness.design.load import PLACEMENTS
 from harness.paths import build_dir, loadgen_path, results_dir
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 SCHEMA = "tenk.calibration/1"
 SHOWN_N = (3, 5, 10)
@@ -55,9 +56,10 @@ def run(args: argparse.Namespace) -> int:
             scratch = Path(folder) / "cell"
             ceilings = {n: calibrate.ceiling(bench, n, scratch) for n in calibrate.CEILING_AT}
             lags = calibrate.lag(bench, scratch)
-            noises = calibrate.noise(bench, chosen[0].name, scratch)
+            same = calibrate.same_again(bench, chosen[0].name, scratch)
     finally:
         os.sched_setaffinity(0, everywhere)
+    noises = [found for metric, values in same.items() if (found := noise(metric, values))]
     table = Table(box=console.BOX, pad_edge=False)
     for heading in ("what", "found"):
         table.add_column(heading)
@@ -65,15 +67,14 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(f"client ceiling, {n} connections", _shown(values, "requests/s"))
     at = f"{calibrate.LAG_RPS:g} requests/s"
     table.add_row(f"client lag p99 at {at}", _shown(lags, "ns"))
-    for noise in noises:
+    for one in noises:
         smallest = ", ".join(
-            f"{100 * calibrate.smallest_difference(noise.sd_log, n):.0f} % with n = {n}"
-            for n in SHOWN_N
+            f"{100 * smallest_difference(one.sd_log, n):.0f} % with n = {n}" for n in SHOWN_N
         )
-        drift = "" if noise.drift.relation is stats.Relation.SAME else "; it DRIFTS"
+        drift = "" if one.drift.relation is stats.Relation.SAME else "; it DRIFTS"
         table.add_row(
-            f"noise of {noise.metric}",
-            f"sd {100 * noise.sd_log:.1f} % from run to run{drift}; shows {smallest}",
+            f"noise of {one.metric}",
+            f"sd {100 * one.sd_log:.1f} % from run to run{drift}; shows {smallest}",
         )
     out.print(table)
     target = results_dir() / host.machine_name() / "calibration.json"
@@ -86,16 +87,16 @@ def run(args: argparse.Namespace) -> int:
         "ceiling_rps": {str(n): values for n, values in ceilings.items()},
         "lag_p99_ns": lags,
         "noise": {
-            noise.metric: {
+            one.metric: {
                 "model": chosen[0].name,
-                "sd_log": noise.sd_log,
-                "median": noise.median,
-                "drift_p": noise.drift.p,
+                "sd_log": one.sd_log,
+                "median": one.median,
+                "drift_p": one.drift.p,
                 "smallest_difference": {
-                    str(n): calibrate.smallest_difference(noise.sd_log, n) for n in SHOWN_N
+                    str(n): smallest_difference(one.sd_log, n) for n in SHOWN_N
                 },
             }
-            for noise in noises
+            for one in noises
         },
     }
     try:
@@ -109,5 +110,5 @@ def run(args: argparse.Namespace) -> int:
 
 def _shown(values: list[float], unit: str) -> str:
     estimate = stats.estimate(values)
-    low, high = console.quantity(estimate.lo, unit), console.quantity(estimate.hi, unit)
-    return f"{console.quantity(estimate.value, unit)} [{low}, {high}], n = {estimate.n}"
+    low, high = wording.quantity(estimate.lo, unit), wording.quantity(estimate.hi, unit)
+    return f"{wording.quantity(estimate.value, unit)} [{low}, {high}], n = {estimate.n}"

@@ -20,7 +20,7 @@ from harness.conformance.talk import TALKS
 from harness.design.model import Model
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 EPILOG = """exit status: 0 all ok · 1 something failed · 2 bad usage.
 docs/conformance.md explains the cases, the bounds, and how a new model is graded."""

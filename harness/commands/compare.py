@@ -12,11 +12,11 @@ from rich.table import Table
 
 from harness import errors, store
 from harness.judge import comparison
-from harness.present import console
+from harness.present import console, wording
 from harness.design.metrics import METRICS
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 
 def register(subparsers: Subparsers) -> None:
@@ -63,8 +63,8 @@ def _print(out: Console, metric: str, rows: Sequence[comparison.Row]) -> None:
         style = {"better": "green", "worse": "red"}.get(row.verdict, "dim")
         table.add_row(
             escape(row.name),
-            f"{console.quantity(row.a.value, unit)} {console.spread(row.a)}",
-            f"{console.quantity(row.b.value, unit)} {console.spread(row.b)}",
+            f"{wording.quantity(row.a.value, unit)} {wording.spread(row.a)}",
+            f"{wording.quantity(row.b.value, unit)} {wording.spread(row.b)}",
             interval,
             f"[{style}]{row.verdict}[/]",
         )

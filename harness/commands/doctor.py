@@ -13,7 +13,7 @@ from harness.measure import doctor
 from harness.present import console
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 _STYLES = {doctor.GOOD: "green", doctor.NOTE: "yellow", doctor.BAD: "red"}
 

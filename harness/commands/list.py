@@ -14,7 +14,7 @@ from harness.present import console
 from harness.paths import ROOT
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 
 def register(subparsers: Subparsers) -> None:

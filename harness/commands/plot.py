@@ -15,7 +15,7 @@ from harness.judge import summary
 from harness.present import console
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 
 def register(subparsers: Subparsers) -> None:
@@ -39,7 +39,7 @@ def refresh(path: Path) -> None:
     cells = done.cells()
     if not cells:
         raise errors.SetupError(f"{path}: nothing was measured in this run")
-    one = experiment.parse(done.meta["experiment"], str(path / "run.json"))
+    one = experiment.of(done)
     groups = summary.group(cells, list(done.meta["models"]))
     store.write_atomically(path / "summary.tsv", summary.to_tsv(one, groups))
 

@@ -11,7 +11,7 @@ from harness.present import console, report
 from harness.commands import plot
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 
 def register(subparsers: Subparsers) -> None:

@@ -18,14 +18,14 @@ from harness import conformance, errors, store
 from harness.design import experiment
 from harness.judge import claims, summary
 from harness.measure import models, runner
-from harness.present import console
+from harness.present import console, wording
 from harness.measure.cell import Bench
 from harness.commands import plot
 from harness.design.load import PLACEMENTS
 from harness.paths import loadgen_path, results_dir
 
 if TYPE_CHECKING:
-    from harness.cli import Subparsers
+    from harness.commands import Subparsers
 
 DEFAULT_SEED = 1
 MAX_SEED = 2**31 - 1
@@ -164,7 +164,7 @@ def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
             raise errors.UsageError(
                 "--resume", path, "servers or load generator were rebuilt since: start a new run"
             )
-        one = experiment.parse(meta["experiment"], str(path / "run.json"))
+        one = experiment.of(old)
         request = runner.Request(
             one,
             one.profiles[meta["profile"]],
@@ -190,11 +190,11 @@ def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
         out.print(
             f"{verb} [bold]{assignment.request.experiment.name}[/]: {len(assignment.request.models)} models,"
             f" profile {profile.name}, {profile.min_replicates} to {profile.replicates} replicates,"
-            f" about {console.duration(seconds)}",
+            f" about {wording.duration(seconds)}",
             soft_wrap=True,
         )
     if len(assignments) > 1:
-        out.print(f"about {console.duration(total)} in all")
+        out.print(f"about {wording.duration(total)} in all")
 
 
 def _check(out: Console, assignments: Sequence[Assignment]) -> None:
@@ -216,10 +216,10 @@ def _check(out: Console, assignments: Sequence[Assignment]) -> None:
 def _conclude(out: Console, done: store.Run) -> bool:
     """Write summary.tsv and print it; True when a cell failed or is void."""
     cells = done.cells()
-    one = experiment.parse(done.meta["experiment"], str(done.path / "run.json"))
+    one = experiment.of(done)
     groups = summary.group(cells, list(done.meta["models"]))
     store.write_atomically(done.path / "summary.tsv", summary.to_tsv(one, groups))
-    console.print_summary(out, one, groups, console.run_note(done.meta))
+    console.print_summary(out, one, groups, wording.run_note(done.meta))
     console.print_claims(out, claims.judge(one.claims, groups))
     out.print(f"{len(cells)} cells in {done.path}", soft_wrap=True)
     return any(cell.status in ("failed", "void") for cell in cells)

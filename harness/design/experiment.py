@@ -16,6 +16,7 @@ from harness.design.grid import Grid
 from harness.design.load import Load, coerce
 from harness.design.metrics import METRICS
 from harness.paths import EXPERIMENTS
+from harness.store import Run
 
 PROFILES = ("quick", "default", "full")
 RELATIONS = ("above", "below", "within")
@@ -128,6 +129,11 @@ def load(name: str, directory: Path = EXPERIMENTS) -> Experiment:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(str(path), "its text", f"it must be TOML: {error}") from None
     return parse(raw, str(path))
+
+
+def of(run: Run) -> Experiment:
+    """The experiment that a run measured, as it was then. UsageError where its run.json has none."""
+    return parse(run.meta.get("experiment") or {}, str(run.path / "run.json"))
 
 
 def parse(raw: Mapping[str, Any], origin: str) -> Experiment:

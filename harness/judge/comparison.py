@@ -30,7 +30,7 @@ class Row:
 
 def compare(a: Run, b: Run, metric: str | None) -> list[Row]:
     """Every model and level that both runs measured; p-values adjusted by Holm over all rows."""
-    one = experiment.parse(a.meta["experiment"], str(a.path / "run.json"))
+    one = experiment.of(a)
     metrics = [metric] if metric else list(dict.fromkeys(h.metric for h in one.highlights))
     groups = [
         {_name(g): g for g in summary.group(r.cells(), list(r.meta["models"]))} for r in (a, b)

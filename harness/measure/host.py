@@ -49,15 +49,6 @@ def git_state() -> dict[str, Any]:
     return {"commit": commit, "dirty": bool(_git("status", "--porcelain", "-uno"))}
 
 
-def one_line(info: dict[str, Any]) -> str:
-    """ "2 CPUs (AMD EPYC …), Linux 6.1, virtual machine" for reports and the terminal."""
-    parts = [f"{info.get('cpus_online', '?')} CPUs ({info.get('cpu', 'unknown')})"]
-    parts.append(f"Linux {info.get('kernel', '?')}")
-    if info.get("virtual"):
-        parts.append("virtual machine")
-    return ", ".join(parts)
-
-
 def steal_seconds() -> float | None:
     """CPU time the hypervisor gave to others since boot, over all CPUs."""
     line = read_line("/proc/stat")

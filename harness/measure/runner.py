@@ -150,7 +150,7 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
 
     KeyboardInterrupt passes through; everything recorded until then stays.
     """
-    experiment = experiments.parse(run.meta["experiment"], str(run.path / "run.json"))
+    experiment = experiments.of(run)
     profile = experiment.profiles[run.meta["profile"]]
     settings = [Setting.from_json(document) for document in run.meta["plan"]]
     for index, setting in enumerate(s for s in settings if s.unsupported):

@@ -14,8 +14,7 @@ import jinja2
 from harness import store
 from harness.design import experiment
 from harness.judge import claims, summary
-from harness.measure import host
-from harness.present import console
+from harness.present import wording
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.paths import TEMPLATES
@@ -82,18 +81,18 @@ def render(paths: Sequence[Path], kind: str, out: Path) -> str:
 def section(path: Path, kind: str, out: Path) -> Section:
     """Read one run; SetupError where nothing was measured."""
     run = store.Run.open(path)
-    one = experiment.parse(run.meta["experiment"], str(path / "run.json"))
+    one = experiment.of(run)
     cells = run.cells()
     groups = summary.group(cells, list(run.meta["models"]))
     return Section(
         experiment=one,
         meta=run.meta,
-        machine=host.one_line(run.meta["host"]),
-        note=console.run_note(run.meta),
+        machine=wording.machine(run.meta["host"]),
+        note=wording.run_note(run.meta),
         cells=len(cells),
         tables=[t for h in one.highlights if (t := _table(one, groups, h))],
         figures=[_figure(p, kind, out) for p in figures(path, kind)],
-        remarks=console.remarks(groups),
+        remarks=wording.remarks(groups),
         verdicts=claims.judge(one.claims, groups),
     )
 
@@ -120,16 +119,14 @@ def _table(
 ) -> Table | None:
     metric = METRICS[highlight.metric]
     found = [
-        c
-        for c in summary.contests(one, groups, highlight.metric)
-        if not highlight.levels or next(iter(c.factors.values())) in highlight.levels
+        c for c in summary.contests(one, groups, highlight.metric) if wording.wanted(c, highlight)
     ]
     if not any(c.best for c in found):
         return None
     names = list(dict.fromkeys(name for c in found for name in c.groups))
     rows = [(name, [_entry(c, name, metric) for c in found]) for name in names]
-    levels = [console.levels(c) for c in found]
-    return Table(metric, console.explanation(found, metric), highlight.note, levels, rows)
+    levels = [wording.levels(c) for c in found]
+    return Table(metric, wording.explanation(found, metric), highlight.note, levels, rows)
 
 
 def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:
@@ -142,12 +139,12 @@ def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:
         return Entry(text, "", "", group.status, group.reason)
     interval = ""
     if estimate.n > 1:
-        low, high = (console.quantity(v, metric.unit) for v in (estimate.lo, estimate.hi))
+        low, high = (wording.quantity(v, metric.unit) for v in (estimate.lo, estimate.hi))
         interval = f"{low} to {high}, n = {estimate.n}"
     return Entry(
-        console.quantity(estimate.value, metric.unit),
+        wording.quantity(estimate.value, metric.unit),
         interval,
-        console.best_marks(contest).get(name, ""),
+        wording.best_marks(contest).get(name, ""),
         group.status,
         group.reason,
     )

@@ -1,7 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""What the load generator costs: its rate against that of a bare client, and of wrk.
-
-    /usr/bin/python3 -m harness.bench_loadgen [--blocks N] [--rounds N] [--connections N,N]
+"""tenk bench-loadgen: what the load generator costs, against a bare client and wrk.
 
 Closed loop over keep-alive HTTP, one client on one CPU, the null server (loadgen/bench/null.c) on
 another. A block is one fresh server with every client connected to it at once; in each of its rounds
@@ -40,13 +38,18 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import median
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from harness import errors, store
 from harness.judge import stats
 from harness.measure import host
+from harness.present import wording
 from harness.paths import build_dir, loadgen_path
 from harness.measure.process import ProcessError
 from harness.measure.slices import Contender, CountingServer, Slice, take_slice
+
+if TYPE_CHECKING:
+    from harness.commands import Subparsers
 
 CONTROL_SPIN_NS = 250
 PAIRS_LEAST = 3  # undisturbed rounds of a block that make it count
@@ -196,8 +199,8 @@ def _control(slices: Sequence[Slice], connections: int) -> tuple[stats.Estimate,
 def _wrk_like(text: str, status: int) -> None:
     if status or not re.search(r"^Requests/sec:\s+[\d.]+", text, re.MULTILINE):
         raise ProcessError(f"exit {status} without Requests/sec")
-    if errors := re.search(r"^\s*(Socket errors:.*|Non-2xx.*)$", text, re.MULTILINE):
-        raise ProcessError(errors.group(1).strip())
+    if complaint := re.search(r"^\s*(Socket errors:.*|Non-2xx.*)$", text, re.MULTILINE):
+        raise ProcessError(complaint.group(1).strip())
 
 
 def _loadgen_json(text: str, status: int) -> None:
@@ -488,9 +491,13 @@ def _count(least: int, most: int) -> Callable[[str], int]:
     return parse_count
 
 
-def parse(argv: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
-    """Options to a plan and the file for --json."""
-    parser = argparse.ArgumentParser(prog="bench-loadgen", description=__doc__.split("\n")[0])
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "bench-loadgen",
+        help="what the load generator costs, against a bare client and wrk",
+        description=__doc__.partition("\n")[0],
+        epilog="exit status: 0 done, also when a goal is missed · 1 the bench failed · 2 bad usage",
+    )
     parser.add_argument(
         "--blocks", type=_count(1, 1000), default=20, help="per connection count [20]"
     )
@@ -506,11 +513,18 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
         "--limit", type=_count(1, 86400), default=480, help="total time in seconds [480]"
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every slice and answer")
-    given = parser.parse_args(argv)
+    parser.set_defaults(run=run)
+
+
+def planned(given: argparse.Namespace) -> Plan:
+    """The options as a plan; SetupError where there is one CPU only."""
     cpus = sorted(os.sched_getaffinity(0))
     if len(cpus) < 2:
-        parser.error(f"needs two CPUs, one for the server and one for the client; may use {cpus}")
-    plan = Plan(
+        raise errors.SetupError(
+            "bench-loadgen needs two CPUs, one for the server and one for the client;"
+            f" it may use {cpus}"
+        )
+    return Plan(
         given.blocks,
         given.rounds,
         given.slice_ms / 1e3,
@@ -519,13 +533,12 @@ def parse(argv: Sequence[str] | None = None) -> tuple[Plan, Path | None]:
         given.limit,
         (cpus[0], cpus[1]),
     )
-    return plan, given.json
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    plan, json_path = parse(argv)
+def run(args: argparse.Namespace) -> int:
+    plan = planned(args)
     skipped = absent()
-    print(host.one_line(host.describe()))
+    print(wording.machine(host.describe()))
     print(f"server on CPU {plan.cpus[0]}, client on CPU {plan.cpus[1]}, seed {plan.seed}")
 
     def say(line: str) -> None:
@@ -534,14 +547,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         slices = measure(plan, skipped, say)
     except ProcessError as error:
-        say(f"bench-loadgen: {error}")
-        return 1
+        raise errors.SetupError(f"bench-loadgen: {error}") from None
     print(report(slices, plan, skipped))
-    if json_path:
+    if args.json:
         text = json.dumps(_plain(as_json(slices, plan, skipped)), indent=1, allow_nan=False)
-        json_path.write_text(text + "\n", encoding="utf-8")
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        try:
+            store.write_atomically(args.json, text + "\n")
+        except OSError as error:
+            raise errors.SetupError(f"cannot write {args.json}: {error.strerror}") from None
+    return errors.EXIT_OK

@@ -1,0 +1,177 @@
+# SPDX-License-Identifier: MIT
+"""The words for what was measured and concluded: numbers, levels, notes. Pure functions to plain text.
+
+Console and report say the same thing in the same words, because both take them from here.
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.design.experiment import Highlight
+from harness.design.metrics import Metric
+from harness.judge.stats import Estimate
+from harness.judge.summary import Contest, Group
+
+# Beside a number: why it is doubtful. `remarks` says more.
+BADGES = {"client-limited": "c", "suspect": "s"}
+
+
+def duration(seconds: float) -> str:
+    """ "45 s", "4 min 05 s", "1 h 30 min"."""
+    whole = int(round(seconds))
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def quantity(value: float, unit: str) -> str:
+    """A number for people: three significant digits and a fitting prefix."""
+    if math.isnan(value):
+        return "–"
+    if math.isinf(value):
+        return "inf"
+    if unit == "ns":
+        for limit, factor, name in ((1e3, 1, "ns"), (1e6, 1e3, "µs"), (1e9, 1e6, "ms")):
+            if value < limit * 0.9995:
+                return f"{_digits(value / factor)} {name}"
+        return f"{_digits(value / 1e9)} s"
+    if unit == "us":
+        return f"{_digits(value)} µs"
+    if unit == "bytes":
+        for limit, factor, name in (
+            (1024, 1, "B"),
+            (1 << 20, 1024, "KiB"),
+            (1 << 30, 1 << 20, "MiB"),
+        ):
+            if value < limit:
+                return f"{_digits(value / factor)} {name}"
+        return f"{_digits(value / (1 << 30))} GiB"
+    if value >= 999.5e3:
+        return f"{_digits(value / 1e6)}M"
+    if value >= 999.5:
+        return f"{_digits(value / 1e3)}k"
+    return _digits(value)
+
+
+def _digits(value: float) -> str:
+    """Three significant digits; 999.6 is 1000."""
+    if value == 0:
+        return "0"
+    rounded = float(f"{value:.2e}")
+    places = max(0, 2 - math.floor(math.log10(abs(rounded))))
+    return f"{rounded:.{min(places, 4)}f}"
+
+
+def spread(estimate: Estimate) -> str:
+    """Half the interval's width in percent: "±3%"; "±>1x" where it is more than the estimate itself;
+    empty where there is no interval or no finite estimate."""
+    if estimate.n < 2:
+        return ""
+    if math.isinf(estimate.value):
+        return ""
+    half = estimate.relative_half_width
+    if math.isinf(half):
+        return "±?"
+    if half > 1:
+        return "±>1x"
+    return f"±{100 * half:.0f}%" if half >= 0.0095 else "±<1%"
+
+
+def level(value: Any) -> str:
+    """A level as a heading: 10000 as 10k, 1 as 1."""
+    if not isinstance(value, (int, float)):
+        return str(value)
+    for limit, name in ((1e6, "M"), (1e3, "k")):
+        if value >= limit:
+            return f"{value / limit:g}{name}"
+    return f"{value:g}"
+
+
+def levels(contest: Contest) -> str:
+    """The levels of a contest as a column heading."""
+    return " ".join(level(v) for v in contest.factors.values())
+
+
+def machine(host: Mapping[str, Any]) -> str:
+    """ "2 CPUs (AMD EPYC …), Linux 6.1, virtual machine", from a description of a host."""
+    parts = [f"{host.get('cpus_online', '?')} CPUs ({host.get('cpu', 'unknown')})"]
+    parts.append(f"Linux {host.get('kernel', '?')}")
+    if host.get("virtual"):
+        parts.append("virtual machine")
+    return ", ".join(parts)
+
+
+def run_note(meta: Mapping[str, Any]) -> str:
+    """Where and how a run was made, in one line."""
+    placement = meta["placement"]
+    where = {
+        "split": "server and client on different CPUs",
+        "shared": "server and client share CPUs",
+    }
+    parts = [machine(meta["host"]), where[placement["name"]], f"profile {meta['profile']}"]
+    if placement["note"]:
+        parts.append(placement["note"])
+    if not meta["complete"]:
+        parts.append("INCOMPLETE")
+    return " · ".join(parts)
+
+
+def wanted(contest: Contest, highlight: Highlight) -> bool:
+    """Whether a table shows this contest: its levels may be chosen."""
+    return not highlight.levels or next(iter(contest.factors.values())) in highlight.levels
+
+
+def best_marks(contest: Contest) -> Mapping[str, str]:
+    """Per model: "best", "tied" (not distinguishable from the best) or "worse".
+
+    Empty where no model is worse, or the metric has no better side: nothing is to be marked then.
+    """
+    if contest.best is None or not contest.metric.better or not any(contest.worse.values()):
+        return {}
+    marks = {name: "worse" if worse else "tied" for name, worse in contest.worse.items()}
+    return {**marks, contest.best: "best"}
+
+
+def explanation(found: Sequence[Contest], metric: Metric) -> str:
+    """What the numbers of a table are, and how much they can tell apart."""
+    counts = [g.estimate(metric.name) for c in found for g in c.groups.values()]
+    counts = [e for e in counts if e.n]
+    low, high = min(e.n for e in counts), max(e.n for e in counts)
+    n = f"n = {low}" if low == high else f"n = {low} to {high}"
+    text = f"median of {n} runs"
+    if high < 2:
+        text += ": too few for an interval"
+    else:
+        sure = min(e.confidence for e in counts if e.n > 1)
+        text += f" ± half of its {100 * sure:.0f} % interval"
+    if metric.better and len(found[0].groups) > 1:
+        if any(any(c.worse.values()) for c in found):
+            text += "; * best, or not distinguishable from the best (Welch on logs, Holm, 5 %)"
+        none = [levels(c) for c in found if c.worse and not any(c.worse.values())]
+        if none:
+            text += f"; at {', '.join(none)}: no model distinguishable from the best"
+    return text
+
+
+def remarks(groups: Sequence[Group]) -> list[tuple[str, str]]:
+    """Everything that is not plain "ok": what, and which models at which levels."""
+    found: dict[tuple[str, str], dict[str, list[str]]] = {}
+    for g in groups:
+        at = " ".join(level(v) for v in g.factors.values())
+        for badge in g.badges:
+            found.setdefault(("badge", badge), {}).setdefault(g.model, []).append(at)
+        if g.status != "ok":
+            found.setdefault((g.status, g.gist), {}).setdefault(g.model, []).append(at)
+    lines = []
+    for (status, reason), models in sorted(found.items()):
+        where = "; ".join(f"{model} at {', '.join(at)}" for model, at in models.items())
+        if status == "badge":
+            lines.append((reason, where))
+        else:
+            what = f"{BADGES.get(status, '')} {status}".strip()
+            lines.append((what, where if reason == status else f"{reason}: {where}"))
+    return lines
