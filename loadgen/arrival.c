@@ -72,6 +72,11 @@ void arrival_share(struct arrival *a, unsigned int share, unsigned int shares)
 	a->shares = shares;
 }
 
+static uint64_t fixed_at(const struct arrival *a, uint64_t index)
+{
+	return (uint64_t)llrint((double)index * a->mean_gap_ns);
+}
+
 /* Arrival number a->index of the aggregate process. */
 static uint64_t aggregate_next(struct arrival *a)
 {
@@ -80,7 +85,7 @@ static uint64_t aggregate_next(struct arrival *a)
 	switch (a->kind) {
 	case ARRIVAL_FIXED:
 		/* From the index, not by adding gaps: no error accumulates over a long run. */
-		return (uint64_t)llrint((double)i * a->mean_gap_ns);
+		return fixed_at(a, i);
 	case ARRIVAL_POISSON:
 		/* A double counts nanoseconds exactly for 104 days. */
 		a->at_ns -= a->mean_gap_ns * log(random_unit(a->random));
@@ -99,6 +104,76 @@ uint64_t arrival_next(struct arrival *a)
 		at = aggregate_next(a);
 	} while ((a->index - 1) % a->shares != a->share && at != ARRIVAL_NEVER);
 	return at;
+}
+
+/* The number of the first arrival that is not before ns. */
+static uint64_t fixed_first(const struct arrival *a, uint64_t ns)
+{
+	uint64_t i = (uint64_t)((double)ns / a->mean_gap_ns);
+
+	/* The quotient is off by rounding: begin a little before it. */
+	i = i > 2 ? i - 2 : 0;
+	while (fixed_at(a, i) < ns)
+		i++;
+	return i;
+}
+
+static uint64_t trace_first(const struct arrival *a, uint64_t ns)
+{
+	size_t low = 0, high = a->trace_length;
+
+	while (low < high) {
+		size_t middle = low + (high - low) / 2;
+
+		if (a->trace_ns[middle] < ns)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return low;
+}
+
+/* How many numbers below n are of this share. */
+static uint64_t share_below(const struct arrival *a, uint64_t n)
+{
+	return (n + a->shares - 1 - a->share) / a->shares;
+}
+
+static uint64_t count_drawn(struct arrival *a, uint64_t from_ns, uint64_t until_ns,
+			    uint64_t most_draws, uint64_t *estimated)
+{
+	uint64_t n = 0;
+	double left;
+
+	for (; most_draws; most_draws--) {
+		uint64_t at = aggregate_next(a);
+
+		if (at >= until_ns)
+			return n;
+		n += at >= from_ns && (a->index - 1) % a->shares == a->share;
+	}
+	left = (double)until_ns - fmax(a->at_ns, (double)from_ns);
+	*estimated = (uint64_t)llrint(fmax(left, 0) / a->mean_gap_ns / a->shares);
+	return n + *estimated;
+}
+
+uint64_t arrival_count(struct arrival *a, uint64_t from_ns, uint64_t until_ns, uint64_t most_draws,
+		       uint64_t *estimated)
+{
+	uint64_t (*first)(const struct arrival *, uint64_t) =
+		a->kind == ARRIVAL_FIXED ? fixed_first : trace_first;
+	uint64_t low, high;
+
+	*estimated = 0;
+	if (from_ns >= until_ns)
+		return 0;
+	if (a->kind == ARRIVAL_POISSON)
+		return count_drawn(a, from_ns, until_ns, most_draws, estimated);
+	low = first(a, from_ns);
+	high = first(a, until_ns);
+	if (low < a->index)
+		low = a->index;
+	return high > low ? share_below(a, high) - share_below(a, low) : 0;
 }
 
 /*

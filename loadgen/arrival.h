@@ -43,6 +43,18 @@ void arrival_share(struct arrival *a, unsigned int share, unsigned int shares);
 /* The next arrival; ARRIVAL_NEVER after the last one of a trace. */
 uint64_t arrival_next(struct arrival *a);
 
+/*
+ * How many of the arrivals that arrival_next() would give from now on are due in
+ * from_ns <= time < until_ns. The process must not be used afterwards.
+ *
+ * Fixed arrivals are computed, a trace's are looked up. Poisson arrivals must be drawn: at most
+ * `most_draws` are, of the aggregate process. If that does not reach until_ns, the rest is given by
+ * its expectation, time left / mean gap / shares, whose standard deviation is its square root;
+ * *estimated says how many of the result that are, else 0.
+ */
+uint64_t arrival_count(struct arrival *a, uint64_t from_ns, uint64_t until_ns, uint64_t most_draws,
+		       uint64_t *estimated);
+
 enum {
 	TRACE_LINE = 4096,     /* longest line of a trace, bytes, its end included */
 	TRACE_LINES = 1 << 26, /* most lines of a trace; their times take 512 MiB */

@@ -68,9 +68,23 @@ static void read_steal(struct host_counters *c)
 	}
 }
 
+uint32_t host_softnet_drops(const char *text)
+{
+	uint32_t sum = 0;
+
+	for (; text && *text; text = strchr(text, '\n')) {
+		unsigned int processed, dropped;
+
+		text += *text == '\n';
+		if (sscanf(text, "%x %x", &processed, &dropped) == 2)
+			sum += dropped;
+	}
+	return sum;
+}
+
 void host_counters_read(struct host_counters *c)
 {
-	static char text[32768];
+	static char text[1 << 18]; /* softnet_stat has up to 170 bytes per CPU */
 
 	memset(c, 0, sizeof(*c));
 	read_text("/proc/net/netstat", text, sizeof(text));
@@ -78,6 +92,8 @@ void host_counters_read(struct host_counters *c)
 		     host_find_counter(text, "TcpExt", "ListenDrops", &c->listen_drops);
 	read_text("/proc/net/snmp", text, sizeof(text));
 	c->network &= host_find_counter(text, "Tcp", "RetransSegs", &c->retransmits);
+	read_text("/proc/net/softnet_stat", text, sizeof(text));
+	c->softnet_drops = host_softnet_drops(text);
 	read_steal(c);
 }
 
@@ -87,6 +103,7 @@ void host_counters_subtract(struct host_counters *c, const struct host_counters 
 	c->listen_overflows -= earlier->listen_overflows;
 	c->listen_drops -= earlier->listen_drops;
 	c->retransmits -= earlier->retransmits;
+	c->softnet_drops -= earlier->softnet_drops;
 	c->cpu_ticks -= earlier->cpu_ticks;
 	c->steal_ticks -= earlier->steal_ticks;
 }

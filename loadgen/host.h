@@ -20,15 +20,22 @@ struct host_facts {
 
 /*
  * Counters since boot, of the whole network namespace and the whole machine: what else runs here is
- * in them too. `network` is false where /proc/net/netstat cannot be read.
+ * in them too. `network` is false where /proc/net/netstat cannot be read;
+ * where /proc/net/softnet_stat cannot be, its sum is 0.
  */
 struct host_counters {
 	bool network;
 	uint64_t listen_overflows; /* TcpExt ListenOverflows: accept queue full */
 	uint64_t listen_drops;     /* TcpExt ListenDrops: SYNs dropped, for any reason */
 	uint64_t retransmits;      /* Tcp RetransSegs */
-	uint64_t cpu_ticks;        /* all CPU time, USER_HZ */
-	uint64_t steal_ticks;      /* of it taken by the hypervisor */
+	/*
+	 * Packets dropped before TCP saw them, because the queue of a CPU was full
+	 * (net.core.netdev_max_backlog): all CPUs, all network namespaces, all interfaces. The
+	 * kernel's counters have 32 bits; so has their sum, and a difference of two is right.
+	 */
+	uint32_t softnet_drops;
+	uint64_t cpu_ticks;   /* all CPU time, USER_HZ */
+	uint64_t steal_ticks; /* of it taken by the hypervisor */
 };
 
 void host_facts_read(struct host_facts *facts);
@@ -42,5 +49,8 @@ void host_counters_subtract(struct host_counters *counters, const struct host_co
  * "PREFIX: VALUE VALUE...". False if it is not there.
  */
 bool host_find_counter(const char *text, const char *prefix, const char *name, uint64_t *value);
+
+/* Add up the second column of /proc/net/softnet_stat, hexadecimal, one line per CPU; modulo 2^32. */
+uint32_t host_softnet_drops(const char *text);
 
 #endif

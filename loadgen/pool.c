@@ -21,6 +21,7 @@
 #define LEAD_NS      (20 * NS_PER_MS) /* from the start signal to the start */
 #define POLL_NS      (2 * NS_PER_MS)
 #define STOP_WAIT_NS (3 * NS_PER_S) /* a worker that takes longer to end is killed */
+#define STILL_POLLS  5000 /* looks at a worker in its set-up without a sign of life: 10 s */
 
 /*
  * The histograms whose intervals are logged, and the tags they get. Without a log only the first is
@@ -44,7 +45,13 @@ struct watch {
 	uint64_t replies_before, failures_before;
 	uint64_t from_ns, until_ns, interval_from_ns;
 	struct host_counters counters;
+	struct {
+		uint32_t beats; /* the latest seen */
+		uint32_t polls; /* looks since they changed */
+	} * alive;
 	bool died;
+	int still;  /* number of a worker that stood still in its set-up; -1: none */
+	int killed; /* number of a worker that did not end; -1: none */
 	bool events_lost;
 };
 
@@ -141,6 +148,24 @@ static bool any_failed(const struct watch *w)
 			return true;
 	}
 	return false;
+}
+
+/*
+ * Has a worker stopped moving while it sets up? Its beats are counted against our own looks, not
+ * against the clock: if all of us were stopped (Ctrl-Z), that says nothing.
+ */
+static bool any_still(struct watch *w)
+{
+	for (unsigned int i = 0; i < w->workers; i++) {
+		uint32_t beats = shared_load(&w->records[i].beats);
+
+		if (beats != w->alive[i].beats || shared_load(&w->records[i].phase) != WORKER_SETUP)
+			w->alive[i].polls = 0;
+		w->alive[i].beats = beats;
+		if (++w->alive[i].polls > STILL_POLLS)
+			w->still = (int)i;
+	}
+	return w->still >= 0;
 }
 
 /* Sleep until a time of CLOCK_MONOTONIC, or a signal. */
@@ -249,6 +274,14 @@ static void end_interval(struct watch *w, uint64_t end_ns)
 }
 
 /* --- the course of a run ------------------------------------------------------------------ */
+
+/* Wait until all workers are set up, one has failed, or one does not move any more. */
+static void wait_for_setup(struct watch *w)
+{
+	while (!all_reached(w, WORKER_READY) && !interrupted && !w->died && !any_failed(w) &&
+	       !any_still(w))
+		sleep_until(clock_now_ns() + POLL_NS);
+}
 
 static bool wait_for(struct watch *w, enum worker_phase phase, uint64_t until_ns)
 {
@@ -377,7 +410,7 @@ static void stop_workers(struct watch *w)
 		if (!w->pids[i])
 			continue;
 		if (shared_load(&w->records[i].phase) < WORKER_DONE) {
-			warn("worker %u did not end and was killed", i);
+			w->killed = (int)i;
 			kill(w->pids[i], SIGKILL);
 		}
 		waitpid(w->pids[i], NULL, 0);
@@ -390,8 +423,10 @@ static void add_up(struct watch *w)
 	struct result *r = w->result;
 	uint64_t ended_ns;
 
-	for (unsigned int i = 0; i < w->workers; i++)
+	for (unsigned int i = 0; i < w->workers; i++) {
 		record_add(r->total, &w->records[i]);
+		r->workers_ended += shared_load(&w->records[i].phase) == WORKER_DONE;
+	}
 	ended_ns = r->total->ended_ns;
 	if (ended_ns > w->until_ns)
 		ended_ns = w->until_ns;
@@ -407,6 +442,8 @@ static void add_up(struct watch *w)
 			r->busiest_worker = busy;
 		if (starved > r->most_starved)
 			r->most_starved = starved;
+		if ((double)one->absent_ns / 1e9 / r->window_s > r->most_absent)
+			r->most_absent = (double)one->absent_ns / 1e9 / r->window_s;
 	}
 }
 
@@ -418,7 +455,12 @@ static int explain_failure(const struct watch *w)
 			return w->records[i].exit_status;
 		}
 	}
-	warn("a worker process died while connecting");
+	if (w->still >= 0)
+		warn("worker %d did not move for %d s while connecting and was killed; is it stopped, "
+		     "or without a CPU (--cpus)?",
+		     w->still, (int)(STILL_POLLS * POLL_NS / NS_PER_S));
+	else
+		warn("a worker process died while connecting");
 	return EXIT_FAILURE;
 }
 
@@ -434,8 +476,9 @@ static void prepare(struct watch *w)
 	w->before = w->now + SERIES;
 	w->scratch = w->before + SERIES;
 	w->pids = calloc(w->workers, sizeof(*w->pids));
+	w->alive = calloc(w->workers, sizeof(*w->alive));
 	w->result->intervals = calloc(most, sizeof(*w->result->intervals));
-	if (!w->pids || !w->result->intervals)
+	if (!w->pids || !w->alive || !w->result->intervals)
 		die(EXIT_FAILURE, "out of memory; a longer --interval");
 }
 
@@ -445,12 +488,19 @@ static void dispose(struct watch *w)
 	munmap(w->records, w->workers * sizeof(*w->records));
 	munmap(w->now, (2 * SERIES + 1) * sizeof(*w->now));
 	free(w->pids);
+	free(w->alive);
 }
 
 int pool_run(struct pool *pool, struct result *r)
 {
 	const struct options *o = r->options;
-	struct watch w = {.pool = pool, .result = r, .workers = (unsigned int)o->workers};
+	struct watch w = {
+		.pool = pool,
+		.result = r,
+		.workers = (unsigned int)o->workers,
+		.still = -1,
+		.killed = -1,
+	};
 	uint64_t start_ns;
 	char line[64];
 	int status = 0;
@@ -458,8 +508,8 @@ int pool_run(struct pool *pool, struct result *r)
 	prepare(&w);
 	catch_signals(on_interrupt);
 	start_workers(&w);
-	wait_for(&w, WORKER_READY, UINT64_MAX);
-	if (any_failed(&w) || w.died) {
+	wait_for_setup(&w);
+	if (any_failed(&w) || w.died || w.still >= 0) {
 		stop_workers(&w);
 		status = explain_failure(&w);
 	} else if (!interrupted) {
@@ -481,6 +531,13 @@ int pool_run(struct pool *pool, struct result *r)
 	add_up(&w);
 	if (w.died && status == 0) {
 		warn("a worker process died");
+		status = EXIT_FAILURE;
+	}
+	/* An interrupted run is void in any case, and says how many workers it lacks. */
+	if (w.killed >= 0 && !interrupted && status == 0) {
+		warn("worker %d did not end within %d s and was killed; without its share there is no "
+		     "result; was it stopped, or without a CPU (--cpus)?",
+		     w.killed, (int)(STOP_WAIT_NS / NS_PER_S));
 		status = EXIT_FAILURE;
 	}
 	catch_signals(SIG_DFL);

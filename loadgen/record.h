@@ -61,6 +61,7 @@ struct tally {
 	uint64_t completed;
 	uint64_t unanswered;                  /* still without a reply when the drain ended */
 	uint64_t unsent;                      /* open loop: due in the window, never sent */
+	uint64_t unsent_estimated;            /* of these not counted one by one */
 	uint64_t request_errors[FAILURES];    /* requests that failed, by cause */
 	uint64_t connection_errors[FAILURES]; /* connections that failed with no request on them */
 	struct hist latency; /* service time; the active population has its own three instead */
@@ -77,6 +78,7 @@ enum worker_phase {
 struct record {
 	uint32_t phase;      /* enum worker_phase, atomic */
 	int32_t exit_status; /* with WORKER_FAILED */
+	uint32_t beats;      /* turns of its loop while setting up, atomic: a sign of life */
 	struct tally tallies[POPULATIONS];
 	struct hist response, service, lag; /* of the active population */
 	struct hist late;                   /* lag for which no busy connection can be blamed */
@@ -89,6 +91,7 @@ struct record {
 	uint64_t user_ns, system_ns;  /* CPU time in the window */
 	uint64_t spin_ns;             /* of it deliberate: spinning towards an arrival */
 	uint64_t starved_ns;          /* ready to run in the window, but without a CPU */
+	uint64_t absent_ns;           /* in the window, in pauses too long for any work it had */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */
 	uint64_t wrong;     /* connections whose bytes were wrong, warm-up and set-up included */
 	uint64_t gone;      /* connects refused after the start */

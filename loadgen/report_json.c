@@ -125,10 +125,10 @@ static json_t *latency_json(const struct hist *h)
 
 static json_t *tally_json(const struct tally *t)
 {
-	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "sent", whole(t->sent), "completed",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "sent", whole(t->sent), "completed",
 			 whole(t->completed), "unanswered", whole(t->unanswered), "unsent",
-			 whole(t->unsent), "failed", whole(result_failed(t)), "errors",
-			 errors_json(t->request_errors));
+			 whole(t->unsent), "unsent_estimated", whole(t->unsent_estimated), "failed",
+			 whole(result_failed(t)), "errors", errors_json(t->request_errors));
 }
 
 static json_t *populations_json(const struct result *r)
@@ -200,9 +200,10 @@ static json_t *little_json(const struct result *r)
 
 static json_t *disturbance_json(const struct host_counters *d)
 {
-	return json_pack("{s:o, s:o, s:o, s:o}", "listen_overflows", whole(d->listen_overflows),
-			 "listen_drops", whole(d->listen_drops), "retransmits",
-			 whole(d->retransmits), "steal_fraction",
+	return json_pack("{s:o, s:o, s:o, s:o, s:o}", "listen_overflows",
+			 whole(d->listen_overflows), "listen_drops", whole(d->listen_drops),
+			 "retransmits", whole(d->retransmits), "softnet_drops",
+			 whole(d->softnet_drops), "steal_fraction",
 			 real(d->cpu_ticks ? (double)d->steal_ticks / (double)d->cpu_ticks : 0));
 }
 
@@ -217,7 +218,7 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 	json_object_set_new(root, "verdict", verdict_json(v));
 	json_object_set_new(root, "started_realtime_ns", whole(r->started_realtime_ns));
 	json_object_set_new(root, "window_s", real(r->window_s));
-	json_object_set_new(root, "complete", json_boolean(!r->interrupted));
+	json_object_set_new(root, "complete", json_boolean(result_complete(r)));
 	json_object_set_new(root, "requests", tally_json(&t->tallies[POPULATION_ACTIVE]));
 	json_object_set_new(root, "connections", connections_json(r));
 	json_object_set_new(
@@ -235,13 +236,15 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 				      latency_json(&t->service), "lag", latency_json(&t->lag),
 				      "connect", latency_json(&t->connect), "client_late",
 				      latency_json(&t->late)));
-	json_object_set_new(
-		root, "cpu_s",
-		json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "user", real((double)t->user_ns / 1e9),
-			  "system", real((double)t->system_ns / 1e9), "pacing",
-			  real((double)t->spin_ns / 1e9), "busiest_fraction",
-			  real(r->busiest_worker), "starved", real((double)t->starved_ns / 1e9),
-			  "starved_fraction", real(r->most_starved)));
+	json_object_set_new(root, "cpu_s",
+			    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "user",
+				      real((double)t->user_ns / 1e9), "system",
+				      real((double)t->system_ns / 1e9), "pacing",
+				      real((double)t->spin_ns / 1e9), "busiest_fraction",
+				      real(r->busiest_worker), "starved",
+				      real((double)t->starved_ns / 1e9), "starved_fraction",
+				      real(r->most_starved), "absent_fraction",
+				      real(r->most_absent)));
 	json_object_set_new(root, "fairness",
 			    json_pack("{s:o, s:o, s:o}", "connections", whole(t->servants),
 				      "served", whole(t->served), "jain", real(result_jain(r))));

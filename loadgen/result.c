@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: MIT
 #include "loadgen/result.h"
 
+#include <math.h>
 #include <string.h>
+
+#define WINDOW_TOLERANCE 0.001 /* of --duration */
 
 static void tally_add(struct tally *dst, const struct tally *src)
 {
@@ -12,6 +15,7 @@ static void tally_add(struct tally *dst, const struct tally *src)
 	dst->completed += src->completed;
 	dst->unanswered += src->unanswered;
 	dst->unsent += src->unsent;
+	dst->unsent_estimated += src->unsent_estimated;
 	for (int i = 0; i < FAILURES; i++) {
 		dst->request_errors[i] += src->request_errors[i];
 		dst->connection_errors[i] += src->connection_errors[i];
@@ -37,6 +41,7 @@ void record_add(struct record *dst, const struct record *src)
 	dst->system_ns += src->system_ns;
 	dst->spin_ns += src->spin_ns;
 	dst->starved_ns += src->starved_ns;
+	dst->absent_ns += src->absent_ns;
 	dst->served += src->served;
 	dst->served_squares += src->served_squares;
 	dst->servants += src->servants;
@@ -83,6 +88,19 @@ double result_offered_rps(const struct result *r)
 double result_achieved_rps(const struct result *r)
 {
 	return r->window_s > 0 ? (double)r->total->replies_in_window / r->window_s : 0;
+}
+
+bool result_window_as_asked(const struct result *r)
+{
+	double asked_s = (double)r->options->duration_ns / 1e9;
+
+	return fabs(r->window_s - asked_s) <= WINDOW_TOLERANCE * asked_s;
+}
+
+bool result_complete(const struct result *r)
+{
+	return !r->interrupted && result_window_as_asked(r) &&
+	       r->workers_ended == (uint64_t)r->options->workers;
 }
 
 bool result_open_loop(const struct result *r)

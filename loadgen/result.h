@@ -33,7 +33,9 @@ struct result {
 	uint64_t started_realtime_ns; /* CLOCK_REALTIME at the beginning of the window */
 	double window_s;              /* length of the window; less than --duration if cut short */
 	double busiest_worker;        /* its CPU time without pacing / window, 0..1 */
-	double most_starved; /* the worker that waited longest for a CPU: that / window, 0..1 */
+	double most_starved;    /* the worker that waited longest for a CPU: that / window, 0..1 */
+	double most_absent;     /* the worker that did nothing for longest: that / window, 0..1 */
+	uint64_t workers_ended; /* workers whose record is final */
 	bool interrupted;
 	bool measured; /* the window began */
 };
@@ -49,6 +51,12 @@ uint64_t result_intended(const struct result *r);
 uint64_t result_failed(const struct tally *t);
 double result_offered_rps(const struct result *r);
 double result_achieved_rps(const struct result *r);
+
+/* Is the window as long as asked for, to a thousandth? */
+bool result_window_as_asked(const struct result *r);
+
+/* Did the run go its whole way: not interrupted, the window as asked, all workers' records final? */
+bool result_complete(const struct result *r);
 
 bool result_open_loop(const struct result *r);
 

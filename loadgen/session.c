@@ -26,7 +26,9 @@
 #define SPIN_MOST_NS     (5 * NS_PER_US) /* a spin that takes longer was not on a CPU all the time */
 #define PACE_LEAST_NS    (50 * NS_PER_US)
 #define PACE_MOST_NS     NS_PER_MS
-#define OPEN_BURST       32 /* connects between two looks at the sockets */
+#define SETTLE_DRAWS     10000000          /* arrivals drawn to count the unsent ones: some 0.2 s */
+#define ABSENT_NS        (100 * NS_PER_MS) /* housekeeping this late: the worker was not there */
+#define OPEN_BURST       32                /* connects between two looks at the sockets */
 
 static void ring_push(struct ring *r, uint32_t item)
 {
@@ -629,12 +631,31 @@ static void check_timeout(struct session *s, struct conn *c)
 		lose(s, c, FAILURE_TIMEOUT);
 }
 
+/*
+ * No batch of events takes a tenth of a second. Who is so late with its housekeeping was stopped,
+ * or had no CPU; the kernel counts the latter as starved, the former nowhere.
+ */
+static void note_absence(struct session *s)
+{
+	uint64_t from_ns = s->tick_ns, until_ns = s->now_ns, end_ns = s->from_ns + s->window_ns;
+
+	if (!s->running || until_ns - from_ns < ABSENT_NS)
+		return;
+	if (from_ns < s->from_ns)
+		from_ns = s->from_ns;
+	if (until_ns > end_ns)
+		until_ns = end_ns;
+	if (until_ns > from_ns)
+		s->record->absent_ns += until_ns - from_ns;
+}
+
 static void tick(struct session *s)
 {
 	size_t quantum =
 		(size_t)(s->options->slow_rate_bytes * (int64_t)SLOW_NS / (int64_t)NS_PER_S);
 	uint64_t scan_gap = (uint64_t)s->options->timeout_ns / 16;
 
+	note_absence(s);
 	s->tick_ns = s->now_ns + TICK_NS;
 	if (s->now_ns >= s->scan_ns) {
 		s->scan_ns = s->now_ns + (scan_gap < NS_PER_S ? scan_gap : NS_PER_S);
@@ -844,12 +865,11 @@ static void settle(struct session *s)
 			r->servants++;
 		}
 	}
-	while (s->open_loop && s->due_ns != ARRIVAL_NEVER && s->due_ns < end_ns) {
-		unsent += in_window(s, s->due_ns);
-		s->due_ns = arrival_next(&s->arrival);
-		if (s->due_ns != ARRIVAL_NEVER)
-			s->due_ns += s->start_ns;
-	}
+	if (s->open_loop && s->due_ns < end_ns)
+		unsent = in_window(s, s->due_ns) +
+			 arrival_count(&s->arrival, s->from_ns - s->start_ns, end_ns - s->start_ns,
+				       SETTLE_DRAWS,
+				       &r->tallies[POPULATION_ACTIVE].unsent_estimated);
 	r->tallies[POPULATION_ACTIVE].unsent = unsent;
 	hist_record_infinite(&r->response, unsent);
 	hist_record_infinite(&r->lag, unsent);
@@ -989,6 +1009,12 @@ static void clean_up(struct session *s)
 	free(s->opening.items);
 }
 
+/* Show the parent that this worker is alive. */
+static void beat(struct session *s)
+{
+	shared_store(&s->record->beats, s->record->beats + 1);
+}
+
 /* Open the connections; false when the server is not there at all. */
 static bool connect_all(struct session *s)
 {
@@ -1001,6 +1027,7 @@ static bool connect_all(struct session *s)
 		uint32_t pending = s->pending;
 
 		turn(s);
+		beat(s);
 		if (s->pending != pending)
 			since_ns = s->now_ns;
 		else if (s->options->prime &&

@@ -10,6 +10,7 @@
 /* docs/loadgen.md says why each of them. */
 #define CLIENT_CPU_LIMIT    0.90
 #define CLIENT_STARVED      0.10
+#define CLIENT_ABSENT_VOID  0.50
 #define FEW_REQUESTS        100
 #define SHARE_LOST          0.001 /* of requests unsent, unanswered, failed: suspect beyond */
 #define SHARE_FAILED_VOID   0.10
@@ -19,6 +20,7 @@
 #define LITTLE_SUSPECT      0.10
 #define LITTLE_VOID         0.50
 #define RETRANSMITS_SUSPECT 1e-4 /* per request */
+#define DROPS_SUSPECT       1e-4 /* per request */
 #define STEAL_SUSPECT       0.01
 
 __attribute__((format(printf, 4, 5))) static void add(struct verdict *v, enum verdict_status status,
@@ -63,6 +65,37 @@ static void check_interrupted(struct verdict *v, const struct result *r)
 	if (r->interrupted)
 		add(v, VERDICT_VOID, "interrupted",
 		    "interrupted after %.3f s of the %.3f s window; the result is partial",
+		    r->window_s, (double)r->options->duration_ns / 1e9);
+}
+
+/*
+ * Do the parts add up? They always should: if not, a worker is missing or the program is wrong, and
+ * no other figure can be trusted either.
+ */
+static void check_complete(struct verdict *v, const struct result *r)
+{
+	uint64_t workers = (uint64_t)r->options->workers;
+
+	for (int p = 0; p < POPULATIONS; p++) {
+		const struct tally *t = &r->total->tallies[p];
+		uint64_t parts = t->completed + t->unanswered + result_failed(t);
+
+		if (t->sent == parts)
+			continue;
+		add(v, VERDICT_VOID, "incomplete",
+		    "%s: %" PRIu64 " requests were sent, but %" PRIu64
+		    " completed, unanswered or failed: the parts do not add up; run it again",
+		    population_name((enum population)p), t->sent, parts);
+		return;
+	}
+	if (r->workers_ended != workers)
+		add(v, VERDICT_VOID, "incomplete",
+		    "%" PRIu64 " of %" PRIu64
+		    " workers ended: the share of the others is missing; run it again",
+		    r->workers_ended, workers);
+	else if (!r->interrupted && !r->total->gone && !result_window_as_asked(r))
+		add(v, VERDICT_VOID, "incomplete",
+		    "the window was %.3f s long, not the %.3f s that were asked for; run it again",
 		    r->window_s, (double)r->options->duration_ns / 1e9);
 }
 
@@ -157,6 +190,12 @@ static void check_client(struct verdict *v, const struct result *r)
 		    "the busiest worker used %.0f %% of a CPU (limit %.0f %%): the client may be what "
 		    "was measured; more workers (-t), or less load",
 		    r->busiest_worker * 100, CLIENT_CPU_LIMIT * 100);
+	else if (r->most_absent > CLIENT_STARVED)
+		add(v, r->most_absent > CLIENT_ABSENT_VOID ? VERDICT_VOID : VERDICT_SUSPECT,
+		    "client-limited",
+		    "a worker did nothing for %.0f %% of the window (limit %.0f %%): it was stopped "
+		    "(SIGSTOP, Ctrl-Z), or had no CPU; run it again, with a CPU of its own (--cpus)",
+		    r->most_absent * 100, CLIENT_STARVED * 100);
 	else if (r->most_starved > CLIENT_STARVED)
 		add(v, VERDICT_SUSPECT, "client-limited",
 		    "a worker was kept from its CPU for %.0f %% of the window (limit %.0f %%): other "
@@ -171,10 +210,11 @@ static void check_schedule(struct verdict *v, const struct result *r)
 	if (!result_open_loop(r) || share(unsent, result_intended(r)) <= SHARE_LOST)
 		return;
 	add(v, VERDICT_SUSPECT, "schedule",
-	    "%" PRIu64 " of %" PRIu64 " due requests were never sent (%.2f %%) for want of a free "
-	    "connection: the server is saturated, or there are too few connections; they count as "
-	    "infinite",
-	    unsent, result_intended(r), 100 * share(unsent, result_intended(r)));
+	    "%s%" PRIu64 " of %" PRIu64 " due requests were never sent (%.2f %%) for want of a "
+	    "free connection: the server is saturated, or there are too few connections; they "
+	    "count as infinite",
+	    active(r)->unsent_estimated ? "about " : "", unsent, result_intended(r),
+	    100 * share(unsent, result_intended(r)));
 }
 
 static void check_lag(struct verdict *v, const struct result *r)
@@ -231,6 +271,18 @@ static void check_network(struct verdict *v, const struct result *r)
 		    d->retransmits);
 }
 
+static void check_drops(struct verdict *v, const struct result *r)
+{
+	uint32_t drops = r->disturbance.softnet_drops;
+
+	if ((double)drops > DROPS_SUSPECT * (double)active(r)->completed)
+		add(v, VERDICT_SUSPECT, "softnet-drops",
+		    "%" PRIu32 " packets were dropped on this machine during the window because a "
+		    "CPU's queue was full: each costs 200 ms until TCP sends it again; raise "
+		    "net.core.netdev_max_backlog (sysctl)",
+		    drops);
+}
+
 static void check_steal(struct verdict *v, const struct result *r)
 {
 	double stolen = share(r->disturbance.steal_ticks, r->disturbance.cpu_ticks);
@@ -245,6 +297,7 @@ void verdict_reach(struct verdict *v, const struct result *r)
 	v->status = VERDICT_VALID;
 	v->count = 0;
 	check_interrupted(v, r);
+	check_complete(v, r);
 	check_server(v, r);
 	check_verification(v, r);
 	check_counts(v, r);
@@ -255,6 +308,7 @@ void verdict_reach(struct verdict *v, const struct result *r)
 	check_client(v, r);
 	check_little(v, r);
 	check_network(v, r);
+	check_drops(v, r);
 	check_steal(v, r);
 }
 

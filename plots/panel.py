@@ -608,7 +608,7 @@ def _where(run: Run, axis: Axis, points: Sequence[Point]) -> str:
 
 _CODES = (
     "client-limited schedule lag littles-law verification listen-overflow retransmits steal "
-    "server-gone errors unanswered interrupted too-few"
+    "server-gone errors unanswered interrupted too-few incomplete softnet-drops"
 ).split()
 
 

@@ -28,7 +28,7 @@ from loadgen_util import (
 
 ENGINES = pytest.mark.parametrize("engine", engines())
 PROTOCOLS = pytest.mark.parametrize("protocol", ["echo", "http", "rot13"])
-HARMLESS = {"client-limited", "steal", "lag", "retransmits", "listen-overflow"}
+HARMLESS = {"client-limited", "steal", "lag", "retransmits", "listen-overflow", "softnet-drops"}
 
 
 @ENGINES

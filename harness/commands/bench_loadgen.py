@@ -59,7 +59,7 @@ BARE, CONTROL, EPOLL, URING, WRK = "bare", "bare+control", "loadgen", "loadgen i
 # Reasons of a verdict that do not spoil a rate in closed loop: it is interrupted, and stopped most
 # of the time; a saturated client is the point; and the kernel's counters are those of the whole host.
 HARMLESS = {"interrupted", "client-limited", "steal", "too-few", "littles-law", "unanswered", "lag"}
-HARMLESS |= {"listen-overflow", "retransmits"}
+HARMLESS |= {"listen-overflow", "retransmits", "softnet-drops"}
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,79 @@ static void shares_together_are_the_whole_process(void **state)
 		assert_int_equal(arrival_next(&whole), arrival_next(&parts[i % 3]));
 }
 
+/* What arrival_count() must agree with. */
+static uint64_t count_one_by_one(struct arrival a, uint64_t from_ns, uint64_t until_ns)
+{
+	uint64_t n = 0, at;
+
+	while ((at = arrival_next(&a)) < until_ns)
+		n += at >= from_ns;
+	return n;
+}
+
+static void assert_counted(const struct arrival *a, uint64_t from_ns, uint64_t until_ns)
+{
+	struct arrival copy = *a;
+	uint64_t estimated = 99;
+
+	assert_int_equal(arrival_count(&copy, from_ns, until_ns, UINT64_MAX, &estimated),
+			 count_one_by_one(*a, from_ns, until_ns));
+	assert_int_equal(estimated, 0);
+}
+
+static void arrivals_are_counted_as_if_one_by_one(void **state)
+{
+	static const double rates[] = {0.5, 3, 1000, 12345.678, 7e6, 1e9};
+	uint64_t times[1000];
+
+	(void)state;
+	for (size_t i = 0; i < 1000; i++)
+		times[i] = i / 3 * 1000; /* some at the same time */
+	for (size_t k = 0; k < 3 * sizeof(rates) / sizeof(*rates); k++) {
+		struct arrival a;
+		uint64_t span_ns = (uint64_t)(1000.5e9 / rates[k / 3]);
+
+		if (k % 3 == 0)
+			arrival_init_trace(&a, times, 1000);
+		else
+			arrival_init(&a, k % 3 == 1 ? ARRIVAL_FIXED : ARRIVAL_POISSON, rates[k / 3],
+				     k);
+		if (k % 3 == 0)
+			span_ns = 350 * (k + 1) * 100;
+		for (unsigned int shares = 1; shares < 4; shares++) {
+			arrival_share(&a, shares - 1, shares);
+			assert_counted(&a, 0, span_ns);
+			assert_counted(&a, span_ns / 3, span_ns);
+			arrival_next(&a); /* what was taken is not counted again */
+			arrival_next(&a);
+			assert_counted(&a, 0, span_ns);
+			assert_counted(&a, span_ns / 2, span_ns + 1);
+			assert_counted(&a, span_ns, span_ns);
+			assert_counted(&a, span_ns, span_ns / 2);
+		}
+	}
+}
+
+static void what_is_too_much_to_draw_is_estimated_and_said_to_be(void **state)
+{
+	struct arrival a;
+	uint64_t estimated, n;
+
+	(void)state;
+	for (unsigned int shares = 1; shares < 5; shares += 3) {
+		arrival_init(&a, ARRIVAL_POISSON, 1e9, 7);
+		arrival_share(&a, 0, shares);
+		n = arrival_count(&a, 500000000, UINT64_C(86400000000000), 1000, &estimated);
+		assert_int_equal(n, estimated);
+		/* A second has a thousand million; the first half second is not asked about. */
+		assert_int_equal(estimated, UINT64_C(86399500000000) / shares);
+	}
+	arrival_init(&a, ARRIVAL_FIXED, 1e9, 7);
+	n = arrival_count(&a, 0, UINT64_C(86400000000000), 0, &estimated);
+	assert_int_equal(n, UINT64_C(86400000000000));
+	assert_int_equal(estimated, 0);
+}
+
 static char *write_trace(const char *text)
 {
 	static char path[64];
@@ -216,6 +289,10 @@ static void a_bad_trace_is_refused_with_its_line(void **state)
 			assert_non_null(strstr(reason, "line 2"));
 		unlink(path);
 	}
+	assert_null(arrival_read_trace("/dev/zero", &n, reason, sizeof(reason)));
+	assert_non_null(strstr(reason, "line 1 is not text"));
+	assert_null(arrival_read_trace("/", &n, reason, sizeof(reason)));
+	assert_non_null(strstr(reason, "Is a directory"));
 	assert_null(arrival_read_trace("/nonexistent/trace", &n, reason, sizeof(reason)));
 	assert_non_null(strstr(reason, "No such file"));
 }
@@ -230,6 +307,8 @@ int main(void)
 		cmocka_unit_test(fixed_arrivals_do_not_drift),
 		cmocka_unit_test(the_same_seed_gives_the_same_arrivals_and_another_does_not),
 		cmocka_unit_test(shares_together_are_the_whole_process),
+		cmocka_unit_test(arrivals_are_counted_as_if_one_by_one),
+		cmocka_unit_test(what_is_too_much_to_draw_is_estimated_and_said_to_be),
 		cmocka_unit_test(a_trace_is_read_and_replayed),
 		cmocka_unit_test(a_bad_trace_is_refused_with_its_line),
 	};

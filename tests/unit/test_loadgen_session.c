@@ -4,6 +4,7 @@
  * stands in for the table in loadgen/engine.c, which is therefore not linked.
  */
 #include <errno.h>
+#include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
@@ -254,6 +255,30 @@ static void what_was_never_sent_is_infinite_too(void **state)
 	assert_true(hist_percentile(&record.response, 1) == HIST_INFINITE);
 }
 
+static void more_arrivals_than_can_be_drawn_are_all_counted(void **state)
+{
+	const double due = 1e8; /* in a window of 100 ms */
+
+	(void)state;
+	server.mute = CONNECTIONS;
+	options.rate_rps = 1e9;
+	options.warmup_ns = 0;
+	options.arrival = ARRIVAL_FIXED;
+	run();
+	assert_conserved();
+	assert_int_equal(active->sent + active->unsent, 100000000);
+	assert_int_equal(active->unsent_estimated, 0);
+	reset(NULL);
+	server.mute = CONNECTIONS;
+	options.rate_rps = 1e9;
+	options.warmup_ns = 0;
+	run();
+	assert_conserved();
+	/* A Poisson number: within five standard deviations. */
+	assert_true(fabs((double)(active->sent + active->unsent) - due) < 5 * sqrt(due));
+	assert_in_range(active->unsent_estimated, 80000000, 95000000);
+}
+
 static void a_timed_out_connection_is_opened_anew(void **state)
 {
 	(void)state;
@@ -350,6 +375,7 @@ int main(void)
 			the_integral_of_requests_in_flight_is_rate_times_service_time, reset),
 		cmocka_unit_test_setup(unanswered_requests_are_infinite, reset),
 		cmocka_unit_test_setup(what_was_never_sent_is_infinite_too, reset),
+		cmocka_unit_test_setup(more_arrivals_than_can_be_drawn_are_all_counted, reset),
 		cmocka_unit_test_setup(a_timed_out_connection_is_opened_anew, reset),
 		cmocka_unit_test_setup(a_wrong_byte_is_noticed_and_explained, reset),
 		cmocka_unit_test_setup(a_close_is_counted_with_its_request, reset),

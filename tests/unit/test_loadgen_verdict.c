@@ -31,12 +31,14 @@ static int make_good(void **state)
 	options.url = "echo://127.0.0.1:9";
 	options.connections = 1;
 	options.rate_rps = 10e3;
+	options.duration_ns = 1000000000;
 	memset(&total, 0, sizeof(total));
 	result = (struct result){.options = &options,
 				 .target = &target,
 				 .total = &total,
 				 .window_s = 1,
 				 .busiest_worker = 0.4,
+				 .workers_ended = 1,
 				 .measured = true};
 	result.disturbance = (struct host_counters){.network = true, .cpu_ticks = 1000};
 	ACTIVE->connections = ACTIVE->up = ACTIVE->opened = 1;
@@ -47,6 +49,12 @@ static int make_good(void **state)
 	hist_record_n(&total.lag, 1000, 10000);
 	hist_record_n(&total.late, 1000, 10000);
 	return 0;
+}
+
+/* After a change to the parts of what was sent: make them add up again. */
+static void add_up(void)
+{
+	ACTIVE->sent = ACTIVE->completed + ACTIVE->unanswered + result_failed(ACTIVE);
 }
 
 /* Exactly this reason, with this weight. */
@@ -157,10 +165,13 @@ static void errors_are_suspect_and_many_errors_void(void **state)
 {
 	(void)state;
 	ACTIVE->request_errors[FAILURE_RESET] = 10;
+	add_up();
 	assert_valid();
 	ACTIVE->request_errors[FAILURE_RESET] = 11;
+	add_up();
 	assert_reason("errors", VERDICT_SUSPECT);
-	ACTIVE->request_errors[FAILURE_TIMEOUT] = 1000;
+	ACTIVE->request_errors[FAILURE_TIMEOUT] = 2000;
+	add_up();
 	assert_reason("errors", VERDICT_VOID);
 }
 
@@ -179,6 +190,7 @@ static void unanswered_requests_are_suspect(void **state)
 {
 	(void)state;
 	ACTIVE->unanswered = 11;
+	add_up();
 	assert_reason("unanswered", VERDICT_SUSPECT);
 }
 
@@ -193,9 +205,11 @@ static void few_requests_are_suspect_and_none_void(void **state)
 {
 	(void)state;
 	ACTIVE->completed = 99;
+	add_up();
 	total.inflight_ns = 9900000;
 	assert_reason("too-few", VERDICT_SUSPECT);
 	ACTIVE->completed = 0;
+	add_up();
 	assert_reason("too-few", VERDICT_VOID);
 	options.connections = 0; /* only idle connections were asked for */
 	assert_valid();
@@ -215,6 +229,66 @@ static void what_the_machine_did_meanwhile_is_suspect(void **state)
 	assert_reason("steal", VERDICT_SUSPECT);
 	result.disturbance.steal_ticks = 10;
 	assert_valid();
+}
+
+static void drops_for_want_of_a_queue_are_suspect_and_name_the_remedy(void **state)
+{
+	(void)state;
+	result.disturbance.softnet_drops = 1;
+	assert_valid();
+	result.disturbance.softnet_drops = 2;
+	assert_reason("softnet-drops", VERDICT_SUSPECT);
+	assert_non_null(strstr(verdict.reasons[0].text, "net.core.netdev_max_backlog"));
+	assert_non_null(strstr(verdict.reasons[0].text, "on this machine"));
+}
+
+static void parts_that_do_not_add_up_void(void **state)
+{
+	(void)state;
+	ACTIVE->sent++;
+	assert_reason("incomplete", VERDICT_VOID);
+	ACTIVE->sent -= 2;
+	assert_reason("incomplete", VERDICT_VOID);
+	ACTIVE->sent++;
+	total.tallies[POPULATION_SLOW_READERS].sent = 1;
+	assert_reason("incomplete", VERDICT_VOID);
+	assert_non_null(strstr(verdict.reasons[0].text, "slow_readers"));
+	assert_int_equal(verdict_exit_status(&verdict, &result), 4);
+}
+
+static void a_missing_worker_voids(void **state)
+{
+	(void)state;
+	options.workers = options.connections = 2;
+	assert_reason("incomplete", VERDICT_VOID);
+	assert_false(result_complete(&result));
+	result.workers_ended = 2;
+	assert_valid();
+	assert_true(result_complete(&result));
+}
+
+static void a_window_that_is_not_the_one_asked_for_voids(void **state)
+{
+	(void)state;
+	options.duration_ns = 1010000000;
+	assert_reason("incomplete", VERDICT_VOID);
+	assert_false(result_complete(&result));
+	options.duration_ns = 990000000;
+	assert_reason("incomplete", VERDICT_VOID);
+	result.interrupted = true; /* then that is the reason */
+	assert_reason("interrupted", VERDICT_VOID);
+}
+
+static void a_worker_that_was_not_there_is_suspect_and_void_for_half_the_window(void **state)
+{
+	(void)state;
+	result.most_absent = 0.10;
+	assert_valid();
+	result.most_absent = 0.11;
+	assert_reason("client-limited", VERDICT_SUSPECT);
+	assert_non_null(strstr(verdict.reasons[0].text, "SIGSTOP"));
+	result.most_absent = 0.51;
+	assert_reason("client-limited", VERDICT_VOID);
 }
 
 static void an_interrupted_run_is_void_and_has_its_own_status(void **state)
@@ -238,9 +312,10 @@ static void all_reasons_together_fit(void **state)
 	hist_record_n(&total.late, 52000, 10000);
 	result.disturbance.listen_drops = 1;
 	result.disturbance.retransmits = 1000;
+	result.disturbance.softnet_drops = 1000;
 	result.disturbance.steal_ticks = 500;
 	verdict_reach(&verdict, &result);
-	assert_int_equal(verdict.count, 12);
+	assert_int_equal(verdict.count, 14); /* 13, and that the parts do not add up */
 	assert_int_equal(verdict.status, VERDICT_VOID);
 }
 
@@ -264,7 +339,7 @@ static char *text_of(bool json)
 static void the_text_has_the_shape_of_wrk(void **state)
 {
 	static const char *const lines[] = {
-		"Running 10s test @ echo://127.0.0.1:9\n",
+		"Running 1s test @ echo://127.0.0.1:9\n",
 		"\n  Thread Stats   Avg      Stdev     Max   +/- Stdev\n    Latency  101.02us ",
 		"\n    Req/Sec ",
 		"\n   50.000%  101.06us\n",
@@ -395,6 +470,21 @@ static void counters_are_found_in_the_kernels_tables(void **state)
 	assert_false(host_find_counter("", "TcpExt", "A", &value));
 }
 
+static void packets_dropped_are_added_up_over_all_cpus(void **state)
+{
+	struct host_counters now = {.softnet_drops = 5}, before = {.softnet_drops = 0xfffffffe};
+
+	(void)state;
+	assert_int_equal(host_softnet_drops("000004d2 0000000a 00000001 00000000\n"
+					    "00000001 000000ff 00000000 00000000\n"),
+			 265);
+	assert_int_equal(host_softnet_drops("00000001 ffffffff\n00000001 00000003\n"), 2);
+	assert_int_equal(host_softnet_drops(""), 0);
+	assert_int_equal(host_softnet_drops("nothing of the kind\n\n"), 0);
+	host_counters_subtract(&now, &before); /* the kernel's counter went round */
+	assert_int_equal(now.softnet_drops, 7);
+}
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -414,6 +504,14 @@ int main(void)
 		cmocka_unit_test_setup(a_refusal_after_the_start_voids, make_good),
 		cmocka_unit_test_setup(few_requests_are_suspect_and_none_void, make_good),
 		cmocka_unit_test_setup(what_the_machine_did_meanwhile_is_suspect, make_good),
+		cmocka_unit_test_setup(drops_for_want_of_a_queue_are_suspect_and_name_the_remedy,
+				       make_good),
+		cmocka_unit_test_setup(parts_that_do_not_add_up_void, make_good),
+		cmocka_unit_test_setup(a_missing_worker_voids, make_good),
+		cmocka_unit_test_setup(a_window_that_is_not_the_one_asked_for_voids, make_good),
+		cmocka_unit_test_setup(
+			a_worker_that_was_not_there_is_suspect_and_void_for_half_the_window,
+			make_good),
 		cmocka_unit_test_setup(an_interrupted_run_is_void_and_has_its_own_status,
 				       make_good),
 		cmocka_unit_test_setup(all_reasons_together_fit, make_good),
@@ -422,6 +520,7 @@ int main(void)
 		cmocka_unit_test_setup(infinite_is_the_string_inf, make_good),
 		cmocka_unit_test_setup(a_result_without_any_request_is_still_json, make_good),
 		cmocka_unit_test_setup(records_add_up, make_good),
+		cmocka_unit_test(packets_dropped_are_added_up_over_all_cpus),
 		cmocka_unit_test(counters_are_found_in_the_kernels_tables),
 	};
 
