@@ -7,7 +7,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from plots.data import DataError, Run, find_runs, load_run
+from plots.data import DataError, Results, find_runs, load_run
 from plots.draw import FORMATS, draw_all
 from plots.gnuplot_driver import GnuplotFailed, GnuplotMissing, draw_pdf, draw_text
 
@@ -71,7 +71,7 @@ def _draw(path: Path, term: str | None, formats: tuple[str, ...], out: Path | No
         print(file)
 
 
-def _pdf(run: Run, folder: Path) -> list[Path]:
+def _pdf(run: Results, folder: Path) -> list[Path]:
     return draw_pdf(run, folder)
 
 

@@ -26,7 +26,7 @@ STATUSES = ("ok", "client-limited", "suspect", "void", "unsupported", "failed")
 DOUBTFUL = frozenset({"client-limited", "suspect", "void"})
 NO_VALUE = frozenset({"unsupported", "failed"})
 
-_TAIL_COLUMNS = ("metric", "unit", "n", "estimate", "lo", "hi", "status", "reason")
+_TAIL_COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
 
 
 class DataError(Exception):
@@ -35,7 +35,11 @@ class DataError(Exception):
 
 @dataclass(frozen=True)
 class Point:
-    """One model at one level of every factor, for one metric: one row of summary.tsv."""
+    """One model at one level of every factor, for one metric: one row of summary.tsv.
+
+    codes: of the load generator's verdict. badges: what else is to be known of the value. strays:
+    the replicates whose status is another, as "1 of 5 void". reason: of the status, in words.
+    """
 
     model: str
     factors: tuple[tuple[str, str], ...]
@@ -46,7 +50,10 @@ class Point:
     lo: float
     hi: float
     status: str
-    reason: str
+    reason: str = ""
+    codes: tuple[str, ...] = ()
+    badges: tuple[str, ...] = ()
+    strays: tuple[str, ...] = ()
 
     @property
     def missing(self) -> bool:
@@ -68,8 +75,8 @@ class Point:
 
 
 @dataclass(frozen=True)
-class Cell:
-    """One replicate: cells/<id>.json, with the path its spectrum has if it was written."""
+class Replicate:
+    """One cell of the run: cells/<id>.json, with the path its spectrum has if it was written."""
 
     model: str
     factors: dict[str, str]
@@ -77,7 +84,8 @@ class Cell:
     status: str
     reason: str
     metrics: dict[str, float]
-    client: dict[str, Any]
+    codes: tuple[str, ...]
+    badges: tuple[str, ...]
     spectrum: Path
 
 
@@ -122,8 +130,8 @@ def level_text(value: object) -> str:
 
 
 @dataclass(frozen=True)
-class Run:
-    """A run directory. Slices (`slices`, `only`) share its path and its metadata."""
+class Results:
+    """What a run left. Slices (`slices`, `only`) share its path and its metadata."""
 
     path: Path
     meta: dict[str, Any]
@@ -135,7 +143,7 @@ class Run:
     @property
     def experiment(self) -> str:
         value = self.meta.get("experiment")
-        name = value.get("name") if isinstance(value, dict) else value
+        name = value.get("name") if isinstance(value, dict) else None
         return str(name) if name else self.path.parent.name
 
     @property
@@ -146,7 +154,7 @@ class Run:
     def models(self) -> tuple[str, ...]:
         """Every model of the run, measured or not, in the order the run names them."""
         named = self.meta.get("models")
-        order = dict.fromkeys(named if isinstance(named, (dict, list)) else ())
+        order = dict.fromkeys(named if isinstance(named, dict) else ())
         order.update(dict.fromkeys(point.model for point in self.points))
         return tuple(str(name) for name in order)
 
@@ -215,7 +223,7 @@ class Run:
                 gaps.setdefault(model, []).append(level)
         return gaps
 
-    def slices(self, factor: str) -> list[tuple[str, Run]]:
+    def slices(self, factor: str) -> list[tuple[str, Results]]:
         """The run cut along every factor but `factor`: (file name suffix, part) pairs.
 
         One pair with an empty suffix where the other factors have a single level each.
@@ -229,7 +237,7 @@ class Run:
                 parts.append(("".join(f"-{name}={level}" for name, level in fixed), part))
         return parts
 
-    def only(self, **levels: str) -> Run:
+    def only(self, **levels: str) -> Results:
         """The part of the run at these factor levels."""
         points = tuple(
             p for p in self.points if all(p.level(name) == level for name, level in levels.items())
@@ -237,7 +245,7 @@ class Run:
         return replace(self, points=points, fixed=self.fixed + tuple(levels.items()))
 
     @cached_property
-    def cells(self) -> tuple[Cell, ...]:
+    def cells(self) -> tuple[Replicate, ...]:
         """The replicates of this slice, unreadable files raising DataError."""
         fixed = dict(self.fixed)
         return tuple(
@@ -247,7 +255,7 @@ class Run:
         )
 
 
-def load_run(path: Path) -> Run:
+def load_run(path: Path) -> Results:
     """Read the run in directory `path`; DataError names what is missing or malformed."""
     if not path.is_dir():
         raise DataError(f"{path}: no such directory; a run is results/<machine>/<experiment>/<run>")
@@ -255,11 +263,11 @@ def load_run(path: Path) -> Run:
     summary = path / "summary.tsv"
     if summary.is_file():
         factors, points = _read_summary(summary)
-        return Run(path, meta, factors, points)
+        return Results(path, meta, factors, points)
     factors, points = _summarise_cells(_read_cells(path))
     if not points:
         raise DataError(f"{path}: neither summary.tsv nor a readable cell: nothing was measured")
-    return Run(path, meta, factors, points, summarised=False)
+    return Results(path, meta, factors, points, summarised=False)
 
 
 def find_runs(results: Path) -> list[Path]:
@@ -322,7 +330,10 @@ def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
         rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
     header = rows[0] if rows else []
     if header[:1] != ["model"] or tuple(header[-len(_TAIL_COLUMNS) :]) != _TAIL_COLUMNS:
-        raise DataError(f"{path}: the header must be: model <factors…> {' '.join(_TAIL_COLUMNS)}")
+        raise DataError(
+            f"{path}: the header must be: model <factors…> {' '.join(_TAIL_COLUMNS)}"
+            f" (an older run: harness/tenk plot {path.parent} writes it anew)"
+        )
     factors = tuple(header[1 : -len(_TAIL_COLUMNS)])
     points = []
     for line, row in enumerate(rows[1:], start=2):
@@ -345,20 +356,28 @@ def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
                 hi=number(record["hi"]),
                 status=record["status"],
                 reason=record["reason"],
+                codes=_listed(record["codes"]),
+                badges=_listed(record["badges"]),
+                strays=_listed(record["strays"]),
             )
         )
     return factors, tuple(points)
 
 
-def _read_cells(run: Path) -> tuple[Cell, ...]:
+def _listed(text: str) -> tuple[str, ...]:
+    """The entries of a column that holds several, "; " between them."""
+    return tuple(entry for entry in text.split("; ") if entry)
+
+
+def _read_cells(run: Path) -> tuple[Replicate, ...]:
     cells = []
     for path in sorted((run / "cells").glob("*.json")):
         raw = _read_json(path)
         metrics = raw.get("metrics")
         factors = raw.get("factors")
-        client = raw.get("client")
+        badges = raw.get("badges")
         cells.append(
-            Cell(
+            Replicate(
                 model=str(raw.get("model", "")),
                 factors={k: level_text(v) for k, v in factors.items()}
                 if isinstance(factors, dict)
@@ -369,16 +388,28 @@ def _read_cells(run: Path) -> tuple[Cell, ...]:
                 metrics={k: number(v) for k, v in metrics.items()}
                 if isinstance(metrics, dict)
                 else {},
-                client=client if isinstance(client, dict) else {},
+                codes=_codes(raw.get("client")),
+                badges=tuple(map(str, badges)) if isinstance(badges, list) else (),
                 spectrum=path.with_suffix(".hgrm"),
             )
         )
     return tuple(cells)
 
 
-def _summarise_cells(cells: Iterable[Cell]) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+def _codes(client: object) -> tuple[str, ...]:
+    """The codes of the load generator's verdict, from its report."""
+    verdict = client.get("verdict") if isinstance(client, dict) else None
+    reasons = verdict.get("reasons") if isinstance(verdict, dict) else None
+    return tuple(
+        str(reason.get("code"))
+        for reason in (reasons if isinstance(reasons, list) else ())
+        if isinstance(reason, dict)
+    )
+
+
+def _summarise_cells(cells: Iterable[Replicate]) -> tuple[tuple[str, ...], tuple[Point, ...]]:
     """Medians over replicates, without intervals: for a run whose summary was never written."""
-    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[Cell]] = {}
+    groups: dict[tuple[str, tuple[tuple[str, str], ...]], list[Replicate]] = {}
     for cell in cells:
         groups.setdefault((cell.model, tuple(cell.factors.items())), []).append(cell)
     factors = tuple(dict.fromkeys(name for _, levels in groups for name, _ in levels))
@@ -404,6 +435,8 @@ def _summarise_cells(cells: Iterable[Cell]) -> tuple[tuple[str, ...], tuple[Poin
                     hi=math.nan,
                     status=worst.status if worst.status in STATUSES else "suspect",
                     reason=worst.reason,
+                    codes=worst.codes,
+                    badges=tuple(dict.fromkeys(b for cell in members for b in cell.badges)),
                 )
             )
     return factors, tuple(points)

@@ -12,7 +12,7 @@ import matplotlib
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from plots.data import DataError, Run, load_run
+from plots.data import DataError, Results, load_run
 from plots.page import RC
 
 FORMATS = ("png", "svg", "pdf")
@@ -28,10 +28,10 @@ class Kind(Protocol):
 
     X: str | None
 
-    def applies(self, run: Run) -> bool:
+    def applies(self, run: Results) -> bool:
         """Whether the run holds what the figure shows."""
 
-    def draw(self, run: Run, figure: Figure) -> None:
+    def draw(self, run: Results, figure: Figure) -> None:
         """Draw on an empty figure and set its size."""
 
 
@@ -42,7 +42,7 @@ def kinds() -> dict[str, Kind]:
     return {name: cast(Kind, importlib.import_module(f"plots.mpl.{name}")) for name in names}
 
 
-def draw_figure(kind: Kind, run: Run) -> Figure:
+def draw_figure(kind: Kind, run: Results) -> Figure:
     """One figure, in memory."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
@@ -53,7 +53,7 @@ def draw_figure(kind: Kind, run: Run) -> Figure:
     return figure
 
 
-def draw_run(run: Run) -> dict[str, Figure]:
+def draw_run(run: Results) -> dict[str, Figure]:
     """Every figure that applies to `run`, by file stem."""
     figures = {}
     for name, kind in kinds().items():

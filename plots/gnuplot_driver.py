@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plots.data import Run
+from plots.data import Results
 from plots.page import provenance
 from plots.spectra import key_level, level_words
 from plots.style import format_count, styles
@@ -38,22 +38,22 @@ class GnuplotFailed(Exception):
 class Script:
     """A .gp file: when it applies, its title, and the variables it needs beyond the common ones."""
 
-    applies: Callable[[Run], bool]
-    title: Callable[[Run], str]
-    variables: Callable[[Run], Mapping[str, str]]
+    applies: Callable[[Results], bool]
+    title: Callable[[Results], str]
+    variables: Callable[[Results], Mapping[str, str]]
     factor: str
 
 
-def _nothing(_: Run) -> Mapping[str, str]:
+def _nothing(_: Results) -> Mapping[str, str]:
     return {}
 
 
-def _highest(run: Run) -> Mapping[str, str]:
+def _highest(run: Results) -> Mapping[str, str]:
     values = [p.estimate for p in run.points if p.metric == "p99_ns" and math.isfinite(p.estimate)]
     return {"highest": f"{max(values) / 1e6:.6g}"}
 
 
-def _files(run: Run) -> Mapping[str, str]:
+def _files(run: Results) -> Mapping[str, str]:
     """The first replicate's spectrum of each model at the key level."""
     level = key_level(run)
     found: dict[str, str] = {}
@@ -86,7 +86,7 @@ SCRIPTS: dict[str, Script] = {
 }
 
 
-def draw_pdf(run: Run, folder: Path) -> list[Path]:
+def draw_pdf(run: Results, folder: Path) -> list[Path]:
     """Write NAME-print.pdf for every script that applies; returns the files."""
     written = []
     for name, script in SCRIPTS.items():
@@ -98,7 +98,7 @@ def draw_pdf(run: Run, folder: Path) -> list[Path]:
     return written
 
 
-def draw_text(run: Run) -> str:
+def draw_text(run: Results) -> str:
     """Every script that applies, as text at most COLUMNS wide, with a key under each."""
     parts = []
     for name, script in SCRIPTS.items():
@@ -109,7 +109,7 @@ def draw_text(run: Run) -> str:
     return "\n\n".join(parts) + ("\n" if parts else "")
 
 
-def _key(run: Run, script: Script) -> list[str]:
+def _key(run: Results, script: Script) -> list[str]:
     """Which letter is which model, and what the chart cannot show, wrapped to the width."""
     entries = [f"{letter} {model}" for letter, model in zip(LETTERS, run.models)]
     lines = _fill(entries, "  ")
@@ -139,7 +139,7 @@ def _fill(entries: list[str], gap: str, width: int = COLUMNS) -> list[str]:
     return lines
 
 
-def _gnuplot(name: str, script: Script, run: Run, out: Path | None) -> str:
+def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
     program = shutil.which("gnuplot")
     if program is None:
         raise GnuplotMissing("gnuplot is not installed (apt-get install gnuplot-nox)")

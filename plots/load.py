@@ -9,9 +9,11 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
-from plots.data import Run
+from plots.data import Results
 from plots.page import Ending, Page
-from plots.panel import Axis, Panel, draw_curves, notes_of, scale_of
+from plots.curves import draw_curves
+from plots.notes import notes_of
+from plots.scale import Axis, Panel, scale_of
 from plots.style import format_count, styles
 
 AXIS = Axis("offered_rps", "offered load (requests/s)", format_count, "auto")
@@ -19,7 +21,7 @@ RATE = "throughput_rps"
 SHORT = 0.97
 
 
-def capacities(run: Run) -> dict[str, float]:
+def capacities(run: Results) -> dict[str, float]:
     """The highest rate each model achieved at any offered load; models without one are left out."""
     best: dict[str, float] = {}
     for model, line in run.series(RATE, AXIS.factor).items():
@@ -29,7 +31,7 @@ def capacities(run: Run) -> dict[str, float]:
     return best
 
 
-def saturated(run: Run, model: str) -> bool:
+def saturated(run: Results, model: str) -> bool:
     """Whether the model fell short of the highest load it was offered, so that its best is its
     capacity; otherwise its capacity is at least that."""
     line = run.series(RATE, AXIS.factor).get(model, [])
@@ -37,7 +39,7 @@ def saturated(run: Run, model: str) -> bool:
     return any(p.missing or p.estimate < SHORT * p.x(AXIS.factor) for p in line[-1:])
 
 
-def draw_load(figure: Figure, run: Run, title: str, panels: Sequence[Panel]) -> Page:
+def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel]) -> Page:
     """Panels side by side on one y axis, capacities marked under them and told in the legend."""
     all_series = [run.series(panel.metric, AXIS.factor) for panel in panels]
     points = [p for series in all_series for line in series.values() for p in line]

@@ -20,7 +20,7 @@ from matplotlib.font_manager import FontProperties, findfont
 from matplotlib.ft2font import LOAD_NO_HINTING, FT2Font
 from matplotlib.lines import Line2D
 
-from plots.data import Point, Run, replicates
+from plots.data import Point, Results, replicates
 from plots.style import ModelStyle, styles
 
 WIDTH = 9.0
@@ -119,7 +119,7 @@ class Page:
     def __init__(
         self,
         figure: Figure,
-        run: Run,
+        run: Results,
         title: str,
         *,
         points: Sequence[Point],
@@ -285,7 +285,7 @@ def _hanging(note: str, width: float) -> list[str]:
     return lines[:1] + ["     " + line for line in lines[1:]]
 
 
-def provenance(run: Run, points: Sequence[Point], interval: str | None) -> str:
+def provenance(run: Results, points: Sequence[Point], interval: str | None) -> str:
     """Machine, placement, replicates, kind of interval, commit: what a number must not lack."""
     least, most = replicates(points)
     parts = [_machine(run.meta.get("host")), _placement(run)]
@@ -295,14 +295,14 @@ def provenance(run: Run, points: Sequence[Point], interval: str | None) -> str:
         parts.append(f"{count} replicate{'s' if most > 1 else ''} each")
     parts.append(interval if interval is not None else _interval(run, points))
     parts.append(_commit(run.meta.get("git")))
-    parts.append(str(run.meta.get("started") or run.meta.get("started_utc") or "")[:10])
+    parts.append(str(run.meta.get("started") or "")[:10])
     if not run.complete:
         parts.append("run not complete")
     # Lines break between the parts, not within them.
     return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
 
 
-def _interval(run: Run, points: Sequence[Point]) -> str:
+def _interval(run: Results, points: Sequence[Point]) -> str:
     """What the bands are. Below five replicates the bootstrap cannot leave the observed range.
 
     An interval made of n observed values covers the median with at most 1 - 2**(1-n).
@@ -323,41 +323,21 @@ def _interval(run: Run, points: Sequence[Point]) -> str:
     return "; ".join(parts) if len(parts) > 1 else "no interval"
 
 
-def _first(host: Mapping[str, Any], *names: str) -> str:
-    for name in names:
-        value = host.get(name)
-        if isinstance(value, Mapping):
-            value = value.get("model") or value.get("name") or value.get("release")
-        if value:
-            return str(value)
-    return ""
-
-
 def _machine(host: object) -> str:
-    if isinstance(host, str):
-        return host
     if not isinstance(host, Mapping):
         return ""
-    cpu = _first(host, "cpu_model", "cpu", "model_name", "model")
-    count = _first(host, "cpus_online", "cpus", "online_cpus", "ncpu")
-    kernel = _first(host, "kernel", "release", "uname")
-    return ", ".join(
-        part
-        for part in (
-            cpu or _first(host, "name", "hostname", "machine"),
-            f"{count} CPUs" if count.isdigit() else "",
-            f"Linux {kernel}" if kernel and not kernel.startswith("Linux") else kernel,
-        )
-        if part
+    cpu, count, kernel = (host.get(key) for key in ("cpu", "cpus_online", "kernel"))
+    told = (
+        str(cpu or host.get("machine") or ""),
+        f"{count} CPUs" if count else "",
+        f"Linux {kernel}" if kernel else "",
     )
+    return ", ".join(part for part in told if part)
 
 
-def _placement(run: Run) -> str:
+def _placement(run: Results) -> str:
     placement = run.meta.get("placement")
-    if isinstance(placement, Mapping):
-        name = _first(placement, "name", "kind", "mode", "placement")
-    else:
-        name = str(placement) if placement else ""
+    name = str(placement.get("name", "")) if isinstance(placement, Mapping) else ""
     meaning = {
         "split": "server and client on different CPUs",
         "shared": "server and client share the CPUs",
@@ -366,12 +346,6 @@ def _placement(run: Run) -> str:
 
 
 def _commit(git: object) -> str:
-    if isinstance(git, Mapping):
-        commit = _first(git, "commit", "describe", "head", "sha", "hash")
-        dirty = bool(git.get("dirty"))
-    else:
-        commit, dirty = (str(git) if git else ""), False
-    if not commit:
+    if not isinstance(git, Mapping) or not git.get("commit"):
         return ""
-    short = commit[:10] if len(commit) == 40 else commit
-    return f"commit {short}{' with local changes' if dirty else ''}"
+    return f"commit {git['commit']}{' with local changes' if git.get('dirty') else ''}"

@@ -9,9 +9,20 @@ from collections.abc import Sequence
 
 from matplotlib.figure import Figure
 
-from plots.data import Cell, DataError, Point, Run, Spectrum, level_text, number, read_spectrum
+from plots.data import (
+    Replicate,
+    DataError,
+    Point,
+    Results,
+    Spectrum,
+    level_text,
+    number,
+    read_spectrum,
+)
 from plots.page import Ending, Page
-from plots.panel import Axis, Panel, draw_curves, notes_of, scale_of
+from plots.curves import draw_curves
+from plots.notes import notes_of
+from plots.scale import Axis, Panel, scale_of
 from plots.style import format_count, format_inverse, format_ns, styles
 
 METRIC = "response_ns"
@@ -23,11 +34,11 @@ KEYS = ("connections", "offered_rps")
 Level = tuple[tuple[str, str], ...]
 
 
-def _level(cell: Cell, run: Run) -> Level:
+def _level(cell: Replicate, run: Results) -> Level:
     return tuple((name, cell.factors.get(name, "")) for name in run.factors)
 
 
-def spectra_at(run: Run, level: Level) -> dict[str, list[Spectrum]]:
+def spectra_at(run: Results, level: Level) -> dict[str, list[Spectrum]]:
     """The spectra of each model's replicates; a cell that answered nothing has an empty table."""
     found: dict[str, list[Spectrum]] = {}
     for cell in run.only(**dict(level)).cells:
@@ -40,13 +51,13 @@ def spectra_at(run: Run, level: Level) -> dict[str, list[Spectrum]]:
     return found
 
 
-def _keeps_up(cell: Cell) -> bool:
+def _keeps_up(cell: Replicate) -> bool:
     """False past capacity, where a spectrum shows how long the queue had grown, not the server."""
     offered = number(cell.factors.get("offered_rps"))
     return math.isnan(offered) or cell.metrics.get("throughput_rps", 0.0) >= 0.95 * offered
 
 
-def key_level(run: Run) -> Level | None:
+def key_level(run: Results) -> Level | None:
     """The level at which to compare spectra: the highest that is fair to most models.
 
     That is the highest at which at least three quarters of the models with any spectrum have one
@@ -123,7 +134,7 @@ AXIS = Axis(
 )
 
 
-def draw_spectra(figure: Figure, run: Run) -> None:
+def draw_spectra(figure: Figure, run: Results) -> None:
     """All models at key_level(run)."""
     level = key_level(run) or ()
     at_level = run.only(**dict(level))

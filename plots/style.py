@@ -2,8 +2,8 @@
 """How a model looks, everywhere: one colour, dash and marker per model, for both plotters.
 
 plots/models.tsv (`name label colour dash marker`) fixes the looks of the models it lists, families
-sharing a hue. A model it does not list gets a look computed from its name alone, so that a new
-model stays one new file and keeps its colour from run to run, whoever else takes part.
+sharing a hue. A model it does not list gets a look computed from its name, so that a new model
+stays one new file. Two models never get one colour: see `styles`.
 
 A dash is written the way gnuplot takes it: "solid", or characters of which "." is a dot, "-" a
 dash, "_" a long dash and " " more room.
@@ -11,11 +11,13 @@ dash, "_" a long dash and " " more room.
 
 from __future__ import annotations
 
+import colorsys
 import csv
 import hashlib
 import math
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from itertools import chain, count
 from pathlib import Path
 
 MODELS_TSV = Path(__file__).with_name("models.tsv")
@@ -97,18 +99,46 @@ def listed_styles(path: Path = MODELS_TSV) -> dict[str, ModelStyle]:
 
 
 def derived_style(name: str) -> ModelStyle:
-    """The look of a model that is not listed: a function of its name and nothing else."""
-    digest = int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
-    digest, colour = divmod(digest, len(SPARE_COLOURS))
+    """The look that a model gets which is not listed, as long as no other has its colour."""
+    digest, colour = divmod(_digest(name), len(SPARE_COLOURS))
     digest, dash = divmod(digest, len(SPARE_DASHES))
     marker = list(MARKERS)[digest % len(MARKERS)]
     return ModelStyle(name, name, SPARE_COLOURS[colour], SPARE_DASHES[dash], marker)
 
 
 def styles(models: Iterable[str]) -> dict[str, ModelStyle]:
-    """The look of each of `models`."""
+    """The look of each of `models`, no two with one colour.
+
+    Where two names that are not listed want the same spare colour, one of them takes the next that
+    is free: list a model to settle its colour for good.
+    """
     listed = listed_styles()
-    return {name: listed.get(name) or derived_style(name) for name in models}
+    names = list(dict.fromkeys(models))
+    taken = {look.colour.upper() for look in listed.values()}
+    found = {name: listed[name] for name in names if name in listed}
+    # In an order of the names themselves, so that it does not matter who is named first.
+    for name in sorted((n for n in names if n not in listed), key=_digest):
+        look = derived_style(name)
+        wanted = SPARE_COLOURS.index(look.colour)
+        offered = (*SPARE_COLOURS[wanted:], *SPARE_COLOURS[:wanted])
+        colour = next(c for c in chain(offered, _more_colours()) if c.upper() not in taken)
+        taken.add(colour.upper())
+        found[name] = replace(look, colour=colour)
+    return {name: found[name] for name in names}
+
+
+def _digest(name: str) -> int:
+    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:8], "big")
+
+
+def _more_colours() -> Iterator[str]:
+    """Colours without end, for when the spare ones are used up: hues by the golden angle, which
+    never meet, at three lightnesses. Beyond thirty models it is dash and marker that tell."""
+    for index in count():
+        red, green, blue = colorsys.hls_to_rgb(
+            index * 0.381966 % 1.0, (0.42, 0.3, 0.58)[index % 3], 0.45
+        )
+        yield f"#{round(255 * red):02X}{round(255 * green):02X}{round(255 * blue):02X}"
 
 
 # --- numbers as readers write them ---------------------------------------------------------------

@@ -15,7 +15,7 @@ from typing import Any
 
 TEN = ("blocking fork thread thread_pool select poll epoll_lt epoll_et posix_aio io_uring").split()
 CONNECTIONS = (1, 10, 100, 1000, 10000)
-COLUMNS = "metric unit n estimate lo hi status reason".split()
+COLUMNS = "metric unit n estimate lo hi status codes badges strays reason".split()
 UNITS = {"throughput_rps": "1/s", "server_cpu_us_per_request": "us"}
 PERCENTILES = (50, 75, 90, 99, 99.9, 99.99)
 
@@ -26,9 +26,9 @@ def meta(experiment: str, models: Sequence[str], **more: Any) -> dict[str, Any]:
         "experiment": {"name": experiment},
         "profile": "quick",
         "seed": 1,
-        "host": {"cpu_model": "Synthetic CPU", "cpus": 2, "kernel": "6.1.0"},
+        "host": {"cpu": "Synthetic CPU", "cpus_online": 2, "kernel": "6.1.0"},
         "git": {"commit": "synthetic", "dirty": False},
-        "placement": "split",
+        "placement": {"name": "split", "note": ""},
         "models": {model: {"name": model} for model in models},
         "started": "2026-01-02T03:04:05Z",
         "complete": True,
@@ -88,8 +88,9 @@ def row(model: str, level: float, metric: str, values: Sequence[float], **state:
     lo, hi = (min(finite), max(finite)) if has_interval else (math.nan, math.nan)
     unit = UNITS.get(metric, "ns" if metric.endswith("_ns") else "bytes")
     numbers = [f"{v:.6g}" for v in (middle, lo, hi)]
-    status = [state.get("status", "ok"), state.get("reason", "")]
-    return [model, str(level), metric, unit, str(len(finite)), *numbers, *status]
+    told = [state.get("status", "ok")]
+    told += [state.get(name, "") for name in COLUMNS[COLUMNS.index("status") + 1 :]]
+    return [model, str(level), metric, unit, str(len(finite)), *numbers, *told]
 
 
 def hgrm(scale_ns: float, shape: float, count: int) -> str:
@@ -135,12 +136,12 @@ def write_run(
     models: Sequence[str] = TEN,
     levels: Sequence[float] = (),
     replicates: int = 5,
-    states: Mapping[tuple[str, float], tuple[str, str]] | None = None,
+    states: Mapping[tuple[str, float], Mapping[str, str]] | None = None,
     until: int | None = None,
     summary: bool = True,
     cells: bool = True,
 ) -> Path:
-    """Write a run. `states` sets (model, level) to (status, reason); after `until` cells it stops."""
+    """Write a run. `states` gives (model, level) some last columns of summary.tsv; after `until` cells it stops."""
     factor, measure, usual = FACTORS[experiment]
     levels = levels or usual
     states = states or {}
@@ -157,13 +158,14 @@ def write_run(
                 continue
             done += 1
             limit = limit_of(model) if factor == "connections" else None
-            status, reason = states.get((model, level), ("ok", ""))
+            state = dict(states.get((model, level), {}))
             if limit and level > limit[0]:
-                status, reason = "unsupported", limit[1]
+                state = {"status": "unsupported", "reason": limit[1]}
+            status, reason = state.get("status", "ok"), state.get("reason", "")
             samples = [measure(model, level, str(i)) for i in range(replicates)]
             for metric in samples[0]:
                 values = [] if status in ("unsupported", "failed") else [s[metric] for s in samples]
-                rows.append(row(model, level, metric, values, status=status, reason=reason))
+                rows.append(row(model, level, metric, values, **state))
             for i, sample in enumerate(samples if cells else []):
                 stem = path / "cells" / f"{model}-{level}-{i}"
                 gone = status in ("unsupported", "failed")
@@ -179,6 +181,7 @@ def write_run(
                     "metrics": {}
                     if gone
                     else {k: str(v) if v == math.inf else v for k, v in sample.items()},
+                    "badges": [],
                     "client": {},
                 }
                 stem.with_suffix(".json").write_text(json.dumps(record), encoding="utf-8")

@@ -327,12 +327,28 @@ def test_summary_tsv_has_the_agreed_columns_and_a_row_for_what_could_not_be_meas
     cells = [cell("a", 1, r, 10.0 + r) for r in range(3)]
     cells.append(cell("b", 1, 0, math.nan, "unsupported", reason="too\tsmall"))
     lines = summary.to_tsv(tiny(), summary.group(cells, ["a", "b"])).splitlines()
-    head = "model connections metric unit n estimate lo hi status reason".split()
-    assert lines[0].split("\t") == head
-    assert lines[1].split("\t") == "a 1 throughput_rps requests/s 3 11 10 12 ok".split() + [""]
-    assert lines[2].split("\t")[4:] == ["0", "nan", "nan", "nan", "unsupported"] + [
-        "unsupported: too small"
+    head = "model connections metric unit n estimate lo hi status codes badges strays reason"
+    assert lines[0].split("\t") == head.split()
+    assert lines[1].split("\t") == "a 1 throughput_rps requests/s 3 11 10 12 ok".split() + [""] * 4
+    assert lines[2].split("\t")[4:] == [
+        *("0", "nan", "nan", "nan", "unsupported"),
+        *("", "", "", "too small"),
     ]
+
+
+def test_codes_badges_and_strays_have_columns_of_their_own() -> None:
+    verdict = {"verdict": {"reasons": [{"code": "steal"}, {"code": "lag"}]}}
+    cells = [cell("a", 1, r, 10.0, "suspect", reason="steal: 3 %") for r in range(3)]
+    cells = [replace(c, client=verdict, badges=("1 connection", "saturated")) for c in cells]
+    cells.append(cell("a", 1, 3, math.nan, "failed", reason="server gone"))
+    head, row = (
+        line.split("\t")
+        for line in summary.to_tsv(tiny(), summary.group(cells, ["a"])).splitlines()
+    )
+    told = dict(zip(head, row))
+    assert (told["status"], told["codes"]) == ("suspect", "lag; steal")
+    assert (told["badges"], told["strays"]) == ("1 connection; saturated", "1 of 4 failed")
+    assert told["reason"] == "steal: 3 %"
 
 
 def test_contests_are_held_at_each_level_among_those_with_values() -> None:

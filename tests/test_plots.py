@@ -23,7 +23,7 @@ from plots.data import DataError, find_runs, load_run, read_spectrum  # noqa: E4
 from plots.draw import draw_run, kinds  # noqa: E402
 from plots.gnuplot_driver import COLUMNS, SCRIPTS, draw_pdf, draw_text  # noqa: E402
 from plots.page import spread, wrap, text_width  # noqa: E402
-from plots.panel import ticks  # noqa: E402
+from plots.scale import ticks  # noqa: E402
 from plots.style import (  # noqa: E402
     MARKERS,
     SPARE_COLOURS,
@@ -38,9 +38,17 @@ from plots.style import (  # noqa: E402
 
 MANY = TEN + [f"model_{i:02d}" for i in range(15)]
 DOUBTS = {
-    ("epoll_et", 1000): ("client-limited", "client-limited: busiest worker used 97 % of its CPU"),
-    ("poll", 10000): ("suspect", "steal: 3 % of the CPU time was stolen"),
-    ("fork", 10000): ("failed", "fork: Resource temporarily unavailable"),
+    ("epoll_et", 1000): {
+        "status": "client-limited",
+        "codes": "client-limited",
+        "reason": "client-limited: busiest worker used 97 % of its CPU",
+    },
+    ("poll", 10000): {
+        "status": "suspect",
+        "codes": "steal",
+        "reason": "steal: 3 % of the CPU time was stolen",
+    },
+    ("fork", 10000): {"status": "failed", "reason": "fork: Resource temporarily unavailable"},
 }
 C10K_FIGURES = {"throughput", "latency", "cpu", "memory", "overview", "spectrum"}
 
@@ -264,19 +272,31 @@ def test_a_model_never_driven_past_capacity_has_only_a_lower_bound(tmp_path: Pat
 
 
 def test_badges_and_stray_replicates_are_told_of(tmp_path: Path) -> None:
-    states: dict[tuple[str, float], tuple[str, str]] = {
-        ("poll", 1): ("ok", "1 connection"),
-        ("poll", 10): ("ok", "1 of 5 void: littles-law: 10 in flight; not 3"),
-        ("poll", 100): ("ok", "saturated"),
+    states: dict[tuple[str, float], dict[str, str]] = {
+        ("poll", 1): {"badges": "1 connection"},
+        ("poll", 10): {"strays": "1 of 5 void"},
+        ("poll", 100): {"badges": "saturated"},
     }
     path = write_run(tmp_path / "run", models=["poll"], states=states)
     told = notes(draw_run(load_run(path))["throughput"])
     assert told == "Remarks: poll at 1 (1 connection); poll at 10 (1 of 5 void)."
 
 
+def test_what_a_reason_says_is_not_taken_for_a_code_or_a_badge(tmp_path: Path) -> None:
+    """Prose may name any word: what is counted on stands in columns of its own."""
+    prose = "steal; saturated; 1 of 5 void: lag, or so the kernel says"
+    states = {("poll", 10): {"status": "suspect", "codes": "retransmits", "reason": prose}}
+    path = write_run(tmp_path / "run", models=["poll"], states=states)
+    told = notes(draw_run(load_run(path))["throughput"])
+    assert told == "○ hollow, suspect: poll at 10 (retransmits)."
+
+
 def test_reasons_that_differ_in_their_numbers_alone_are_told_once(tmp_path: Path) -> None:
-    states: dict[tuple[str, float], tuple[str, str]] = {
-        ("poll", level): ("failed", f"failed: no descriptor for connection {level + 1}")
+    states: dict[tuple[str, float], dict[str, str]] = {
+        ("poll", level): {
+            "status": "failed",
+            "reason": f"no descriptor for connection {level + 1}",
+        }
         for level in (100, 1000)
     }
     path = write_run(tmp_path / "run", models=["poll"], states=states)
@@ -326,12 +346,14 @@ def test_labels_stand_in_the_order_in_which_the_curves_end(drawn: Any) -> None:
 
 def test_a_model_has_one_colour_in_every_figure(drawn: Any) -> None:
     for name in ("ten", "load", "many"):
+        models = load_run(drawn[name][0]).models
+        assert len({look.colour for look in styles(models).values()}) == len(models)
         for figure in drawn[name][1].values():
             for line in figure.findobj(
                 lambda a: str(a.get_gid()).startswith(("curve:", "swatch:"))
             ):
                 model = line.get_gid().rsplit(":", 1)[1]
-                assert line.get_color() == styles([model])[model].colour
+                assert line.get_color() == styles(models)[model].colour
 
 
 def test_one_more_factor_gives_one_figure_per_level(tmp_path: Path) -> None:
@@ -381,10 +403,17 @@ def test_every_kind_of_figure_documents_itself() -> None:
     [
         ("", "the header must be"),
         ("model\tconnections\tmetric\n", "the header must be"),
-        ("model\tc\tmetric\tunit\tn\testimate\tlo\thi\tstatus\treason\na\t1\tm\n", ":2: 3 fields"),
         (
-            "model\tc\tmetric\tunit\tn\testimate\tlo\thi\tstatus\treason\n"
-            "a\t1\tm\tu\t1\t1\t1\t1\tgreat\t\n",
+            "model\tc\tmetric\tunit\tn\testimate\tlo\thi\tstatus\treason\n",
+            "harness/tenk plot",
+        ),
+        (
+            "model\tc\tmetric\tunit\tn\testimate\tlo\thi\tstatus\tcodes\tbadges\tstrays\treason\na\t1\tm\n",
+            ":2: 3 fields",
+        ),
+        (
+            "model\tc\tmetric\tunit\tn\testimate\tlo\thi\tstatus\tcodes\tbadges\tstrays\treason\n"
+            "a\t1\tm\tu\t1\t1\t1\t1\tgreat\t\t\t\t\n",
             "unknown status 'great'",
         ),
     ],
@@ -540,6 +569,15 @@ def test_every_server_is_listed_under_its_own_name() -> None:
     assert all(look.label == name for name, look in listed.items())
     assert set(TEN) <= set(listed)
     assert len({(s.colour, s.dash, s.marker) for s in listed.values()}) == len(listed)
+
+
+@pytest.mark.parametrize("others", [0, 5, 12, 13, 40])
+def test_no_two_models_get_one_colour(others: int) -> None:
+    names = [*listed_styles(), *(f"new_model_{i}" for i in range(others))]
+    looks = styles(names)
+    assert list(looks) == names
+    assert len({look.colour.upper() for look in looks.values()}) == len(names)
+    assert styles(reversed(names)) == looks
 
 
 def test_an_unlisted_model_keeps_its_look_whoever_else_takes_part() -> None:

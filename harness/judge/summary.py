@@ -13,7 +13,7 @@ from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.store import STATUSES, USABLE, CellRecord, level_text
 
-COLUMNS = ("metric", "unit", "n", "estimate", "lo", "hi", "status", "reason")
+COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
 
 
 @dataclass(frozen=True)
@@ -60,11 +60,33 @@ class Group:
         return "; ".join(parts)
 
     @property
+    def codes(self) -> list[str]:
+        """Of the load generator's verdict on the replicates that have the status of the group."""
+        return sorted({code for cell in self._typical for code in cell.codes})
+
+    @property
+    def strays(self) -> list[str]:
+        """The replicates with another status than the group's: "1 of 5 void"."""
+        counts = Counter(cell.status for cell in self.cells)
+        return [
+            f"{counts[status]} of {len(self.cells)} {status}"
+            for status in STATUSES[1:]
+            if counts[status] and status != self.status
+        ]
+
+    @property
+    def why(self) -> str:
+        """The status in words, from the first replicate that has it; '' where all is well."""
+        return "" if self.status == STATUSES[0] else self._typical[0].reason
+
+    @property
     def gist(self) -> str:
         """The reason without the numbers of single runs, so that equal reasons come together."""
-        doubtful = [cell for cell in self.cells if cell.status == self.status]
-        codes = sorted({code for cell in doubtful for code in cell.codes})
-        return ", ".join(codes) or doubtful[0].reason
+        return ", ".join(self.codes) or self._typical[0].reason
+
+    @property
+    def _typical(self) -> list[CellRecord]:
+        return [cell for cell in self.cells if cell.status == self.status]
 
     def values(self, metric: str) -> list[float]:
         """That metric of every usable replicate that has it."""
@@ -142,7 +164,8 @@ def to_tsv(experiment: Experiment, groups: Sequence[Group]) -> str:
                 continue  # measured, but this metric means nothing here
             row = [g.model, *(level_text(g.factors[f]) for f in factors), name, METRICS[name].unit]
             row += [str(estimate.n), *map(_tsv_number, (estimate.value, estimate.lo, estimate.hi))]
-            lines.append("\t".join([*row, g.status, _one_line(g.reason)]))
+            row += [g.status, *(_one_line("; ".join(x)) for x in (g.codes, g.badges, g.strays))]
+            lines.append("\t".join([*row, _one_line(g.why)]))
     return "\n".join(lines) + "\n"
 
 

@@ -5,21 +5,21 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from plots.data import Run, number
+from plots.data import Results, number
 from plots.load import AXIS, draw_load
-from plots.panel import WIDE, Panel
+from plots.scale import WIDE, Panel
 from plots.style import format_count
 
 X = AXIS.factor
 PANEL = Panel("throughput_rps", "achieved load (requests/s)", format_count, "zero")
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the offered load and measured throughput."""
     return run.has(X, PANEL.metric)
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """One panel, both axes alike, with the diagonal on which achieved equals offered load."""
     rates = [number(level) for level in run.levels(X)]
     panel = replace(PANEL, scale="log") if rates[-1] > WIDE * rates[0] > 0 else PANEL

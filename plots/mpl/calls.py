@@ -3,8 +3,9 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
-from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.data import Results
+from plots.panel import CONNECTIONS, draw_panels, usable
+from plots.scale import Panel
 from plots.style import format_count
 
 X = CONNECTIONS.factor
@@ -15,12 +16,12 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the number of connections and counted system calls."""
     return run.has(X, "syscalls_per_request")
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """Each on a scale of its own; the labels go with system calls, which tell most models apart."""
     title = "How often does a request make the server call the kernel?"
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

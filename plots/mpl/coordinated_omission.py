@@ -6,9 +6,11 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from plots.data import Point, Run, number
+from plots.data import Point, Results, number
 from plots.page import Ending, Page
-from plots.panel import Axis, Panel, draw_curves, notes_of, scale_of
+from plots.curves import draw_curves
+from plots.notes import notes_of
+from plots.scale import Axis, Panel, scale_of
 from plots.style import ModelStyle, format_inverse, format_ns
 
 X = None
@@ -30,12 +32,12 @@ PANEL = Panel("latency_ns", "", format_ns, "log")
 Level = tuple[tuple[str, str], ...]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The experiment of that name, with both latencies measured."""
     return run.experiment == "coordinated_omission" and {"p99_ns", "service_p99_ns"} <= run.metrics
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """A panel per model and level (the highest ones if there are many), all on one scale."""
     cells = list(dict.fromkeys((p.model, p.factors) for p in run.points))
     cells = [cell for cell in cells if any(_curves(run, *cell).values())]
@@ -91,7 +93,7 @@ def draw(run: Run, figure: Figure) -> None:
     page.label(page.axes[len(cells) - 1], ends, leaders)
 
 
-def _curves(run: Run, model: str, level: Level) -> dict[str, list[Point]]:
+def _curves(run: Results, model: str, level: Level) -> dict[str, list[Point]]:
     """The percentiles of each kind of latency at one cell, x in 1/(1-percentile)."""
     here = {p.metric: p for p in run.points if p.model == model and p.factors == level}
     curves: dict[str, list[Point]] = {}

@@ -3,8 +3,9 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
-from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.data import Results
+from plots.panel import CONNECTIONS, draw_panels, usable
+from plots.scale import Panel
 from plots.style import format_us
 
 X = CONNECTIONS.factor
@@ -15,12 +16,12 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the number of connections and measured CPU time per request."""
     return bool(usable(PANELS, run, CONNECTIONS))
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """Total, user and system time on one scale."""
     title = "What does a request cost the server in CPU time?"
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

@@ -3,8 +3,9 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
-from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.data import Results
+from plots.panel import CONNECTIONS, draw_panels, usable
+from plots.scale import Panel
 from plots.style import format_ns
 
 X = CONNECTIONS.factor
@@ -15,12 +16,12 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the number of connections and measured a response-time percentile."""
     return bool(usable(PANELS, run, CONNECTIONS))
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """A panel per percentile on one logarithmic scale."""
     title = "How long do requests take as connections grow?"
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

@@ -3,9 +3,10 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
+from plots.data import Results
 from plots.load import AXIS, draw_load
-from plots.panel import Panel, usable
+from plots.panel import usable
+from plots.scale import Panel
 from plots.style import format_ns
 
 X = AXIS.factor
@@ -15,11 +16,11 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the offered load and measured a response-time percentile."""
     return bool(usable(PANELS, run, AXIS))
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """p50 and p99 on one logarithmic scale; triangles on the x axis are capacities."""
     draw_load(figure, run, "How does latency grow with offered load?", usable(PANELS, run, AXIS))

@@ -3,8 +3,9 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
-from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.data import Results
+from plots.panel import CONNECTIONS, draw_panels, usable
+from plots.scale import Panel
 from plots.style import format_bytes
 
 X = CONNECTIONS.factor
@@ -14,12 +15,12 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the number of connections and measured memory per connection."""
     return bool(usable(PANELS, run, CONNECTIONS))
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """Kernel and user side by side on one scale; the labels go with user memory, which differs."""
     title = "How much memory does a connection hold?"
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

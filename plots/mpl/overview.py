@@ -3,8 +3,9 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
-from plots.panel import CONNECTIONS, Panel, draw_panels, usable
+from plots.data import Results
+from plots.panel import CONNECTIONS, draw_panels, usable
+from plots.scale import Panel
 from plots.style import format_bytes, format_count, format_ns, format_us
 
 X = CONNECTIONS.factor
@@ -16,12 +17,12 @@ PANELS = [
 ]
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """The run varies the number of connections and measured at least two of the four."""
     return len(usable(PANELS, run, CONNECTIONS)) >= 2
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """Two by two, each with its own y axis; the legend is in the order of the first panel."""
     draw_panels(
         figure,

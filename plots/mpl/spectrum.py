@@ -3,13 +3,13 @@
 
 from matplotlib.figure import Figure
 
-from plots.data import Run
+from plots.data import Results
 from plots.spectra import draw_spectra, key_level, spectra_at
 
 X = None
 
 
-def applies(run: Run) -> bool:
+def applies(run: Results) -> bool:
     """At least one level of the run has spectra."""
     if run.experiment == "coordinated_omission":
         return False
@@ -17,6 +17,6 @@ def applies(run: Run) -> bool:
     return level is not None and bool(spectra_at(run, level))
 
 
-def draw(run: Run, figure: Figure) -> None:
+def draw(run: Results, figure: Figure) -> None:
     """A median line per model over the percentile, and the range its replicates span."""
     draw_spectra(figure, run)
