@@ -19,7 +19,7 @@ enum state {
 	IN_TRAILER,
 };
 
-enum { CLOSES = 1, CHUNKED = 2, HAS_LENGTH = 4 };
+enum { CLOSES = 1, CHUNKED = 2, HAS_LENGTH = 4, CUT = 8 /* line[] is not the whole line */ };
 
 enum { ECHO_HEADER = 8, ROT13_HEADER = 16 };
 
@@ -281,8 +281,16 @@ static bool http_header(struct reply *reply)
 	const char *value;
 
 	if (header_is(reply->line, "content-length:", &value)) {
+		uint64_t length;
+
+		if (reply->flags & CUT || !parse_digits(value, 10, &length))
+			return false;
+		/* The same again does no harm; two that differ are an attack, or a fault. */
+		if (reply->flags & HAS_LENGTH && length != reply->left)
+			return false;
 		reply->flags |= HAS_LENGTH;
-		return parse_digits(value, 10, &reply->left);
+		reply->left = length;
+		return true;
 	}
 	if (header_is(reply->line, "transfer-encoding:", &value) && strstr(value, "chunked"))
 		reply->flags |= CHUNKED;
@@ -335,6 +343,8 @@ static enum reply_result http_line(struct reply *reply)
 	case IN_CHUNK_SIZE:
 		if (!parse_digits(reply->line, 16, &reply->left))
 			return REPLY_GARBAGE;
+		if (reply->flags & CUT && !strchr(reply->line, ';')) /* digits are missing */
+			return REPLY_GARBAGE;
 		reply->state = reply->left ? IN_CHUNK : IN_TRAILER;
 		return REPLY_MORE;
 	case AFTER_CHUNK:
@@ -355,9 +365,13 @@ static enum reply_result http_line_byte(struct reply *reply, char c)
 {
 	enum reply_result result;
 
+	if (c == '\0') /* no line may hold it (RFC 9110, 5.5), and to us a line would end there */
+		return REPLY_GARBAGE;
 	if (c != '\n') {
 		if (reply->line_length < CLIENT_LINE - 1)
 			reply->line[reply->line_length++] = (char)tolower((unsigned char)c);
+		else if (c != '\r')
+			reply->flags |= CUT;
 		return REPLY_MORE;
 	}
 	if (reply->line_length && reply->line[reply->line_length - 1] == '\r')
@@ -365,6 +379,7 @@ static enum reply_result http_line_byte(struct reply *reply, char c)
 	reply->line[reply->line_length] = '\0';
 	result = http_line(reply);
 	reply->line_length = 0;
+	reply->flags &= (uint8_t)~CUT;
 	return result;
 }
 
@@ -510,7 +525,8 @@ void client_explain(const struct client *client, const struct reply *reply, uint
 	unsigned char due = 0;
 
 	if (client->protocol == PROTOCOL_HTTP) {
-		snprintf(text, size, "connection %u, reply %u: not an HTTP/1.x reply", id, number);
+		snprintf(text, size, "connection %u, reply %u: not a well-formed HTTP/1.x reply",
+			 id, number);
 		return;
 	}
 	if (offset == 0 && stream_decode(client, bytes, length, &other_id, &other_number)) {
@@ -528,4 +544,14 @@ void client_explain(const struct client *client, const struct reply *reply, uint
 	snprintf(text, size,
 		 "connection %u, request %u: byte %zu of %zu is 0x%02x, should be 0x%02x", id,
 		 number, offset + i, client->request_bytes, i < n ? bytes[i] : 0, due);
+}
+
+void client_explain_extra(uint32_t id, uint32_t number, const char *data, size_t length, char *text,
+			  size_t size)
+{
+	snprintf(
+		text, size,
+		"connection %u: %zu bytes or more that nobody asked for, the first 0x%02x, when %u "
+		"requests had been answered",
+		id, length, (unsigned char)*data, number);
 }

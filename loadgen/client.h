@@ -100,4 +100,8 @@ bool reply_closes(const struct reply *reply);
 void client_explain(const struct client *client, const struct reply *reply, uint32_t id,
 		    uint32_t number, const char *data, size_t length, char *text, size_t size);
 
+/* The same for bytes (at least one) that came when all `number` requests had been answered. */
+void client_explain_extra(uint32_t id, uint32_t number, const char *data, size_t length, char *text,
+			  size_t size);
+
 #endif

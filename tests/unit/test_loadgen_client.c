@@ -242,6 +242,14 @@ static void good_http_replies_are_complete_in_any_pieces(void **state)
 		OK_HEAD "Content-Length: 5\r\n\r\nhello",
 		OK_HEAD "content-length:5\r\nX: y\r\n\r\nhello",
 		OK_HEAD "CONTENT-LENGTH:   0\r\n\r\n",
+		OK_HEAD "Content-Length: 5\r\nX: y\r\ncontent-length: 5\r\n\r\nhello",
+		"HTTP/1.1 103 Early Hints\r\nContent-Length: 3\r\n\r\n" OK_HEAD
+		"Content-Length: 1\r\n\r\nx",
+		OK_HEAD "X: 012345678901234567890123456789012345678901234567890123456789\r\n"
+			"Content-Length: 1\r\n\r\nx",
+		OK_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+			"2;012345678901234567890123456789012345678901234567890123456789\r\nab\r\n"
+			"0\r\n\r\n",
 		"HTTP/1.1 200\r\nContent-Length: 1\r\n\r\nx",
 		"HTTP/1.0 200 OK\nContent-Length: 1\n\nx",
 		"HTTP/1.1 204 No Content\r\n\r\n",
@@ -309,6 +317,12 @@ static void what_is_not_http_is_garbage(void **state)
 		OK_HEAD "Content-Length: -1\r\n\r\n",
 		OK_HEAD "Content-Length: 99999999999999999999\r\n\r\n",
 		OK_HEAD "Content-Length: 1 1\r\n\r\n",
+		OK_HEAD "Content-Length: 7\r\nContent-Length: 5\r\n\r\n1234567",
+		OK_HEAD "Content-Length: 5\r\nContent-Length: 7\r\n\r\n1234567",
+		OK_HEAD "Content-Length: 000000000000000000000000000000001000\r\n\r\n",
+		OK_HEAD "Content-Length: 5                            \r000\r\n\r\n12345",
+		OK_HEAD "Transfer-Encoding: chunked\r\n\r\n"
+			"00000000000000000000000000000000000000000000000000000000005\r\n",
 		OK_HEAD "Transfer-Encoding: chunked\r\n\r\nzz\r\n",
 		OK_HEAD "Transfer-Encoding: chunked\r\n\r\n1\r\nxy\r\n",
 	};
@@ -321,6 +335,29 @@ static void what_is_not_http_is_garbage(void **state)
 
 		if (feed(&r, 0, 0, bad[i], strlen(bad[i]), 3, &rest) != REPLY_GARBAGE)
 			fail_msg("'%s' was not refused", bad[i]);
+	}
+}
+
+static void a_nul_in_a_line_is_garbage(void **state)
+{
+	static const char length[] = OK_HEAD "Content-Length: 5\0000\r\n\r\nhello";
+	static const char header[] = OK_HEAD "X: \0\r\nContent-Length: 5\r\n\r\nhello";
+	static const char chunk[] = OK_HEAD "Transfer-Encoding: chunked\r\n\r\n1\0\r\n";
+	struct reply r = {0};
+	size_t rest;
+
+	(void)state;
+	start("http://h/", 0, 1, true);
+	for (size_t piece = 1; piece < 40; piece += 19) {
+		memset(&r, 0, sizeof(r));
+		assert_int_equal(feed(&r, 0, 0, length, sizeof(length) - 1, piece, &rest),
+				 REPLY_GARBAGE);
+		memset(&r, 0, sizeof(r));
+		assert_int_equal(feed(&r, 0, 0, header, sizeof(header) - 1, piece, &rest),
+				 REPLY_GARBAGE);
+		memset(&r, 0, sizeof(r));
+		assert_int_equal(feed(&r, 0, 0, chunk, sizeof(chunk) - 1, piece, &rest),
+				 REPLY_GARBAGE);
 	}
 }
 
@@ -406,6 +443,7 @@ int main(void)
 		cmocka_unit_test(good_http_replies_are_complete_in_any_pieces),
 		cmocka_unit_test(an_error_status_is_complete_but_an_error),
 		cmocka_unit_test(what_is_not_http_is_garbage),
+		cmocka_unit_test(a_nul_in_a_line_is_garbage),
 		cmocka_unit_test(an_endless_head_is_garbage),
 		cmocka_unit_test(closing_is_noticed_and_can_end_a_reply),
 		cmocka_unit_test(a_reply_unlike_the_one_before_is_still_parsed),
