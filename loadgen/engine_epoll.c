@@ -18,35 +18,50 @@
 #include "common/clock.h"
 #include "loadgen/session.h"
 
-enum { EVENTS = 256 };
+enum {
+	EVENTS = 256,
+	RECVS_MOST = 4, /* of one connection before the others, and the clock, have their turn */
+};
 
 struct epoll_engine {
 	int fd;
+	uint32_t *unread; /* connections left with bytes to read; each is in it once ... */
+	uint32_t unread_count;
+	bool *is_unread; /* ... for which this is, by its index */
 	struct epoll_event events[EVENTS];
 };
-
-static const char *epoll_open(struct session *s)
-{
-	struct epoll_engine *e = malloc(sizeof(*e));
-
-	if (!e)
-		return "out of memory";
-	e->fd = epoll_create1(EPOLL_CLOEXEC);
-	if (e->fd < 0) {
-		free(e);
-		return "epoll_create1 failed; raise the descriptor limit (ulimit -n)";
-	}
-	s->engine_data = e;
-	return NULL;
-}
 
 static void epoll_close(struct session *s)
 {
 	struct epoll_engine *e = s->engine_data;
 
-	close(e->fd);
+	if (e->fd >= 0)
+		close(e->fd);
+	free(e->unread);
+	free(e->is_unread);
 	free(e);
 	s->engine_data = NULL;
+}
+
+static const char *epoll_open(struct session *s)
+{
+	struct epoll_engine *e = calloc(1, sizeof(*e));
+	const char *reason = "out of memory";
+
+	if (!e)
+		return reason;
+	e->fd = -1;
+	s->engine_data = e;
+	e->unread = calloc(s->conn_count + 1, sizeof(*e->unread));
+	e->is_unread = calloc(s->conn_count + 1, sizeof(*e->is_unread));
+	if (e->unread && e->is_unread) {
+		reason = "epoll_create1 failed; raise the descriptor limit (ulimit -n)";
+		e->fd = epoll_create1(EPOLL_CLOEXEC);
+	}
+	if (e->fd >= 0)
+		return NULL;
+	epoll_close(s);
+	return reason;
 }
 
 static int epoll_connect(struct session *s, struct conn *c)
@@ -89,10 +104,25 @@ static void epoll_drop(struct session *s, struct conn *c)
 	close(c->fd);
 }
 
-/* Read until the socket is empty; false if the connection is gone. */
+/* An edge is reported once: remember a socket that is not empty, to read on in the next turn. */
+static void remember_unread(struct session *s, struct conn *c)
+{
+	struct epoll_engine *e = s->engine_data;
+	uint32_t index = (uint32_t)(c - s->conns);
+
+	if (e->is_unread[index])
+		return;
+	e->is_unread[index] = true;
+	e->unread[e->unread_count++] = index;
+}
+
+/*
+ * Read until the socket is empty, or for RECVS_MOST times: a reply without end must keep nobody
+ * else, and no time-out, waiting. False if the connection is gone.
+ */
 static bool epoll_receive(struct session *s, struct conn *c, bool until_end)
 {
-	for (;;) {
+	for (int i = 0; i < RECVS_MOST; i++) {
 		ssize_t n = recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT);
 
 		if (n > 0) {
@@ -109,6 +139,26 @@ static bool epoll_receive(struct session *s, struct conn *c, bool until_end)
 			session_recv_failed(s, c, errno);
 			return false;
 		}
+	}
+	remember_unread(s, c);
+	return true;
+}
+
+/* Read on where reading was broken off. */
+static void read_on(struct session *s)
+{
+	struct epoll_engine *e = s->engine_data;
+	uint32_t n = e->unread_count;
+
+	/* What is still not empty goes back into the list, behind the place it is read from. */
+	e->unread_count = 0;
+	for (uint32_t i = 0; i < n; i++) {
+		struct conn *c = &s->conns[e->unread[i]];
+
+		e->is_unread[e->unread[i]] = false;
+		/* It may have been closed, or even opened anew, meanwhile; to read does no harm. */
+		if (c->state == CONN_READY && epoll_receive(s, c, true) && c->unsent_bytes)
+			epoll_send(s, c);
 	}
 }
 
@@ -164,7 +214,11 @@ static int epoll_pause(int fd, struct epoll_event *events, uint64_t timeout_ns)
 static void epoll_turn(struct session *s, uint64_t timeout_ns)
 {
 	struct epoll_engine *e = s->engine_data;
-	int n = epoll_pause(e->fd, e->events, timeout_ns);
+	uint32_t unread = e->unread_count;
+	int n = epoll_pause(e->fd, e->events, unread ? 0 : timeout_ns);
+
+	if (unread)
+		read_on(s);
 
 	for (int i = 0; i < n; i++) {
 		uint64_t data = e->events[i].data.u64;
