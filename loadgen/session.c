@@ -462,6 +462,8 @@ static void finish(struct session *s, struct conn *c, enum reply_result result)
 	c->answered++;
 	account_inflight(s);
 	s->outstanding[c->population]--;
+	if (__builtin_expect(!s->running, 0) && primes(s, c) && s->pending)
+		s->pending--;
 	if (__builtin_expect(result == REPLY_STATUS, 0)) {
 		r->failures++;
 		if (in_window(s, stamp->intended_ns)) {
@@ -502,6 +504,10 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 
 		if (conn_outstanding(c) == 0) {
 			s->record->wrong++;
+			if (!*s->record->mismatch)
+				client_explain_extra(id_of(s, c), c->answered, data, length,
+						     s->record->mismatch,
+						     sizeof(s->record->mismatch));
 			lose(s, c, FAILURE_TOO_MUCH);
 			return false;
 		}
@@ -521,8 +527,6 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 		finish(s, c, result);
 		data += used;
 		length -= used;
-		if (primes(s, c) && s->pending)
-			s->pending--;
 	}
 	if (conn_outstanding(c) == 0 &&
 	    ((c->quota == 0 && c->population != POPULATION_IDLE) || reply_closes(&c->reply))) {
@@ -568,7 +572,7 @@ static void slow_read(struct session *s, struct conn *c, size_t most)
 	ssize_t n = recv(c->fd, s->buffer, most, MSG_DONTWAIT);
 
 	if (n > 0) {
-		c->stamp.intended_ns = s->now_ns;
+		c->moved_ns = s->now_ns;
 		session_received(s, c, s->buffer, (size_t)n);
 	} else if (n == 0) {
 		session_eof(s, c);
@@ -584,7 +588,7 @@ static void slow_write(struct session *s, struct conn *c, size_t most)
 	ssize_t n = send(c->fd, data, length < most ? length : most, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 	if (n > 0) {
-		c->stamp.intended_ns = s->now_ns;
+		c->moved_ns = s->now_ns;
 		session_sent(s, c, (size_t)n);
 	} else if (n < 0 && errno != EAGAIN && errno != EINTR) {
 		session_send_failed(s, c);
@@ -599,6 +603,7 @@ static void slow_turn(struct session *s, struct conn *c, size_t quantum)
 		return;
 	if (conn_outstanding(c) == 0 && s->now_ns < s->send_until_ns) {
 		begin(s, c, s->now_ns, s->now_ns);
+		c->moved_ns = s->now_ns;
 		if (!writer) {
 			s->engine->send(s, c);
 			return;
@@ -626,7 +631,7 @@ static void check_timeout(struct session *s, struct conn *c)
 	if (c->state != CONN_READY || conn_outstanding(c) == 0)
 		return;
 	/* A slow connection is slow on purpose: its time counts from the last byte moved. */
-	since = conn_is_slow(c) ? c->stamp.intended_ns : stamp_of(s, c, c->answered)->sent_ns;
+	since = conn_is_slow(c) ? c->moved_ns : stamp_of(s, c, c->answered)->sent_ns;
 	if (since + limit < s->now_ns)
 		lose(s, c, FAILURE_TIMEOUT);
 }
@@ -1018,7 +1023,7 @@ static void beat(struct session *s)
 /* Open the connections; false when the server is not there at all. */
 static bool connect_all(struct session *s)
 {
-	uint64_t up = 0, since_ns;
+	uint64_t opened = 0, since_ns;
 
 	s->now_ns = clock_now_ns();
 	s->open_at_ns = s->now_ns;
@@ -1035,8 +1040,12 @@ static bool connect_all(struct session *s)
 			break; /* the server has stopped answering; the window will show it */
 	}
 	for (int p = 0; p < POPULATIONS; p++)
-		up += s->record->tallies[p].up;
-	if (!up && !*s->record->message && !stopped(s) && s->conn_count &&
+		opened += s->record->tallies[p].opened;
+	/*
+	 * Who was there and closed again, or answered wrongly, is to be judged, not to be called
+	 * absent.
+	 */
+	if (!opened && !*s->record->message && !stopped(s) && s->conn_count &&
 	    s->record->tallies[POPULATION_SHORT_LIVED].connections != s->conn_count)
 		snprintf(s->record->message, sizeof(s->record->message),
 			 "connect to %s: no connection could be opened", s->options->url);

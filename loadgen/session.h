@@ -48,6 +48,7 @@ struct conn {
 	bool in_free; /* is in the list of free connections */
 	bool in_open; /* is in the queue of those to be opened */
 	struct reply reply;
+	uint64_t moved_ns; /* slow ones: when bytes last moved */
 };
 
 /* A ring of connection numbers; each is in it at most once, so it cannot overflow. */

@@ -200,7 +200,8 @@ def test_idle_connections_alone_can_be_held() -> None:
     with model("epoll_lt", "http") as server:
         result = measure(server.url("http", "/"), "-c", "0", "--idle", "50")
         assert server.stop()["requests"] == 50
-    assert result.status == VALID
+    assert result.codes <= HARMLESS  # what else the machine did is no fault of such a run
+    assert result.status == (SUSPECT if result.codes else VALID)
     assert result.json["connections"]["up"] == 50
 
 
