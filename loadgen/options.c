@@ -66,7 +66,7 @@ const struct option_row option_table[] = {
 	{"connect-rate", 0, OPTION_NUMBER, FIELD(connect_rate_rps), "N", "0", 0, MANY, NULL, "connections/s",
 	 "open at most so many per second; 0: 20k while setting up, then unpaced"},
 	{"prime", 0, OPTION_FLAG, FIELD(prime), NULL, NULL, 0, 0, NULL, "",
-	 "before the warm-up, make one request on every active connection and wait for all replies"},
+	 "before the warm-up, make one request on every active or idle connection and wait for all replies"},
 	{"source-ip", 0, OPTION_TEXT, FIELD(source_ip), "LIST", "auto", 0, 0, NULL, "",
 	 "addresses to connect from, comma-separated, FIRST-LAST for a range; auto: 127.0.0.x as needed"},
 	{"engine", 0, OPTION_TEXT, FIELD(engine), "NAME", "epoll", 0, 0, NULL, "",

@@ -170,12 +170,13 @@ static void record_unanswered(struct session *s, struct conn *c)
 }
 
 /*
- * --prime: an active connection counts as up only when the server has answered it once. connect(2)
- * succeeds by the kernel's doing; the server may be thousands of accepts behind.
+ * --prime: an active or idle connection counts as up only when the server has answered it once.
+ * connect(2) succeeds by the kernel's doing; the server may be thousands of accepts behind.
  */
 static bool primes(const struct session *s, const struct conn *c)
 {
-	return !s->running && s->options->prime && c->population == POPULATION_ACTIVE;
+	return !s->running && s->options->prime &&
+	       (c->population == POPULATION_ACTIVE || c->population == POPULATION_IDLE);
 }
 
 /* The connection is of no more use, because of `failure`; so are the requests on it. */
@@ -441,7 +442,9 @@ void session_connected(struct session *s, struct conn *c)
 	tally->opened++;
 	s->lost_since_ns = 0;
 	if (primes(s, c)) {
-		c->quota++;
+		/* One more than it may make under load; that of an idle connection is the only one. */
+		if (c->population == POPULATION_ACTIVE)
+			c->quota++;
 		begin(s, c, s->now_ns, s->now_ns);
 		s->engine->send(s, c);
 		return;

@@ -64,6 +64,20 @@ def test_primed_connections_have_all_been_answered_once_before(engine: str) -> N
 
 
 @ENGINES
+def test_primed_idle_connections_have_made_their_one_request_before(engine: str) -> None:
+    with model("epoll_lt", "echo") as server:
+        result = measure(
+            server.url("echo"),
+            *("-c", "5", "--idle", "60", "--prime", "--engine", engine, "--drain", "5s"),
+            warmup=0,
+        )
+        counters = server.stop()
+    assert result.codes <= HARMLESS
+    assert result.json["populations"]["idle"]["requests"]["sent"] == 0  # none of it in the window
+    assert counters["requests"] == result.json["requests"]["completed"] + 5 + 60
+
+
+@ENGINES
 @pytest.mark.parametrize("arrival", ["fixed", "poisson"])
 def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
     with model("epoll_lt", "echo") as server:
