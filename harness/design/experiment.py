@@ -5,6 +5,7 @@ The format is described in docs/harness.md ("Writing an experiment").
 """
 from __future__ import annotations
 
+import math
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from harness.paths import EXPERIMENTS
 from harness.store import Run
 
 PROFILES = ("quick", "default", "full")
-RELATIONS = ("above", "below", "within")
+RELATIONS = ("above", "below", "within", "between", "unsupported")
+# What the others are compared with, unless the experiment names another model.
+REFERENCE = "epoll_lt"
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Profile:
     """How careful: levels per factor, blocks (= replicates), time per cell, budget of the whole.
 
     `grid` replaces the levels of one factor by a grid that follows each model's capacity.
+    `once_above_s`: a cell that takes longer than that, connecting included, is measured once: a
+    model that needs ten seconds to be connected would eat the replicates of all others.
     """
 
     name: str
@@ -56,6 +61,7 @@ class Profile:
     warmup: float
     budget_s: float
     timings: tuple[Timing, ...]
+    once_above_s: float = math.inf
 
     def timing(self, factors: Mapping[str, Any]) -> tuple[float, float]:
         """(seconds, warm-up) of a cell with these levels: the last matching exception wins."""
@@ -68,15 +74,20 @@ class Profile:
 
 @dataclass(frozen=True)
 class Operand:
+    """A metric of one model at levels; or, where `slope` names a factor, how the metric grows with
+    it, per unit of the factor. The slope of a metric in microseconds is in nanoseconds."""
+
     metric: str
     where: Mapping[str, Any]  # "model" (a name or "*") and factor levels
+    slope: str = ""
 
 
 @dataclass(frozen=True)
 class Claim:
     """`a` stands in `relation` to `factor` times `b`, or to `value` where there is no b.
 
-    relation: above, below, or within (a / b between 1 / factor and factor).
+    relation: above, below, within (a / b between 1 / factor and factor), between (a lies in `range`,
+    which takes the place of b), or unsupported (the model cannot do this at all; only `a`).
     """
 
     text: str
@@ -85,6 +96,7 @@ class Claim:
     relation: str
     factor: float
     value: float
+    range: tuple[float, float] = (0.0, 0.0)
 
 
 @dataclass(frozen=True)
@@ -111,6 +123,8 @@ class Experiment:
     profiles: Mapping[str, Profile]
     models: tuple[str, ...]  # default selection; empty = all
     raw: Mapping[str, Any]
+    reference: str = REFERENCE
+    answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
 
 
 def available(directory: Path = EXPERIMENTS) -> list[str]:
@@ -139,7 +153,10 @@ def of(run: Run) -> Experiment:
 def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
     """Build the records from a TOML document (or from the JSON copy in run.json)."""
     reader = _Reader(origin)
-    known = "name title question source models load factors metric summary claims profiles plot"
+    known = (
+        "name title question source models load factors metric summary claims profiles plot"
+        " reference answers"
+    )
     reader.only(raw, "", known.split())
     try:
         fixed = dict(raw["load"])
@@ -171,6 +188,8 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             profiles=profiles,
             models=tuple(raw.get("models", [])),
             raw=raw,
+            reference=str(raw.get("reference", REFERENCE)),
+            answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
         )
     except ValueError as error:
         raise UsageError(origin, "its content", str(error)) from None
@@ -206,7 +225,7 @@ def _profile(
 ) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile '{name}'; allowed: {', '.join(PROFILES)}")
-    keys = "levels grid replicates min_replicates seconds warmup budget_s at"
+    keys = "levels grid replicates min_replicates seconds warmup budget_s once_above_s at"
     reader.only(table, f"profiles.{name}.", keys.split())
     names = [f.name for f in factors]
     grids = dict(table.get("grid", {}))
@@ -246,6 +265,7 @@ def _profile(
         warmup=warmup,
         budget_s=float(table["budget_s"]),
         timings=timings,
+        once_above_s=float(table.get("once_above_s", math.inf)),
     )
 
 
@@ -259,22 +279,30 @@ def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
 
 
 def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
-    reader.only(table, "claims.", "text metric a b relation factor value".split())
-    relation = str(table["relation"])
+    reader.only(table, "claims.", "text metric a b relation factor value range".split())
+    relation, text = str(table["relation"]), str(table["text"])
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation '{relation}'; allowed: {', '.join(RELATIONS)}")
-    if ("b" in table) == ("value" in table):
-        raise ValueError(f"claim '{table['text']}': needs either b or value")
+    needs = {"between": ["range"], "unsupported": []}.get(relation, ["b", "value"])
+    given = [key for key in ("b", "value", "range") if key in table]
+    if len(given) != min(1, len(needs)) or not set(given) <= set(needs):
+        wanted = f"either {' or '.join(needs)}" if needs else "nothing to be compared with"
+        raise ValueError(f"claim '{text}': needs {wanted}")
+    low, high = (float(v) for v in table.get("range", (0, 0)))
+    if low > high:
+        raise ValueError(f"claim '{text}': range needs the smaller number first")
 
-    def operand(given: Mapping[str, Any]) -> Operand:
-        where = dict(given)
-        return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where)
+    def operand(named: Mapping[str, Any]) -> Operand:
+        where = dict(named)
+        slope = str(where.pop("slope", ""))
+        return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where, slope)
 
     return Claim(
-        text=str(table["text"]),
+        text=text,
         a=operand(table["a"]),
         b=operand(table["b"]) if "b" in table else None,
         relation=relation,
         factor=float(table.get("factor", 1.0)),
         value=float(table.get("value", 0.0)),
+        range=(low, high),
     )

@@ -10,12 +10,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Metric:
-    """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither)."""
+    """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither).
+
+    inverse_of: this metric is `per` divided by that one. It is another view of the same numbers, not
+    a second piece of evidence: its estimates, intervals and verdicts are those of the other, turned
+    round. No cell stores it.
+    """
 
     name: str
     unit: str
     better: str
     label: str
+    inverse_of: str = ""
+    per: float = 1.0
 
 
 PERCENTILES = ("p50", "p75", "p90", "p99", "p99_9", "p99_99")
@@ -44,6 +51,14 @@ METRICS: dict[str, Metric] = {
         Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
         Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
         Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
+        Metric(
+            "requests_per_cpu_second",
+            "requests/cpu-s",
+            "higher",
+            "requests per second of server CPU",
+            inverse_of="server_cpu_us_per_request",
+            per=1e6,
+        ),
         Metric("server_user_us_per_request", "us", "lower", "server CPU per request, user"),
         Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
         Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.judge import stats
@@ -90,10 +90,21 @@ class Group:
 
     def values(self, metric: str) -> list[float]:
         """That metric of every usable replicate that has it."""
+        of = METRICS[metric]
+        if of.inverse_of:
+            return [of.per / value for value in self.values(of.inverse_of) if value > 0]
         return [c.metrics[metric] for c in self.cells if c.usable and metric in c.metrics]
 
     def estimate(self, metric: str) -> stats.Estimate:
-        return stats.estimate(self.values(metric))
+        """Middle and interval; of an inverse metric, those of the other one turned round, so that
+        the two say the same (of an even number of values the median of the inverses is not the
+        inverse of the median)."""
+        of = METRICS[metric]
+        if not of.inverse_of:
+            return stats.estimate(self.values(metric))
+        e = stats.estimate(self.values(of.inverse_of))
+        value, lo, hi = (of.per / v if v > 0 else math.nan for v in (e.value, e.hi, e.lo))
+        return replace(e, value=value, lo=lo, hi=hi)
 
 
 @dataclass(frozen=True)
@@ -155,7 +166,11 @@ def to_tsv(experiment: Experiment, groups: Sequence[Group]) -> str:
     """
     factors = [factor.name for factor in experiment.factors]
     measured = {name for g in groups for c in g.cells if c.usable for name in c.metrics}
-    names = [name for name in METRICS if name in measured or name == experiment.metric]
+    names = [
+        name
+        for name, metric in METRICS.items()
+        if name in measured or metric.inverse_of in measured or name == experiment.metric
+    ]
     lines = ["\t".join(["model", *factors, *COLUMNS])]
     for g in groups:
         for name in names:

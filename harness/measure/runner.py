@@ -159,11 +159,12 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
     able = [setting for setting in settings if not setting.unsupported]
     pace = _Pace(able, profile)
     run.sweep()
+    once = {c.id for c in run.cells() if c.timing.get("cell_s", 0.0) > profile.once_above_s}
     progress.begin(experiment.name, pace.cells, pace.seconds_left())
     try:
         block = 0
         while able and plan.another_block(block, pace.elapsed, pace.last_block, profile):
-            _block(run, experiment, able, block, bench, pace, progress)
+            _block(run, experiment, able, block, bench, pace, progress, once)
             block += 1
     finally:
         progress.end()
@@ -200,12 +201,17 @@ def _block(
     bench: Bench,
     pace: "_Pace",
     progress: Progress,
+    once: set[str],
 ) -> None:
+    """Measure what is missing of one block. once: first replicates that took too long to have
+    another, which this block adds to."""
+    profile = experiment.profiles[run.meta["profile"]]
     began = time.monotonic()
+    only_now_s = 0.0  # spent on cells that the next block will leave out
     pace.block_begins()
     for order, setting in enumerate(plan.block_order(settings, bench.seed, block)):
         blank = _record(experiment, setting, block, block, order, Outcome("failed"))
-        if run.has(blank.id):
+        if run.has(blank.id) or replace(blank, replicate=0).id in once:
             pace.skip(setting)
             continue
         interrupt.check()
@@ -214,11 +220,16 @@ def _block(
         cell_seed = 1 + (bench.seed * 1_000_003 + block * 1009 + order) % 2_000_000_000
         outcome = measure(setting, bench, cell_seed, scratch)
         _keep_spectrum(run, blank.id, scratch, outcome)
+        cell_s = float(outcome.timing["cell_s"])
+        if cell_s > profile.once_above_s:
+            once.add(replace(blank, replicate=0).id)
+            outcome.badges += (f"measured once, because it takes over {profile.once_above_s:g} s",)
+            only_now_s += cell_s
         record = _record(experiment, setting, block, block, order, outcome)
         run.write(record)
-        pace.took(setting, float(outcome.timing["cell_s"]))
+        pace.took(setting, cell_s)
         progress.advance(record, pace.cells, pace.seconds_left())
-    pace.block_done(time.monotonic() - began)
+    pace.block_done(time.monotonic() - began - only_now_s)
 
 
 def _keep_spectrum(run: Run, stem: str, scratch: Path, outcome: Outcome) -> None:
