@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from harness.judge import stats
+from harness.judge import slope, stats
 from harness.design.experiment import Claim, Operand
 from harness.store import level_text
 from harness.judge.summary import Group
@@ -70,6 +70,10 @@ def decide(relation: str, factor: float, lo: float, hi: float) -> str:
 
 
 def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]) -> Verdict:
+    if claim.relation == "unsupported":
+        return _cannot(claim, a, groups)
+    if a.slope:
+        return _grows(claim, a, groups)
     left = _values(a, groups)
     if isinstance(left, str):
         return Verdict(claim.text, UNDECIDED, left, left.endswith(ABSENT))
@@ -77,8 +81,8 @@ def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]
         e = stats.estimate(left)
         if e.n < MIN_REPLICATES:
             return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
-        outcome = decide(claim.relation, claim.value, e.lo, e.hi)
-        detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {claim.value:.4g}"
+        outcome = _against_number(claim, e.lo, e.hi)
+        detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {_number(claim)}"
         return Verdict(claim.text, outcome, detail)
     right = _values(b, groups)
     if isinstance(right, str):
@@ -95,6 +99,56 @@ def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]
     if claim.factor != 1:
         detail += f", against {claim.factor:g}"
     return Verdict(claim.text, outcome, detail)
+
+
+def _against_number(claim: Claim, lo: float, hi: float) -> str:
+    """The outcome for an interval of `a` where the claim names a number, or two, instead of b."""
+    if claim.relation != "between":
+        return decide(claim.relation, claim.value, lo, hi)
+    low, high = claim.range
+    if math.isnan(lo) or math.isnan(hi):
+        return UNDECIDED
+    if low <= lo and hi <= high:
+        return SUPPORTED
+    return REFUTED if hi < low or lo > high else UNDECIDED
+
+
+def _number(claim: Claim) -> str:
+    if claim.relation == "between":
+        return f"{claim.range[0]:.4g} to {claim.range[1]:.4g}"
+    return f"{claim.value:.4g}"
+
+
+def _grows(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
+    """A claim on how `a` grows with a factor."""
+    levels = {k: level_text(v) for k, v in a.where.items() if k != "model"}
+    found = slope.of_model(
+        [g for g in groups if _at(g, levels)], str(a.where.get("model")), a.metric, a.slope
+    )
+    if isinstance(found, str):
+        return Verdict(claim.text, UNDECIDED, found, found.endswith(ABSENT))
+    outcome = _against_number(claim, found.lo, found.hi)
+    detail = (
+        f"{_name(a)} grows by {found.value:.3g} [{found.lo:.3g}, {found.hi:.3g}] {found.unit}"
+        f" per {a.slope}, against {_number(claim)}"
+    )
+    if found.bent:
+        detail += "; not along a straight line"
+    return Verdict(claim.text, outcome, detail)
+
+
+def _cannot(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
+    """A claim that a model cannot do this."""
+    levels = {k: level_text(v) for k, v in a.where.items() if k != "model"}
+    matching = [g for g in groups if g.model == a.where.get("model") and _at(g, levels)]
+    if not matching:
+        return Verdict(claim.text, UNDECIDED, f"{_name(a)} {ABSENT}", True)
+    statuses = sorted({g.status for g in matching})
+    if statuses == ["unsupported"]:
+        return Verdict(claim.text, SUPPORTED, matching[0].reason)
+    if any(c.usable for g in matching for c in g.cells):
+        return Verdict(claim.text, REFUTED, f"{_name(a)} was measured")
+    return Verdict(claim.text, UNDECIDED, f"{_name(a)}: {', '.join(statuses)}")
 
 
 def _values(operand: Operand, groups: Sequence[Group]) -> list[float] | str:
@@ -120,7 +174,7 @@ def _at(group: Group, levels: Mapping[str, str]) -> bool:
 
 
 def _bind(operand: Operand, model: str) -> Operand:
-    return Operand(operand.metric, {**operand.where, "model": model})
+    return Operand(operand.metric, {**operand.where, "model": model}, operand.slope)
 
 
 def _name(operand: Operand) -> str:
