@@ -89,7 +89,7 @@ const struct option_row option_table[] = {
 };
 /* clang-format on */
 
-enum { HELP = 256, MARKDOWN, VERSION, FIRST_ROW };
+enum { HELP = 256, MARKDOWN, MAN, VERSION, FIRST_ROW };
 
 static int count_choices(const char *choices)
 {
@@ -263,6 +263,7 @@ void options_help(FILE *out)
 	fprintf(out,
 		"      --help                         print this\n"
 		"      --help-markdown                print the option table of the manual\n"
+		"      --man                          print the manual page, for man(1)\n"
 		"      --version                      print the version\n"
 		"\nCounts take k, M, G (1000), sizes k, M, G (1024), times ns, us, ms, s, m, h.\n"
 		"Exit status: 0 valid, 3 suspect, 4 void, 1 could not start, 2 bad usage,\n"
@@ -286,6 +287,80 @@ void options_markdown(FILE *out)
 						   : allowed,
 			row->initial ? row->initial : "–", *row->unit ? row->unit : "–", row->help);
 	}
+}
+
+/* Text as troff(1) shows it unchanged: it would hyphenate at '-', and read commands after '.'. */
+static void print_roff(FILE *out, const char *text)
+{
+	if (*text == '.' || *text == '\'')
+		fputs("\\&", out);
+	for (; *text; text++) {
+		if (*text == '-')
+			fputs("\\-", out);
+		else if (*text == '\\')
+			fputs("\\e", out);
+		else
+			fputc(*text, out);
+	}
+}
+
+static void print_man_option(FILE *out, const struct option_row *row)
+{
+	char allowed[128];
+
+	fputs(".TP\n", out);
+	if (row->letter)
+		fprintf(out, "\\fB\\-%c\\fR, ", row->letter);
+	fputs("\\fB\\-\\-", out);
+	print_roff(out, row->name);
+	fputs("\\fR", out);
+	if (row->argument)
+		fprintf(out, " \\fI%s\\fR", row->argument);
+	fputc('\n', out);
+	print_roff(out, row->help);
+	if (strcmp(row->name, "engine") == 0)
+		print_engines(out);
+	fputs(".\n", out);
+	if (row->kind != OPTION_FLAG && row->kind != OPTION_TEXT) {
+		spell_allowed(row, allowed, sizeof(allowed));
+		fputs("Allowed: ", out);
+		print_roff(out, allowed);
+		fputs(".\n", out);
+	}
+	if (row->initial) {
+		fputs("Default: ", out);
+		print_roff(out, row->initial);
+		fputs(".\n", out);
+	}
+}
+
+void options_man(FILE *out)
+{
+	fputs(".TH LOADGEN 1 \"\" tenk \"User Commands\"\n"
+	      ".SH NAME\n"
+	      "loadgen \\- measure the rate and the latency of a server, and judge the measurement\n"
+	      ".SH SYNOPSIS\n"
+	      ".B loadgen\n[\\fIOPTION\\fR]... \\fIURL\\fR\n"
+	      ".SH DESCRIPTION\n"
+	      "Loads the server at \\fIURL\\fR (echo://HOST:PORT, rot13://HOST:PORT or\n"
+	      "http://HOST[:PORT][/PATH]) from many connections, in a closed loop or, with\n"
+	      "\\fB\\-R\\fR, at a given rate. It measures response time from when each request was due,\n"
+	      "counts what was never answered as infinite, and ends with a verdict on itself:\n"
+	      "valid, suspect or void, with the reasons.\n"
+	      ".SH OPTIONS\n"
+	      "Counts take k, M, G (1000), sizes k, M, G (1024), times ns, us, ms, s, m, h.\n",
+	      out);
+	for (const struct option_row *row = option_table; row->name; row++)
+		print_man_option(out, row);
+	fputs(".SH EXIT STATUS\n"
+	      "0 valid, 3 suspect, 4 void, 1 could not start, 2 bad usage, 77 unsupported here,\n"
+	      "130 interrupted.\n"
+	      ".SH EXAMPLES\n"
+	      ".nf\n"
+	      "loadgen \\-c 100 \\-d 10s \\-L http://127.0.0.1:8080/\n"
+	      "loadgen \\-c 100 \\-d 10s \\-R 50k \\-L echo://127.0.0.1:9000\n"
+	      ".fi\n",
+	      out);
 }
 
 static _Noreturn void refuse_engine(const char *name)
@@ -359,6 +434,7 @@ static void make_tables(struct getopt_tables *t)
 	t->letters[l] = '\0';
 	t->longs[n++] = (struct option){"help", no_argument, NULL, HELP};
 	t->longs[n++] = (struct option){"help-markdown", no_argument, NULL, MARKDOWN};
+	t->longs[n++] = (struct option){"man", no_argument, NULL, MAN};
 	t->longs[n++] = (struct option){"version", no_argument, NULL, VERSION};
 	t->longs[n] = (struct option){0};
 }
@@ -394,6 +470,9 @@ static void end_if_special(int got, char **argv)
 		end_printed();
 	case MARKDOWN:
 		options_markdown(stdout);
+		end_printed();
+	case MAN:
+		options_man(stdout);
 		end_printed();
 	case VERSION:
 		printf("tenk loadgen, result schema tenk.loadgen/1\n");

@@ -90,9 +90,10 @@ void options_parse(struct options *o, int argc, char **argv);
 /* Fill *o with the defaults only: what a test starts from. */
 void options_defaults(struct options *o);
 
-/* Print --help, or the option table of docs/loadgen.md. */
+/* Print --help, the option table of docs/loadgen.md, or the manual page (roff, for man(1)). */
 void options_help(FILE *out);
 void options_markdown(FILE *out);
+void options_man(FILE *out);
 
 /* The text of choice number `index` of a row, into buf; the row's own field where index < 0. */
 const char *options_choice(const struct option_row *row, int index, char *buf, size_t size);

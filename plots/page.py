@@ -8,7 +8,6 @@ overlaps, and the page grows with the number of models and notes.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -109,7 +109,7 @@ def test_a_full_standard_output_is_a_failure_of_one_line(args: list[str]) -> Non
     assert done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
 
 
-@pytest.mark.parametrize("what", ["--help", "--help-markdown", "--version"])
+@pytest.mark.parametrize("what", ["--help", "--help-markdown", "--man", "--version"])
 def test_information_that_cannot_be_written_is_a_failure(what: str) -> None:
     with open("/dev/full", "w", encoding="ascii") as full:
         done = subprocess.run(

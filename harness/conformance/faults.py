@@ -26,8 +26,7 @@ from pathlib import Path
 from harness.measure import process
 from harness.conformance.core import Case
 from harness.conformance.outcome import Failed, NotApplicable
-from harness.conformance.peer import Peer
-from harness.conformance.subject import DidNotStart, Conditions, Subject, wait_until
+from harness.conformance.subject import DidNotStart, Subject, wait_until
 from harness.conformance.trial import Trial
 from harness.errors import SetupError
 from harness.paths import ROOT, build_dir

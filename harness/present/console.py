@@ -2,11 +2,9 @@
 """What the terminal shows: progress while measuring, and the summary at the end."""
 from __future__ import annotations
 
-import math
 import sys
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from rich import box
 from rich.console import Console
