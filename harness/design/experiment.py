@@ -283,7 +283,8 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
     relation, text = str(table["relation"]), str(table["text"])
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation '{relation}'; allowed: {', '.join(RELATIONS)}")
-    needs = {"between": ["range"], "unsupported": []}.get(relation, ["b", "value"])
+    special: dict[str, list[str]] = {"between": ["range"], "unsupported": []}
+    needs = special.get(relation, ["b", "value"])
     given = [key for key in ("b", "value", "range") if key in table]
     if len(given) != min(1, len(needs)) or not set(given) <= set(needs):
         wanted = f"either {' or '.join(needs)}" if needs else "nothing to be compared with"
