@@ -166,7 +166,7 @@ def write_atomically(path: Path, text: str) -> None:
 
 
 def to_json(document: Any) -> str:
-    """JSON with infinities as the string "inf", as in tenk.loadgen/1; nan is an error."""
+    """JSON with infinities as the string "inf", as in tenk.loadgen/2; nan is an error."""
     return json.dumps(_plain(document), indent=1, allow_nan=False) + "\n"
 
 

@@ -10,16 +10,7 @@
 
 #include "common/clock.h"
 #include "common/parse.h"
-
-/* Seeds the generator below from one word [Steele, Lea, Flood, OOPSLA 2014: SplitMix64]. */
-static uint64_t splitmix64(uint64_t *state)
-{
-	uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-
-	z = (z ^ (z >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-	z = (z ^ (z >> 27)) * UINT64_C(0x94d049bb133111eb);
-	return z ^ (z >> 31);
-}
+#include "loadgen/random.h"
 
 static uint64_t rotate_left(uint64_t x, int k)
 {
@@ -54,7 +45,7 @@ void arrival_init(struct arrival *a, enum arrival_kind kind, double rate_rps, ui
 	a->mean_gap_ns = 1e9 / rate_rps;
 	a->shares = 1;
 	for (int i = 0; i < 4; i++)
-		a->random[i] = splitmix64(&seed);
+		a->random[i] = random_word(&seed);
 }
 
 void arrival_init_trace(struct arrival *a, const uint64_t *times_ns, size_t length)

@@ -47,25 +47,55 @@ bool host_find_counter(const char *text, const char *prefix, const char *name, u
 	}
 }
 
+enum { CPU_IDLE = 3, CPU_IOWAIT = 4, CPU_STEAL = 7, CPU_FIELDS = 8 };
+
+/*
+ * The first line of /proc/stat: user nice system idle iowait irq softirq steal, in USER_HZ. What
+ * follows is part of user and nice.
+ */
+static bool parse_cpu(const char *text, uint64_t ticks[CPU_FIELDS])
+{
+	const char *at = text + 3;
+	char *end;
+
+	if (strncmp(text, "cpu ", 4) != 0)
+		return false;
+	for (int i = 0; i < CPU_FIELDS; i++) {
+		ticks[i] = strtoull(at, &end, 10);
+		if (end == at)
+			return false;
+		at = end;
+	}
+	return true;
+}
+
 static void read_steal(struct host_counters *c)
 {
+	uint64_t ticks[CPU_FIELDS];
 	char text[4096];
-	char *at = text + 3, *end;
 
 	read_text("/proc/stat", text, sizeof(text));
-	if (strncmp(text, "cpu ", 4) != 0)
+	if (!parse_cpu(text, ticks))
 		return;
-	/* user nice system idle iowait irq softirq steal; what follows is part of user and nice */
-	for (int i = 0; i < 8; i++) {
-		uint64_t ticks = strtoull(at, &end, 10);
+	for (int i = 0; i < CPU_FIELDS; i++)
+		c->cpu_ticks += ticks[i];
+	c->steal_ticks = ticks[CPU_STEAL];
+}
 
-		if (end == at)
-			return;
-		at = end;
-		c->cpu_ticks += ticks;
-		if (i == 7)
-			c->steal_ticks = ticks;
-	}
+void host_cpu_read(int fd, uint64_t *busy_ns, uint64_t *steal_ns)
+{
+	uint64_t ticks[CPU_FIELDS], busy = 0, tick_ns = 1000000000 / (uint64_t)sysconf(_SC_CLK_TCK);
+	char text[512];
+	ssize_t n = fd >= 0 ? pread(fd, text, sizeof(text) - 1, 0) : 0;
+
+	*busy_ns = *steal_ns = 0;
+	text[n > 0 ? n : 0] = '\0';
+	if (!parse_cpu(text, ticks))
+		return;
+	for (int i = 0; i < CPU_FIELDS; i++)
+		busy += i == CPU_IDLE || i == CPU_IOWAIT || i == CPU_STEAL ? 0 : ticks[i];
+	*busy_ns = busy * tick_ns;
+	*steal_ns = ticks[CPU_STEAL] * tick_ns;
 }
 
 uint32_t host_softnet_drops(const char *text)

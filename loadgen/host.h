@@ -41,6 +41,12 @@ struct host_counters {
 void host_facts_read(struct host_facts *facts);
 void host_counters_read(struct host_counters *counters);
 
+/*
+ * CPU time of the whole machine since boot, from an open /proc/stat (fd; -1: both 0): busy (not idle,
+ * not waiting, not stolen) and stolen. Counted in ticks, mostly of 10 ms, per CPU.
+ */
+void host_cpu_read(int fd, uint64_t *busy_ns, uint64_t *steal_ns);
+
 /* counters = counters - earlier, field by field. */
 void host_counters_subtract(struct host_counters *counters, const struct host_counters *earlier);
 

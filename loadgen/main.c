@@ -20,6 +20,7 @@
 #include "loadgen/options.h"
 #include "loadgen/output.h"
 #include "loadgen/pool.h"
+#include "loadgen/server_cpu.h"
 #include "loadgen/verdict.h"
 
 /* The descriptor must have been inherited, and for writing. */
@@ -131,20 +132,42 @@ static size_t choose_cpus(const struct options *o, int *cpus)
 	return n;
 }
 
-static void choose_target(const struct options *o, struct target *target,
-			  struct sockaddr_in *server)
+/* One URL: what it names, and from where to connect to it. */
+static void choose_target(const struct options *o, const struct host_facts *host, const char *url,
+			  struct pool_target *t)
 {
-	const char *allowed = target_parse(o->url, target), *reason;
+	const char *allowed = target_parse(url, &t->target), *reason;
+	uint32_t *sources;
 
 	if (allowed)
-		opt_refuse("URL", o->url, allowed);
-	reason = target_resolve(target, server);
+		opt_refuse("URL", url, allowed);
+	reason = target_resolve(&t->target, &t->server);
 	if (reason)
-		die(EXIT_FAILURE, "URL: host '%s' was not found: %s", target->host, reason);
-	if (target->protocol == PROTOCOL_ROT13 && o->size_bytes > 16384 + 1)
+		die(EXIT_FAILURE, "URL: host '%s' was not found: %s", t->target.host, reason);
+	if (t->target.protocol == PROTOCOL_ROT13 && o->size_bytes > 16384 + 1)
 		die(EXIT_BAD_USAGE,
 		    "--size: '%" PRId64 "' is not a rot13 line; at most 16385 bytes with its end",
 		    o->size_bytes);
+	sources = calloc(SOURCES_MAX, sizeof(*sources));
+	if (!sources)
+		die(EXIT_FAILURE, "out of memory; fewer URLs");
+	t->source_count = choose_sources(o, host, &t->server, sources);
+	t->sources = sources;
+}
+
+/* Is there what --server-cpu names? Workers open it again. */
+static void check_server_cpu(const char *spec)
+{
+	struct server_cpu source;
+	char text[256];
+	bool usage;
+	const char *reason = server_cpu_open(&source, spec, &usage, text, sizeof(text));
+
+	if (usage)
+		opt_refuse("--server-cpu", spec, "pid:N or cgroup:PATH");
+	if (reason)
+		die(EXIT_FAILURE, "--server-cpu: '%s': %s", spec, reason);
+	server_cpu_close(&source);
 }
 
 static const uint64_t *choose_trace(const struct options *o, size_t *length)
@@ -163,23 +186,23 @@ static const uint64_t *choose_trace(const struct options *o, size_t *length)
 int main(int argc, char **argv)
 {
 	static struct options options;
-	static struct target target;
+	static struct pool_target targets[TARGETS_MAX];
 	static struct verdict verdict;
-	static uint32_t sources[SOURCES_MAX];
 	static int cpus[CPUS_MAX];
-	struct result result = {.options = &options, .target = &target};
-	struct pool pool = {.cpus = cpus};
+	struct result result = {.options = &options, .target = &targets[0].target};
+	struct pool pool = {.cpus = cpus, .targets = targets};
 	struct session_setup *setup = &pool.setup;
 	int status;
 
 	output_streams_init();
 	options_parse(&options, argc, argv);
-	choose_target(&options, &target, &setup->server);
+	result.url = options.url;
 	host_facts_read(&result.host);
+	for (size_t i = 0; i < options.urls.count; i++)
+		choose_target(&options, &result.host, options.urls.items[i], &targets[i]);
+	for (size_t i = 0; i < options.server_cpus.count; i++)
+		check_server_cpu(options.server_cpus.items[i]);
 	setup->options = &options;
-	setup->target = &target;
-	setup->sources = sources;
-	setup->source_count = choose_sources(&options, &result.host, &setup->server, sources);
 	setup->trace_ns = choose_trace(&options, &setup->trace_length);
 	pool.cpu_count = choose_cpus(&options, cpus);
 	check_descriptors(&options);
@@ -192,7 +215,10 @@ int main(int argc, char **argv)
 		pool_free(&result);
 		return status;
 	}
-	verdict_reach(&verdict, &result);
+	if (result.target_count)
+		verdict_reach_all(&verdict, &result);
+	else
+		verdict_reach(&verdict, &result);
 	status = output_write(&result, &verdict) ? verdict_exit_status(&verdict, &result)
 						 : EXIT_FAILURE;
 	pool_free(&result);

@@ -18,9 +18,9 @@
 /* clang-format off */
 const struct option_row option_table[] = {
 	{"connections", 'c', OPTION_COUNT, FIELD(connections), "N", "10", 0, 1e7, NULL, "connections",
-	 "active connections, over all workers"},
+	 "active connections, over all workers of a target"},
 	{"workers", 't', OPTION_INT, FIELD(workers), "N", "1", 1, 256, NULL, "processes",
-	 "worker processes; each has its own descriptor limit"},
+	 "worker processes of each target; each has its own descriptor limit"},
 	{"duration", 'd', OPTION_DURATION, FIELD(duration_ns), "TIME", "10s", 1e6, 86400 * SECONDS, NULL, "ns",
 	 "length of the measured window"},
 	{"rate", 'R', OPTION_NUMBER, FIELD(rate_rps), "N", "0", 0, MANY, NULL, "requests/s",
@@ -73,6 +73,16 @@ const struct option_row option_table[] = {
 	 "I/O engine"},
 	{"cpus", 0, OPTION_TEXT, FIELD(cpus), "LIST", NULL, 0, 0, NULL, "",
 	 "CPUs for the workers, as 0,2-3; one each in turn"},
+	{"arrangement", 0, OPTION_CHOICE, FIELD(arrangement), "HOW", "turns", 0, 0, "turns|together", "",
+	 "several URLs: load one after the other in short slices, or all at the same time"},
+	{"rounds", 0, OPTION_INT, FIELD(rounds), "N", "0", 0, 1e5, NULL, "rounds",
+	 "turns: slices of each target; 0: as many as make up --duration over all targets"},
+	{"slice", 0, OPTION_AUTO, FIELD(slice_ns), "TIME|auto", "auto", 1e6, 3600 * SECONDS, NULL, "ns",
+	 "several URLs: length of a slice; auto: 50ms, or 10 times what one request per connection takes"},
+	{"settle", 0, OPTION_AUTO, FIELD(settle_ns), "TIME|auto", "auto", 0, 3600 * SECONDS, NULL, "ns",
+	 "turns: load before each slice; auto: 20ms, or 5 times what one request per connection takes"},
+	{"server-cpu", 0, OPTION_LIST, FIELD(server_cpus), "SPEC", NULL, 0, 0, NULL, "",
+	 "several URLs: read the server's CPU time at each edge, from pid:N or cgroup:PATH; once per URL"},
 	{"interval", 0, OPTION_DURATION, FIELD(interval_ns), "TIME", "1s", 1e7, 3600 * SECONDS, NULL, "ns",
 	 "length of one interval of the series and of the .hlog"},
 	{"json", 0, OPTION_TEXT, FIELD(json), "FILE", NULL, 0, 0, NULL, "",
@@ -164,8 +174,18 @@ static void spell_allowed(const struct option_row *row, char *buf, size_t size)
 		snprintf(buf, size, "a time from %s to %s (ns, us, ms, s, m, h; seconds if bare)",
 			 low, high);
 		break;
+	case OPTION_AUTO:
+		spell_duration(row->min, low, sizeof(low));
+		spell_duration(row->max, high, sizeof(high));
+		snprintf(buf, size,
+			 "auto or a time from %s to %s (ns, us, ms, s, m, h; seconds if bare)", low,
+			 high);
+		break;
 	case OPTION_CHOICE:
 		spell_choices(row->choices, buf, size);
+		break;
+	case OPTION_LIST:
+		snprintf(buf, size, "a non-empty text, at most %d times", TARGETS_MAX);
 		break;
 	case OPTION_TEXT:
 	case OPTION_FLAG:
@@ -188,6 +208,14 @@ static bool parse_choice(const char *choices, const char *text, int *out)
 	return false;
 }
 
+static bool append(struct option_list *list, const char *text)
+{
+	if (!*text || list->count == TARGETS_MAX)
+		return false;
+	list->items[list->count++] = text;
+	return true;
+}
+
 static bool set(struct options *o, const struct option_row *row, const char *text)
 {
 	void *field = (char *)o + row->offset;
@@ -202,6 +230,11 @@ static bool set(struct options *o, const struct option_row *row, const char *tex
 		return parse_size(text, min, max, field);
 	case OPTION_DURATION:
 		return parse_duration_ns(text, min, max, field);
+	case OPTION_AUTO:
+		if (strcmp(text, "auto") != 0)
+			return parse_duration_ns(text, min, max, field);
+		*(int64_t *)field = DURATION_AUTO;
+		return true;
 	case OPTION_NUMBER:
 		return parse_number(text, row->min, row->max, field);
 	case OPTION_CHOICE:
@@ -209,6 +242,8 @@ static bool set(struct options *o, const struct option_row *row, const char *tex
 	case OPTION_TEXT:
 		*(const char **)field = text;
 		return *text != '\0';
+	case OPTION_LIST:
+		return append(field, text);
 	case OPTION_FLAG:
 		*(bool *)field = true;
 		return true;
@@ -227,9 +262,10 @@ void options_defaults(struct options *o)
 
 static void print_head(FILE *out)
 {
-	fprintf(out, "Usage: loadgen [OPTION]... URL\n"
+	fprintf(out, "Usage: loadgen [OPTION]... URL...\n"
 		     "Measure the server at URL: echo://HOST:PORT, rot13://HOST:PORT or "
-		     "http://HOST[:PORT][/PATH].\n\n");
+		     "http://HOST[:PORT][/PATH].\nCompare several, in turns or together "
+		     "(--arrangement).\n\n");
 }
 
 static void print_engines(FILE *out)
@@ -282,9 +318,9 @@ void options_markdown(FILE *out)
 		if (row->letter)
 			fprintf(out, "`-%c` ", row->letter);
 		fprintf(out, "`--%s` | %s | %s | %s | %s |\n", row->name,
-			row->kind == OPTION_FLAG   ? "flag"
-			: row->kind == OPTION_TEXT ? row->argument
-						   : allowed,
+			row->kind == OPTION_FLAG                               ? "flag"
+			: row->kind == OPTION_TEXT || row->kind == OPTION_LIST ? row->argument
+									       : allowed,
 			row->initial ? row->initial : "–", *row->unit ? row->unit : "–", row->help);
 	}
 }
@@ -376,6 +412,60 @@ static _Noreturn void refuse_engine(const char *name)
 	opt_refuse("--engine", name, allowed);
 }
 
+bool options_given(const struct options *o, const char *name)
+{
+	for (int i = 0; option_table[i].name; i++) {
+		if (strcmp(option_table[i].name, name) == 0)
+			return o->given >> i & 1;
+	}
+	return false;
+}
+
+/* None of these options, the last of which is NULL, may be given, for the reason given. */
+static void refuse_any(const struct options *o, const char *const *names, const char *reason)
+{
+	for (; *names; names++) {
+		if (options_given(o, *names))
+			die(EXIT_BAD_USAGE, "--%s: not allowed %s", *names, reason);
+	}
+}
+
+/* What goes with one URL, with several in turns, and with several together. */
+static void check_targets(const struct options *o)
+{
+	static const char *const several[] = {"arrangement", "rounds",     "slice",
+					      "settle",      "server-cpu", NULL};
+	static const char *const single[] = {"interval", "hlog", "hgrm", NULL};
+	static const char *const together[] = {"rounds", "settle", NULL};
+	static const char *const turns[] = {"drain", NULL};
+
+	if (o->urls.count == 1) {
+		refuse_any(o, several, "with one URL; give the URLs that are to be compared");
+		return;
+	}
+	refuse_any(o, single, "with several URLs; --json has what was measured slice by slice");
+	if (o->server_cpus.count && o->server_cpus.count != o->urls.count)
+		die(EXIT_BAD_USAGE,
+		    "--server-cpu: given %zu times for %zu URLs; once for each, in the same order, "
+		    "or not at all",
+		    o->server_cpus.count, o->urls.count);
+	if (o->workers * (int64_t)o->urls.count > WORKERS_MAX)
+		die(EXIT_BAD_USAGE,
+		    "--workers: '%" PRId64 "' for each of %zu URLs is more than %d processes",
+		    o->workers, o->urls.count, WORKERS_MAX);
+	if (o->arrangement == ARRANGEMENT_TOGETHER) {
+		refuse_any(o, together, "with --arrangement together; --slice cuts the window");
+		return;
+	}
+	refuse_any(o, turns, "with --arrangement turns; --timeout says how long a reply may take");
+	if (o->rounds && options_given(o, "duration"))
+		die(EXIT_BAD_USAGE, "--duration: not allowed with --rounds; rounds and --slice say "
+				    "how long the run lasts");
+	if (o->arrival == ARRIVAL_TRACE)
+		die(EXIT_BAD_USAGE, "--arrival: 'trace' is not allowed with --arrangement turns; "
+				    "each slice is a run of its own");
+}
+
 static void check_combination(const struct options *o)
 {
 	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
@@ -408,6 +498,7 @@ static void check_combination(const struct options *o)
 		refuse_engine(o->engine);
 	if (o->quiet && o->latency)
 		die(EXIT_BAD_USAGE, "--latency: not allowed with --quiet");
+	check_targets(o);
 }
 
 /* The table in the form that getopt_long(3) wants. */
@@ -475,7 +566,7 @@ static void end_if_special(int got, char **argv)
 		options_man(stdout);
 		end_printed();
 	case VERSION:
-		printf("tenk loadgen, result schema tenk.loadgen/1\n");
+		printf("tenk loadgen, result schema tenk.loadgen/2\n");
 		end_printed();
 	case ':':
 	case '?':
@@ -516,13 +607,16 @@ void options_parse(struct options *o, int argc, char **argv)
 			spell_allowed(row, allowed, sizeof(allowed));
 			opt_refuse(option, optarg, allowed);
 		}
+		o->given |= UINT64_C(1) << (row - option_table);
 	}
 	if (optind == argc)
 		die(EXIT_BAD_USAGE, "URL: missing; echo://HOST:PORT, rot13://HOST:PORT or "
 				    "http://HOST[:PORT][/PATH]");
-	if (optind + 1 < argc)
-		die(EXIT_BAD_USAGE, "URL: '%s' is one too many; only one is allowed",
-		    argv[optind + 1]);
-	o->url = argv[optind];
+	for (; optind < argc; optind++) {
+		if (!append(&o->urls, argv[optind]))
+			die(EXIT_BAD_USAGE, "URL: '%s' is %s", argv[optind],
+			    *argv[optind] ? "one too many; at most 32 are allowed" : "empty");
+	}
+	o->url = o->urls.items[0];
 	check_combination(o);
 }

@@ -14,10 +14,26 @@ enum arrival_kind { ARRIVAL_FIXED, ARRIVAL_POISSON, ARRIVAL_TRACE };
 enum verify_kind { VERIFY_FULL, VERIFY_NONE };
 enum close_kind { CLOSE_FIN, CLOSE_RST };
 enum pace_kind { PACE_HYBRID, PACE_SLEEP, PACE_SPIN };
+enum arrangement { ARRANGEMENT_TURNS, ARRANGEMENT_TOGETHER };
+
+enum {
+	TARGETS_MAX = 32,  /* URLs of one run */
+	WORKERS_MAX = 256, /* worker processes of one run, all targets together */
+};
+
+/* A duration option that was left at "auto". */
+#define DURATION_AUTO INT64_C(-1)
+
+/* An option that may be given several times, in the order given. */
+struct option_list {
+	const char *items[TARGETS_MAX];
+	size_t count;
+};
 
 /* Every option as used. Times are nanoseconds, sizes bytes, texts borrowed from argv or NULL. */
 struct options {
-	const char *url;
+	const char *url;         /* the first one */
+	struct option_list urls; /* all of them, at least one */
 	int64_t connections;
 	int64_t workers;
 	int64_t duration_ns;
@@ -44,6 +60,11 @@ struct options {
 	const char *source_ip;
 	const char *engine;
 	const char *cpus;
+	int arrangement;   /* enum arrangement; several URLs */
+	int64_t rounds;    /* turns: slices per target; 0: as many as --duration holds */
+	int64_t slice_ns;  /* or DURATION_AUTO */
+	int64_t settle_ns; /* or DURATION_AUTO */
+	struct option_list server_cpus; /* none, or one for each URL */
 	int64_t interval_ns;
 	bool latency;
 	bool prime;
@@ -52,6 +73,7 @@ struct options {
 	const char *hlog;
 	const char *hgrm;
 	int64_t events_fd; /* -1: none */
+	uint64_t given;    /* bit i: row i of the table was on the command line */
 };
 
 enum option_kind {
@@ -59,8 +81,10 @@ enum option_kind {
 	OPTION_COUNT,    /* int64_t, k = 1000 */
 	OPTION_SIZE,     /* int64_t, k = 1024 */
 	OPTION_DURATION, /* int64_t nanoseconds */
+	OPTION_AUTO,     /* the same, or DURATION_AUTO for "auto" */
 	OPTION_NUMBER,   /* double, k = 1000 */
 	OPTION_TEXT,     /* const char * */
+	OPTION_LIST,     /* struct option_list */
 	OPTION_CHOICE,   /* int, index into `choices` */
 	OPTION_FLAG,     /* bool */
 };
@@ -86,6 +110,9 @@ extern const struct option_row option_table[];
  * option, the value and what is allowed, and exits 2; --help and --version print and exit 0.
  */
 void options_parse(struct options *o, int argc, char **argv);
+
+/* Was this option, named without "--", on the command line? */
+bool options_given(const struct options *o, const char *name);
 
 /* Fill *o with the defaults only: what a test starts from. */
 void options_defaults(struct options *o);

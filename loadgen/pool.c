@@ -17,11 +17,16 @@
 #include "common/clock.h"
 #include "common/die.h"
 #include "loadgen/hlog.h"
+#include "loadgen/random.h"
+#include "loadgen/turns.h"
 
 #define LEAD_NS      (20 * NS_PER_MS) /* from the start signal to the start */
 #define POLL_NS      (2 * NS_PER_MS)
 #define STOP_WAIT_NS (3 * NS_PER_S) /* a worker that takes longer to end is killed */
 #define STILL_POLLS  5000 /* looks at a worker in its set-up without a sign of life: 10 s */
+
+#define TURN_LOOK_NS (100 * NS_PER_MS) /* how often the parent looks whether turns go on */
+#define TURN_LOOKS   100               /* and how often it lets a late one be late: 10 s */
 
 /*
  * The histograms whose intervals are logged, and the tags they get. Without a log only the first is
@@ -36,7 +41,12 @@ struct watch {
 	struct control *control;
 	struct record *records;
 	pid_t *pids;
-	unsigned int workers;
+	unsigned int workers; /* all targets together */
+	unsigned int per_target;
+	struct turns *turns;  /* NULL unless there are several targets */
+	uint64_t deadline_ns; /* of the turn that was looked at last */
+	int late_looks;       /* since it was over */
+	bool stuck;           /* a turn did not end */
 	FILE *log_file;
 	struct hlog *log;
 	bool log_failed;
@@ -81,6 +91,26 @@ static void catch_signals(void (*handler)(int))
 	sigaction(SIGTERM, &action, NULL);
 }
 
+static void fill_in(const struct watch *w, unsigned int number, struct session_setup *setup)
+{
+	const struct options *o = w->result->options;
+	unsigned int at = number / w->per_target;
+	const struct pool_target *target = &w->pool->targets[at];
+
+	setup->target = &target->target;
+	setup->server = target->server;
+	setup->sources = target->sources;
+	setup->source_count = target->source_count;
+	setup->url = o->urls.items[at];
+	setup->seed = random_seed((uint64_t)o->seed, at);
+	setup->worker = number % w->per_target;
+	setup->control = w->control;
+	setup->record = &w->records[number];
+	setup->turns = w->turns;
+	setup->turn_target = at;
+	setup->server_cpu = o->server_cpus.count ? o->server_cpus.items[at] : NULL;
+}
+
 static _Noreturn void be_worker(const struct watch *w, unsigned int number, pid_t parent)
 {
 	struct session_setup setup = w->pool->setup;
@@ -93,16 +123,16 @@ static _Noreturn void be_worker(const struct watch *w, unsigned int number, pid_
 	/* These may be sent to the whole process group; the parent decides what they mean. */
 	signal(SIGINT, SIG_IGN);
 	signal(SIGTERM, SIG_IGN);
+	signal(SIGCHLD, SIG_DFL);
 	/* Without this the kernel may end a sleep up to 50 us late on purpose. */
 	prctl(PR_SET_TIMERSLACK, 1UL);
 	if (w->pool->cpu_count) {
 		CPU_ZERO(&cpus);
-		CPU_SET(w->pool->cpus[number % w->pool->cpu_count], &cpus);
+		CPU_SET(w->pool->cpus[number % w->per_target % w->pool->cpu_count], &cpus);
 		sched_setaffinity(0, sizeof(cpus), &cpus);
 	}
-	setup.worker = number;
-	setup.control = w->control;
-	setup.record = &w->records[number];
+	fill_in(w, number, &setup);
+	shared_store(&w->records[number].pid, (uint32_t)getpid());
 	session_run(&setup);
 	_exit(EXIT_SUCCESS);
 }
@@ -275,12 +305,25 @@ static void end_interval(struct watch *w, uint64_t end_ns)
 
 /* --- the course of a run ------------------------------------------------------------------ */
 
+/* One target after the other opens its connections, in the order of the URLs. */
+static void let_next_connect(struct watch *w)
+{
+	unsigned int ready = 0;
+
+	while (ready < w->workers && shared_load(&w->records[ready].phase) >= WORKER_READY)
+		ready++;
+	turns_let_connect(w->turns, ready / w->per_target);
+}
+
 /* Wait until all workers are set up, one has failed, or one does not move any more. */
 static void wait_for_setup(struct watch *w)
 {
 	while (!all_reached(w, WORKER_READY) && !interrupted && !w->died && !any_failed(w) &&
-	       !any_still(w))
+	       !any_still(w)) {
+		if (w->turns)
+			let_next_connect(w);
 		sleep_until(clock_now_ns() + POLL_NS);
+	}
 }
 
 static bool wait_for(struct watch *w, enum worker_phase phase, uint64_t until_ns)
@@ -399,11 +442,105 @@ static void measure(struct watch *w)
 	event(w, "done\n");
 }
 
+/* --- several targets ---------------------------------------------------------------------- */
+
+static void on_child(int number)
+{
+	(void)number;
+}
+
+/*
+ * Does a turn not come to its end? That is counted in looks, not by the clock: if all of us were
+ * stopped (Ctrl-Z), that says nothing.
+ */
+static bool is_stuck(struct watch *w)
+{
+	uint64_t deadline_ns = turns_deadline_ns(w->turns);
+
+	if (deadline_ns != w->deadline_ns || clock_now_ns() < deadline_ns)
+		w->late_looks = 0;
+	w->deadline_ns = deadline_ns;
+	return ++w->late_looks > TURN_LOOKS;
+}
+
+/* A turn did not end: say whose, and end it. */
+static void break_off(struct watch *w)
+{
+	warn("%s: a worker of this target did not end its turn within %d s and was killed; is it "
+	     "stopped, or without a CPU (--cpus)?",
+	     w->result->options->urls.items[turns_holder(w->turns)],
+	     (int)(TURN_LOOKS * TURN_LOOK_NS / NS_PER_S));
+	for (unsigned int i = 0; i < w->workers; i++) {
+		if (w->pids[i])
+			kill(w->pids[i], SIGKILL);
+	}
+	w->stuck = true;
+}
+
+/* Workers pass the turn among themselves; we only look on, seldom. */
+static void watch_turns(struct watch *w)
+{
+	struct sigaction action = {.sa_handler = on_child};
+
+	/* A worker that ends, or dies, ends our sleep. */
+	sigaction(SIGCHLD, &action, NULL);
+	w->from_ns = clock_now_ns();
+	w->until_ns = UINT64_MAX;
+	window_begins(w);
+	turns_start(w->turns);
+	while (!interrupted && !all_reached(w, WORKER_DONE) && !w->died && !w->stuck) {
+		sleep_until(clock_now_ns() + TURN_LOOK_NS);
+		if (is_stuck(w))
+			break_off(w);
+	}
+	signal(SIGCHLD, SIG_DFL);
+}
+
+static void watch_together(struct watch *w)
+{
+	const struct options *o = w->result->options;
+	uint64_t start_ns = clock_now_ns() + LEAD_NS, cut_ns;
+
+	w->from_ns = start_ns + (uint64_t)o->warmup_ns;
+	w->until_ns = w->from_ns + (uint64_t)o->duration_ns;
+	__atomic_store_n(&w->control->start_ns, start_ns, __ATOMIC_RELEASE);
+	while (!interrupted && clock_now_ns() < w->from_ns)
+		sleep_until(w->from_ns);
+	if (interrupted)
+		return;
+	window_begins(w);
+	cut_ns = w->from_ns + TURNS_CUT_NS;
+	while (!interrupted && clock_now_ns() < cut_ns)
+		sleep_until(cut_ns);
+	turns_cut(w->turns);
+	while (!interrupted && clock_now_ns() < w->until_ns && !all_reached(w, WORKER_DONE) &&
+	       !w->died)
+		sleep_until(clock_now_ns() + TURN_LOOK_NS < w->until_ns
+				    ? clock_now_ns() + TURN_LOOK_NS
+				    : w->until_ns);
+	wait_for(w, WORKER_DONE, w->until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
+}
+
+static void measure_several(struct watch *w)
+{
+	if (w->result->options->arrangement == ARRANGEMENT_TURNS)
+		watch_turns(w);
+	else
+		watch_together(w);
+	if (!w->result->measured)
+		return;
+	host_counters_read(&w->result->disturbance);
+	host_counters_subtract(&w->result->disturbance, &w->counters);
+	event(w, "done\n");
+}
+
 static void stop_workers(struct watch *w)
 {
 	uint64_t until_ns = clock_now_ns() + STOP_WAIT_NS;
 
 	shared_store(&w->control->stop, 1);
+	if (w->turns)
+		turns_stop(w->turns);
 	while (!all_reached(w, WORKER_DONE) && clock_now_ns() < until_ns)
 		sleep_until(clock_now_ns() + POLL_NS);
 	for (unsigned int i = 0; i < w->workers; i++) {
@@ -418,22 +555,25 @@ static void stop_workers(struct watch *w)
 	}
 }
 
-static void add_up(struct watch *w)
+/* Fill a result from the records of `count` workers, number `first` and following. */
+static void add_up(const struct watch *w, struct result *r, unsigned int first, unsigned int count)
 {
-	struct result *r = w->result;
+	const struct record *records = w->records + first;
 	uint64_t ended_ns;
 
-	for (unsigned int i = 0; i < w->workers; i++) {
-		record_add(r->total, &w->records[i]);
-		r->workers_ended += shared_load(&w->records[i].phase) == WORKER_DONE;
+	for (unsigned int i = 0; i < count; i++) {
+		record_add(r->total, &records[i]);
+		r->workers_ended += shared_load(&records[i].phase) == WORKER_DONE;
 	}
 	ended_ns = r->total->ended_ns;
 	if (ended_ns > w->until_ns)
 		ended_ns = w->until_ns;
 	r->window_s =
 		ended_ns > w->from_ns && r->measured ? (double)(ended_ns - w->from_ns) / 1e9 : 0;
-	for (unsigned int i = 0; i < w->workers && r->window_s > 0; i++) {
-		const struct record *one = &w->records[i];
+	if (w->turns && r->options->arrangement == ARRANGEMENT_TURNS)
+		r->window_s = (double)records[0].window_ns / 1e9;
+	for (unsigned int i = 0; i < count && r->window_s > 0; i++) {
+		const struct record *one = &records[i];
 		double cpu_ns = (double)(one->user_ns + one->system_ns) - (double)one->spin_ns;
 		double busy = cpu_ns / 1e9 / r->window_s;
 		double starved = (double)one->starved_ns / 1e9 / r->window_s;
@@ -445,6 +585,39 @@ static void add_up(struct watch *w)
 		if ((double)one->absent_ns / 1e9 / r->window_s > r->most_absent)
 			r->most_absent = (double)one->absent_ns / 1e9 / r->window_s;
 	}
+}
+
+/* A result for each target, and one of all together. */
+static void add_up_targets(struct watch *w)
+{
+	const struct options *o = w->result->options;
+	struct result *all = w->result;
+	double window_s = 0;
+
+	all->targets = calloc(o->urls.count, sizeof(*all->targets));
+	if (!all->targets)
+		die(EXIT_FAILURE, "out of memory; fewer targets");
+	all->target_count = o->urls.count;
+	all->turns = w->turns;
+	for (unsigned int i = 0; i < o->urls.count; i++) {
+		struct result *r = &all->targets[i];
+
+		*r = (struct result){
+			.options = o,
+			.target = &w->pool->targets[i].target,
+			.url = o->urls.items[i],
+			.total = map_shared(sizeof(*r->total)),
+			.interrupted = all->interrupted,
+			.measured = all->measured,
+			.turns = w->turns,
+			.number = i,
+		};
+		add_up(w, r, i * w->per_target, w->per_target);
+		window_s += r->window_s;
+	}
+	add_up(w, all, 0, w->workers);
+	if (o->arrangement == ARRANGEMENT_TURNS)
+		all->window_s = window_s;
 }
 
 static int explain_failure(const struct watch *w)
@@ -471,6 +644,8 @@ static void prepare(struct watch *w)
 
 	w->control = map_shared(sizeof(*w->control));
 	w->records = map_shared(w->workers * sizeof(*w->records));
+	if (o->urls.count > 1)
+		w->turns = turns_create(o, w->records);
 	w->result->total = map_shared(sizeof(*w->result->total));
 	w->now = map_shared((2 * SERIES + 1) * sizeof(*w->now));
 	w->before = w->now + SERIES;
@@ -497,7 +672,8 @@ int pool_run(struct pool *pool, struct result *r)
 	struct watch w = {
 		.pool = pool,
 		.result = r,
-		.workers = (unsigned int)o->workers,
+		.workers = (unsigned int)(o->workers * (int64_t)o->urls.count),
+		.per_target = (unsigned int)o->workers,
 		.still = -1,
 		.killed = -1,
 	};
@@ -515,6 +691,10 @@ int pool_run(struct pool *pool, struct result *r)
 	} else if (!interrupted) {
 		snprintf(line, sizeof(line), "connected %" PRIu64 "\n", count_up(&w));
 		event(&w, line);
+		if (w.turns) {
+			measure_several(&w);
+			goto measured;
+		}
 		start_ns = clock_now_ns() + LEAD_NS;
 		w.from_ns = start_ns + (uint64_t)o->warmup_ns;
 		w.until_ns = w.from_ns + (uint64_t)o->duration_ns;
@@ -522,13 +702,19 @@ int pool_run(struct pool *pool, struct result *r)
 		measure(&w);
 		wait_for(&w, WORKER_DONE, w.until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
 	}
+measured:
 	stop_workers(&w);
-	if (r->measured && status == 0)
+	if (r->measured && status == 0 && !w.turns)
 		end_interval(&w, clock_now_ns() < w.until_ns ? clock_now_ns() : w.until_ns);
 	if (pool->progress && r->interval_count)
 		fprintf(stderr, "\r\033[K");
 	r->interrupted = interrupted;
-	add_up(&w);
+	if (w.turns)
+		add_up_targets(&w);
+	else
+		add_up(&w, r, 0, w.workers);
+	if (w.stuck)
+		status = EXIT_FAILURE;
 	if (w.died && status == 0) {
 		warn("a worker process died");
 		status = EXIT_FAILURE;
@@ -553,4 +739,8 @@ void pool_free(struct result *r)
 	if (r->total)
 		munmap(r->total, sizeof(*r->total));
 	free(r->intervals);
+	for (size_t i = 0; i < r->target_count; i++)
+		munmap(r->targets[i].total, sizeof(*r->total));
+	free(r->targets);
+	turns_free(r->turns);
 }

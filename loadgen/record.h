@@ -79,17 +79,21 @@ struct record {
 	uint32_t phase;      /* enum worker_phase, atomic */
 	int32_t exit_status; /* with WORKER_FAILED */
 	uint32_t beats;      /* turns of its loop while setting up, atomic: a sign of life */
+	uint32_t pid;        /* atomic */
 	struct tally tallies[POPULATIONS];
 	struct hist response, service, lag; /* of the active population */
 	struct hist late;                   /* lag for which no busy connection can be blamed */
 	struct hist connect;          /* connect times of all populations, from the set-up on */
 	uint64_t replies;             /* complete ones since the start, all populations */
+	uint64_t bad_replies;         /* of them with a status that says no */
 	uint64_t replies_in_window;   /* right replies received in the window: the throughput */
 	uint64_t bytes_in, bytes_out; /* in the window, all populations */
 	uint64_t failures;            /* since the start, for the intervals */
 	uint64_t inflight_ns;         /* integral over the window of the requests in flight */
 	uint64_t user_ns, system_ns;  /* CPU time in the window */
 	uint64_t spin_ns;             /* of it deliberate: spinning towards an arrival */
+	uint64_t spun_ns;             /* the same since the start */
+	uint64_t window_ns;           /* turns: how long the windows of all slices were */
 	uint64_t starved_ns;          /* ready to run in the window, but without a CPU */
 	uint64_t absent_ns;           /* in the window, in pauses too long for any work it had */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */

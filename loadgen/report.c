@@ -5,6 +5,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "loadgen/turns.h"
+
 /* "1.23ms" as wrk writes times; "inf" where there is no end. */
 static const char *time_text(double ns, char *buf, size_t size)
 {
@@ -185,6 +187,66 @@ static void verdict_lines(FILE *out, const struct verdict *v)
 			verdict_name(v->reasons[i].status), v->reasons[i].text);
 }
 
+static void loop_line(FILE *out, const struct result *r)
+{
+	fprintf(out, "  %" PRId64 " workers and %" PRId64 " connections%s (%s loop, %s)\n",
+		r->options->workers, r->options->connections, r->target_count ? " each" : "",
+		result_open_loop(r) ? "open" : "closed", r->options->engine);
+}
+
+/* What the measured slices of a target add up to. */
+static struct slice_change sum_slices(const struct result *r, size_t *slices)
+{
+	struct slice_change sum = {.server.known = true};
+
+	*slices = 0;
+	for (size_t i = 0; i < turns_slice_count(r->turns); i++) {
+		const struct slice *slice = turns_slice(r->turns, i);
+		struct slice_change change;
+
+		if (!slice || slice->warmup || slice->target != r->number)
+			continue;
+		change = slice_change(slice);
+		++*slices;
+		sum.wall_ns += change.wall_ns;
+		sum.replies += change.replies;
+		sum.server.known &= change.server.known;
+		sum.server.total_ns += change.server.total_ns;
+	}
+	return sum;
+}
+
+static void target_line(FILE *out, const struct result *r)
+{
+	char p50[32], p99[32], cpu[32] = "-";
+	size_t slices;
+	struct slice_change sum = sum_slices(r, &slices);
+
+	if (sum.server.known && sum.replies)
+		snprintf(cpu, sizeof(cpu), "%.3fus",
+			 (double)sum.server.total_ns / 1e3 / (double)sum.replies);
+	fprintf(out, "  %6zu %12.2f %9s %9s %12s  %s\n", slices,
+		sum.wall_ns ? (double)sum.replies * 1e9 / (double)sum.wall_ns : 0,
+		time_text((double)hist_percentile(&r->total->response, 50), p50, sizeof(p50)),
+		time_text((double)hist_percentile(&r->total->response, 99), p99, sizeof(p99)), cpu,
+		r->url);
+}
+
+static void report_targets(FILE *out, const struct result *all, const struct verdict *v)
+{
+	bool together = all->options->arrangement == ARRANGEMENT_TOGETHER;
+
+	fprintf(out, "Running %s test @ %zu targets, %s\n", together ? "together" : "turns",
+		all->target_count,
+		together ? "all at the same time" : "one at a time, in random order");
+	loop_line(out, all);
+	fprintf(out, "  Slices      Req/Sec       p50       p99  CPU/Request  Target\n");
+	for (size_t i = 0; i < all->target_count; i++)
+		target_line(out, &all->targets[i]);
+	error_lines(out, all);
+	verdict_lines(out, v);
+}
+
 void report_text(FILE *out, const struct result *r, const struct verdict *v)
 {
 	const struct record *t = r->total;
@@ -192,11 +254,13 @@ void report_text(FILE *out, const struct result *r, const struct verdict *v)
 	double seconds = r->window_s > 0 ? r->window_s : 0;
 	char buf[32];
 
+	if (r->target_count) {
+		report_targets(out, r, v);
+		return;
+	}
 	fprintf(out, "Running %gs test @ %s\n", (double)r->options->duration_ns / 1e9,
 		r->options->url);
-	fprintf(out, "  %" PRId64 " workers and %" PRId64 " connections (%s loop, %s)\n",
-		r->options->workers, r->options->connections,
-		result_open_loop(r) ? "open" : "closed", r->options->engine);
+	loop_line(out, r);
 	fprintf(out, "  Thread Stats   Avg      Stdev     Max   +/- Stdev\n");
 	latency_line(out, &t->response);
 	rate_line(out, r);

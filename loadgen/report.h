@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * A result for people (wrk's text) and for programs (JSON, schema tenk.loadgen/1).
+ * A result for people (wrk's text) and for programs (JSON, schema tenk.loadgen/2).
  */
 #ifndef TENK_LOADGEN_REPORT_H
 #define TENK_LOADGEN_REPORT_H
@@ -10,7 +10,7 @@
 #include "loadgen/result.h"
 #include "loadgen/verdict.h"
 
-#define REPORT_SCHEMA "tenk.loadgen/1"
+#define REPORT_SCHEMA "tenk.loadgen/2"
 
 /* The text, in the shape of wrk's; what people already parse keeps its place and name. */
 void report_text(FILE *out, const struct result *r, const struct verdict *v);

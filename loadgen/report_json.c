@@ -6,6 +6,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "loadgen/turns.h"
+
 /* Counts beyond 2^63 do not occur; jansson has no unsigned integer. */
 static json_t *whole(uint64_t n)
 {
@@ -29,6 +31,15 @@ static json_t *text_or_null(const char *text)
 	return text && *text ? json_string(text) : json_null();
 }
 
+static json_t *list_json(const struct option_list *list)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < list->count; i++)
+		json_array_append_new(array, json_string(list->items[i]));
+	return array;
+}
+
 /* Every option as used, from the option table itself. */
 static json_t *config_json(const struct result *r)
 {
@@ -36,6 +47,7 @@ static json_t *config_json(const struct result *r)
 	char buf[32];
 
 	json_object_set_new(config, "url", json_string(r->options->url));
+	json_object_set_new(config, "urls", list_json(&r->options->urls));
 	for (const struct option_row *row = option_table; row->name; row++) {
 		const void *field = (const char *)r->options + row->offset;
 		json_t *value = NULL;
@@ -49,6 +61,14 @@ static json_t *config_json(const struct result *r)
 			break;
 		case OPTION_NUMBER:
 			value = json_real(*(const double *)field);
+			break;
+		case OPTION_AUTO:
+			value = *(const int64_t *)field == DURATION_AUTO
+					? json_string("auto")
+					: json_integer(*(const int64_t *)field);
+			break;
+		case OPTION_LIST:
+			value = list_json(field);
 			break;
 		case OPTION_TEXT:
 			value = text_or_null(*(const char *const *)field);
@@ -207,16 +227,11 @@ static json_t *disturbance_json(const struct host_counters *d)
 			 real(d->cpu_ticks ? (double)d->steal_ticks / (double)d->cpu_ticks : 0));
 }
 
-static json_t *result_json(const struct result *r, const struct verdict *v)
+/* What there is of each target: of the only one at the top, of several in "targets". */
+static void set_measured(json_t *root, const struct result *r)
 {
 	const struct record *t = r->total;
-	json_t *root = json_object();
 
-	json_object_set_new(root, "schema", json_string(REPORT_SCHEMA));
-	json_object_set_new(root, "config", config_json(r));
-	json_object_set_new(root, "host", host_json(&r->host));
-	json_object_set_new(root, "verdict", verdict_json(v));
-	json_object_set_new(root, "started_realtime_ns", whole(r->started_realtime_ns));
 	json_object_set_new(root, "window_s", real(r->window_s));
 	json_object_set_new(root, "complete", json_boolean(result_complete(r)));
 	json_object_set_new(root, "requests", tally_json(&t->tallies[POPULATION_ACTIVE]));
@@ -252,9 +267,143 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 	json_object_set_new(root, "verification",
 			    json_pack("{s:o, s:o}", "failures", whole(t->wrong), "first",
 				      text_or_null(t->mismatch)));
-	json_object_set_new(root, "disturbance", disturbance_json(&r->disturbance));
 	json_object_set_new(root, "populations", populations_json(r));
 	json_object_set_new(root, "intervals", intervals_json(r));
+}
+
+static json_t *cpu_or_null(bool known, uint64_t ns)
+{
+	return known ? whole(ns) : json_null();
+}
+
+static json_t *quantiles_json(const struct slice *s)
+{
+	const struct quantiles *q = &s->latency;
+
+	if (!s->has_counts)
+		return json_null();
+	return json_pack("{s:o, s:o, s:o, s:o, s:o, s:o}", "count", whole(q->count), "p50",
+			 time_ns(q->p50_ns), "p90", time_ns(q->p90_ns), "p99", time_ns(q->p99_ns),
+			 "p99_9", time_ns(q->p99_9_ns), "max", time_ns(q->max_ns));
+}
+
+/*
+ * Busy time of the machine that neither clients nor servers account for. In turns only one target
+ * runs; together all do, in slices of the same number.
+ */
+static json_t *foreign_json(const struct turns *t, size_t at)
+{
+	const struct slice *slice = turns_slice(t, at);
+	struct slice_change change = slice_change(slice);
+	bool known = change.server.known;
+	uint64_t client_ns = change.client_ns + change.spin_ns;
+	uint64_t server_ns = change.server.total_ns;
+	size_t first = (size_t)slice->round * t->targets;
+
+	for (size_t i = first;
+	     t->options->arrangement == ARRANGEMENT_TOGETHER && i < first + t->targets; i++) {
+		const struct slice *other = turns_slice(t, i);
+		struct slice_change its = {0};
+
+		if (i == at)
+			continue;
+		if (other)
+			its = slice_change(other);
+		known &= its.server.known;
+		client_ns += its.client_ns + its.spin_ns;
+		server_ns += its.server.total_ns;
+	}
+	return known ? whole(slice_foreign_ns(change.busy_ns, client_ns, server_ns)) : json_null();
+}
+
+static json_t *slice_json(const struct result *r, size_t at)
+{
+	const struct slice *s = turns_slice(r->turns, at);
+	struct slice_change c = slice_change(s);
+	uint64_t start_ns = r->turns->start_ns;
+	json_t *o = json_object();
+
+	json_object_set_new(o, "target", whole(s->target));
+	json_object_set_new(o, "round", whole(s->round));
+	json_object_set_new(o, "warmup", json_boolean(s->warmup));
+	json_object_set_new(o, "begin_ns", whole(s->begin_ns - start_ns));
+	json_object_set_new(o, "from_ns", whole(s->from.at_ns - start_ns));
+	json_object_set_new(o, "to_ns", whole(s->to.at_ns - start_ns));
+	json_object_set_new(o, "drained_ns", whole(s->drained_ns - start_ns));
+	json_object_set_new(o, "replies", whole(c.replies));
+	json_object_set_new(o, "failures", whole(c.failures));
+	json_object_set_new(o, "sent", cpu_or_null(s->has_counts, s->sent));
+	json_object_set_new(o, "due", cpu_or_null(s->has_counts && result_open_loop(r), s->due));
+	json_object_set_new(o, "server_cpu_ns", cpu_or_null(c.server.known, c.server.total_ns));
+	json_object_set_new(o, "server_user_ns", cpu_or_null(c.server.split, c.server.user_ns));
+	json_object_set_new(o, "server_system_ns", cpu_or_null(c.server.split, c.server.system_ns));
+	json_object_set_new(o, "edge_skew_ns", whole(c.skew_ns));
+	json_object_set_new(o, "client_cpu_ns", whole(c.client_ns));
+	json_object_set_new(o, "client_spin_ns", whole(c.spin_ns));
+	json_object_set_new(o, "client_delay_ns", whole(c.delay_ns));
+	json_object_set_new(o, "steal_ns", whole(c.steal_ns));
+	json_object_set_new(o, "foreign_cpu_ns", foreign_json(r->turns, at));
+	json_object_set_new(o, "idle_ns", cpu_or_null(s->idle_known, s->idle_ns));
+	json_object_set_new(o, "idle_cpu_ns", cpu_or_null(s->idle_cpu_known, s->idle_cpu_ns));
+	json_object_set_new(o, "latency", quantiles_json(s));
+	return o;
+}
+
+static json_t *slices_json(const struct result *r)
+{
+	json_t *array = json_array();
+
+	for (size_t i = 0; i < turns_slice_count(r->turns); i++) {
+		if (turns_slice(r->turns, i))
+			json_array_append_new(array, slice_json(r, i));
+	}
+	return array;
+}
+
+static json_t *target_json(const struct result *r)
+{
+	const struct option_list *sources = &r->options->server_cpus;
+	struct verdict verdict;
+	json_t *root = json_object();
+
+	verdict_reach(&verdict, r);
+	json_object_set_new(root, "url", json_string(r->url));
+	json_object_set_new(root, "server_cpu",
+			    text_or_null(sources->count ? sources->items[r->number] : NULL));
+	json_object_set_new(root, "verdict", verdict_json(&verdict));
+	set_measured(root, r);
+	return root;
+}
+
+static void set_targets(json_t *root, const struct result *r)
+{
+	json_t *targets = json_array();
+	bool together = r->options->arrangement == ARRANGEMENT_TOGETHER;
+
+	for (size_t i = 0; i < r->target_count; i++)
+		json_array_append_new(targets, target_json(&r->targets[i]));
+	json_object_set_new(root, "arrangement", json_string(together ? "together" : "turns"));
+	json_object_set_new(root, "started_monotonic_ns", whole(r->turns->start_ns));
+	json_object_set_new(root, "window_s", real(r->window_s));
+	json_object_set_new(root, "complete", json_boolean(result_complete(r)));
+	json_object_set_new(root, "targets", targets);
+	json_object_set_new(root, "slices", slices_json(r));
+}
+
+static json_t *result_json(const struct result *r, const struct verdict *v)
+{
+	json_t *root = json_object();
+
+	json_object_set_new(root, "schema", json_string(REPORT_SCHEMA));
+	json_object_set_new(root, "config", config_json(r));
+	json_object_set_new(root, "host", host_json(&r->host));
+	json_object_set_new(root, "verdict", verdict_json(v));
+	json_object_set_new(root, "started_realtime_ns", whole(r->started_realtime_ns));
+	json_object_set_new(root, "disturbance", disturbance_json(&r->disturbance));
+	if (r->target_count)
+		set_targets(root, r);
+	else
+		set_measured(root, r);
 	return root;
 }
 

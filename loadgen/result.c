@@ -4,6 +4,8 @@
 #include <math.h>
 #include <string.h>
 
+#include "loadgen/turns.h"
+
 #define WINDOW_TOLERANCE 0.001 /* of --duration */
 
 static void tally_add(struct tally *dst, const struct tally *src)
@@ -94,13 +96,16 @@ bool result_window_as_asked(const struct result *r)
 {
 	double asked_s = (double)r->options->duration_ns / 1e9;
 
+	if (r->turns && r->options->arrangement == ARRANGEMENT_TURNS)
+		return turns_all_done(r->turns);
 	return fabs(r->window_s - asked_s) <= WINDOW_TOLERANCE * asked_s;
 }
 
 bool result_complete(const struct result *r)
 {
 	return !r->interrupted && result_window_as_asked(r) &&
-	       r->workers_ended == (uint64_t)r->options->workers;
+	       r->workers_ended ==
+		       (uint64_t)r->options->workers * (r->target_count ? r->target_count : 1);
 }
 
 bool result_open_loop(const struct result *r)

@@ -22,9 +22,13 @@ struct interval {
 	uint64_t p50_ns, p90_ns, p99_ns, max_ns;
 };
 
+struct turns;
+
+/* Of one target; or, with several, one of each and one of all, which holds the others. */
 struct result {
 	const struct options *options;
 	const struct target *target;
+	const char *url;
 	struct host_facts host;
 	struct host_counters disturbance; /* change over the measured window */
 	struct record *total;             /* the workers' records, added up */
@@ -37,7 +41,11 @@ struct result {
 	double most_absent;     /* the worker that did nothing for longest: that / window, 0..1 */
 	uint64_t workers_ended; /* workers whose record is final */
 	bool interrupted;
-	bool measured; /* the window began */
+	bool measured;          /* the window began */
+	struct result *targets; /* of all only: those of the targets */
+	size_t target_count;    /* 0 with one target */
+	struct turns *turns;    /* NULL with one target */
+	unsigned int number;    /* of a target: its place in the order of the URLs */
 };
 
 /* dst += src, except for phase and messages: the first message is kept. */
@@ -52,7 +60,7 @@ uint64_t result_failed(const struct tally *t);
 double result_offered_rps(const struct result *r);
 double result_achieved_rps(const struct result *r);
 
-/* Is the window as long as asked for, to a thousandth? */
+/* Is the window as long as asked for, to a thousandth? In turns: was every slice measured? */
 bool result_window_as_asked(const struct result *r);
 
 /* Did the run go its whole way: not interrupted, the window as asked, all workers' records final? */

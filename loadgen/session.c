@@ -13,6 +13,8 @@
 
 #include "common/clock.h"
 #include "common/die.h"
+#include "loadgen/random.h"
+#include "loadgen/turns.h"
 
 #define TICK_NS          (10 * NS_PER_MS) /* housekeeping */
 #define SLOW_NS          (50 * NS_PER_MS) /* slow readers and writers move bytes so often */
@@ -148,6 +150,8 @@ static void forget(struct session *s, struct conn *c)
 {
 	if (c->state == CONN_READY)
 		tally_of(s, c)->up--;
+	else if (c->state == CONN_CONNECTING)
+		s->connecting--;
 	account_inflight(s);
 	s->outstanding[c->population] -= conn_outstanding(c);
 	c->answered = c->asked;
@@ -175,7 +179,7 @@ static void record_unanswered(struct session *s, struct conn *c)
  */
 static bool primes(const struct session *s, const struct conn *c)
 {
-	return !s->running && s->options->prime &&
+	return !s->running && !s->start_ns && s->options->prime &&
 	       (c->population == POPULATION_ACTIVE || c->population == POPULATION_IDLE);
 }
 
@@ -264,6 +268,7 @@ static void open_conn(struct session *s, struct conn *c)
 		return;
 	}
 	c->state = CONN_CONNECTING;
+	s->connecting++;
 	c->quota = quota_of(s, c);
 	s->now_ns = clock_now_ns();
 	c->stamp.sent_ns = s->now_ns;
@@ -308,8 +313,7 @@ void session_unconnected(struct session *s, struct conn *c, int error)
 		s->pending--;
 	if (failure == FAILURE_REFUSED && !*s->record->message)
 		snprintf(s->record->message, sizeof(s->record->message),
-			 "connect to %s: %s; is the server running?", s->options->url,
-			 strerror(error));
+			 "connect to %s: %s; is the server running?", s->url, strerror(error));
 }
 
 /* --- requests ----------------------------------------------------------------------------- */
@@ -438,6 +442,7 @@ void session_connected(struct session *s, struct conn *c)
 	s->now_ns = clock_now_ns();
 	hist_record(&s->record->connect, s->now_ns - c->stamp.sent_ns);
 	c->state = CONN_READY;
+	s->connecting--;
 	tally->up++;
 	tally->opened++;
 	s->lost_since_ns = 0;
@@ -468,6 +473,7 @@ static void finish(struct session *s, struct conn *c, enum reply_result result)
 	if (__builtin_expect(!s->running, 0) && primes(s, c) && s->pending)
 		s->pending--;
 	if (__builtin_expect(result == REPLY_STATUS, 0)) {
+		r->bad_replies++;
 		r->failures++;
 		if (in_window(s, stamp->intended_ns)) {
 			tally->request_errors[FAILURE_STATUS]++;
@@ -691,7 +697,7 @@ static uint64_t earlier(uint64_t a, uint64_t b)
 /* How long to wait for the sockets; *pacing says that 0 means to spin towards an arrival. */
 static uint64_t wait_time(const struct session *s, bool *pacing)
 {
-	uint64_t until = s->tick_ns;
+	uint64_t until = earlier(s->tick_ns, s->next_edge_ns);
 
 	*pacing = false;
 	/*
@@ -699,7 +705,8 @@ static uint64_t wait_time(const struct session *s, bool *pacing)
 	 * tick spares it setting the timer for each wait, which on a virtual machine leaves the
 	 * guest.
 	 */
-	if (s->running && !s->open_loop && !s->opening.length)
+	if (s->running && !s->open_loop && !s->opening.length &&
+	    s->now_ns + TICK_NS < s->next_edge_ns)
 		return TICK_NS;
 	if (s->opening.length)
 		until = earlier(until, s->open_at_ns);
@@ -755,7 +762,7 @@ static void turn(struct session *s)
 		/* Work done since before_ns was read is not spinning; then this turn does not
 		 * count. */
 		if (pacing && idle)
-			s->spin_ns += earlier(s->now_ns - before_ns, SPIN_MOST_NS);
+			s->record->spun_ns += earlier(s->now_ns - before_ns, SPIN_MOST_NS);
 		if (timeout_ns && s->now_ns - before_ns > timeout_ns)
 			learn_pace(s, s->now_ns - before_ns - timeout_ns);
 	}
@@ -789,7 +796,7 @@ static void window_begins(struct session *s)
 {
 	s->starved_before_ns = starved_ns();
 	getrusage(RUSAGE_SELF, &s->usage);
-	s->spin_before_ns = s->spin_ns;
+	s->spin_before_ns = s->record->spun_ns;
 }
 
 static void window_ends(struct session *s)
@@ -798,16 +805,64 @@ static void window_ends(struct session *s)
 	struct rusage now;
 
 	getrusage(RUSAGE_SELF, &now);
-	r->starved_ns = starved_ns() - s->starved_before_ns;
-	r->user_ns = timeval_ns(now.ru_utime) - timeval_ns(s->usage.ru_utime);
-	r->system_ns = timeval_ns(now.ru_stime) - timeval_ns(s->usage.ru_stime);
-	r->spin_ns = s->spin_ns - s->spin_before_ns;
+	r->starved_ns += starved_ns() - s->starved_before_ns;
+	r->user_ns += timeval_ns(now.ru_utime) - timeval_ns(s->usage.ru_utime);
+	r->system_ns += timeval_ns(now.ru_stime) - timeval_ns(s->usage.ru_stime);
+	r->spin_ns += r->spun_ns - s->spin_before_ns;
 	account_inflight(s);
 	if (s->edge_ns != UINT64_MAX) /* cut short: the window ends here */
 		r->inflight_ns = s->inflight_ns - s->inflight_before_ns;
 }
 
 /* --- the run -------------------------------------------------------------------------------- */
+
+void session_init_arrivals(const struct session *s, struct arrival *a, uint64_t seed)
+{
+	const struct options *o = s->options;
+
+	if (o->arrival == ARRIVAL_TRACE)
+		arrival_init_trace(a, s->trace_ns, s->trace_length);
+	else
+		arrival_init(a, (enum arrival_kind)o->arrival, o->rate_rps, seed);
+}
+
+/* This worker's share of the arrivals. */
+static void init_share(struct session *s, uint64_t seed)
+{
+	session_init_arrivals(s, &s->arrival, seed);
+	arrival_share(&s->arrival, s->worker, (unsigned int)s->options->workers);
+}
+
+static void begin_arrivals(struct session *s)
+{
+	if (!s->open_loop)
+		return;
+	s->due_ns = arrival_next(&s->arrival);
+	if (s->due_ns != ARRIVAL_NEVER)
+		s->due_ns += s->start_ns;
+}
+
+/* Let every connection do what it is there for. */
+static void set_going(struct session *s)
+{
+	for (uint32_t i = 0; i < s->conn_count; i++) {
+		struct conn *c = &s->conns[i];
+
+		if (c->state == CONN_CLOSED)
+			queue_opening(s, c);
+		else if (c->state == CONN_READY && c->population != POPULATION_IDLE)
+			resume(s, c);
+	}
+}
+
+static void set_connect_gap(struct session *s)
+{
+	const struct options *o = s->options;
+
+	s->connect_gap_ns = o->connect_rate_rps > 0
+				    ? (uint64_t)(1e9 / o->connect_rate_rps * (double)o->workers)
+				    : 0;
+}
 
 static void start_load(struct session *s)
 {
@@ -819,24 +874,13 @@ static void start_load(struct session *s)
 	s->send_until_ns = s->from_ns + s->window_ns;
 	account_inflight(s);
 	s->edge_ns = s->from_ns;
-	s->connect_gap_ns = o->connect_rate_rps > 0
-				    ? (uint64_t)(1e9 / o->connect_rate_rps * (double)o->workers)
-				    : 0;
+	set_connect_gap(s);
 	s->open_at_ns = s->now_ns;
 	s->scan_ns = s->now_ns;
-	if (s->open_loop) {
-		s->due_ns = arrival_next(&s->arrival);
-		if (s->due_ns != ARRIVAL_NEVER)
-			s->due_ns += s->start_ns;
-	}
-	for (uint32_t i = 0; i < s->conn_count; i++) {
-		struct conn *c = &s->conns[i];
-
-		if (c->state == CONN_CLOSED)
-			queue_opening(s, c);
-		else if (c->state == CONN_READY && c->population != POPULATION_IDLE)
-			resume(s, c);
-	}
+	begin_arrivals(s);
+	set_going(s);
+	if (s->taker)
+		taker_start(s->taker, s);
 }
 
 static bool server_is_gone(const struct session *s)
@@ -850,37 +894,59 @@ static bool stopped(const struct session *s)
 	return shared_load(&s->control->stop);
 }
 
-/* Count what the end of the run left undone. */
-static void settle(struct session *s)
+/* The requests of the window that are still on this connection. */
+static void count_unanswered(struct session *s, struct conn *c)
+{
+	for (uint32_t n = c->answered; c->state == CONN_READY && n != c->asked; n++) {
+		const struct stamp *stamp = stamp_of(s, c, n);
+
+		if (in_window(s, stamp->intended_ns)) {
+			tally_of(s, c)->unanswered++;
+			record_unanswered(s, c);
+		}
+	}
+}
+
+/* The arrivals of the window before end_ns that were never sent. */
+static void count_unsent(struct session *s, uint64_t end_ns)
 {
 	struct record *r = s->record;
-	uint64_t end_ns = earlier(s->send_until_ns, r->ended_ns), unsent = 0;
+	uint64_t unsent, estimated;
+
+	if (!s->open_loop || s->due_ns >= end_ns)
+		return;
+	unsent = in_window(s, s->due_ns) + arrival_count(&s->arrival, s->from_ns - s->start_ns,
+							 end_ns - s->start_ns, SETTLE_DRAWS,
+							 &estimated);
+	r->tallies[POPULATION_ACTIVE].unsent += unsent;
+	r->tallies[POPULATION_ACTIVE].unsent_estimated += estimated;
+	hist_record_infinite(&r->response, unsent);
+	hist_record_infinite(&r->lag, unsent);
+}
+
+/* How evenly the connections were served. */
+static void sum_served(struct session *s)
+{
+	struct record *r = s->record;
 
 	for (uint32_t i = 0; i < s->conn_count; i++) {
-		struct conn *c = &s->conns[i];
+		const struct conn *c = &s->conns[i];
 
-		for (uint32_t n = c->answered; c->state == CONN_READY && n != c->asked; n++) {
-			const struct stamp *stamp = stamp_of(s, c, n);
-
-			if (in_window(s, stamp->intended_ns)) {
-				tally_of(s, c)->unanswered++;
-				record_unanswered(s, c);
-			}
-		}
 		if (c->population == POPULATION_ACTIVE) {
 			r->served += c->served;
 			r->served_squares += (uint64_t)c->served * c->served;
 			r->servants++;
 		}
 	}
-	if (s->open_loop && s->due_ns < end_ns)
-		unsent = in_window(s, s->due_ns) +
-			 arrival_count(&s->arrival, s->from_ns - s->start_ns, end_ns - s->start_ns,
-				       SETTLE_DRAWS,
-				       &r->tallies[POPULATION_ACTIVE].unsent_estimated);
-	r->tallies[POPULATION_ACTIVE].unsent = unsent;
-	hist_record_infinite(&r->response, unsent);
-	hist_record_infinite(&r->lag, unsent);
+}
+
+/* Count what the end of the run left undone. */
+static void settle(struct session *s)
+{
+	for (uint32_t i = 0; i < s->conn_count; i++)
+		count_unanswered(s, &s->conns[i]);
+	count_unsent(s, earlier(s->send_until_ns, s->record->ended_ns));
+	sum_served(s);
 }
 
 static uint64_t undrained(const struct session *s)
@@ -903,8 +969,12 @@ static void load(struct session *s)
 			window_begins(s);
 			measuring = true;
 		}
+		if (__builtin_expect(s->now_ns >= s->next_edge_ns, 0))
+			taker_edge(s->taker, s);
 		turn(s);
 	}
+	if (s->taker)
+		taker_end(s->taker, s);
 	/* What was due before the end, and would have been sent had the client not been late. */
 	if (s->open_loop && !stopped(s))
 		send_due(s);
@@ -918,6 +988,135 @@ static void load(struct session *s)
 		turn(s);
 	s->send_until_ns = s->from_ns + s->window_ns;
 	settle(s);
+}
+
+/* --- a run in slices ------------------------------------------------------------------------ */
+
+void session_turn(struct session *s)
+{
+	turn(s);
+}
+
+bool session_is_over(const struct session *s)
+{
+	return stopped(s) || server_is_gone(s);
+}
+
+bool session_is_deserted(const struct session *s)
+{
+	return s->lost_since_ns && s->record->tallies[POPULATION_ACTIVE].up == 0;
+}
+
+/* Slow connections rested with a request on them: move its times to the other end of the rest. */
+static void wake_slow(struct session *s)
+{
+	uint64_t rest_ns = s->now_ns - s->rest_since_ns;
+
+	for (uint32_t i = 0; i < s->conn_count; i++) {
+		struct conn *c = &s->conns[i];
+
+		if (conn_is_slow(c) && conn_outstanding(c)) {
+			struct stamp *stamp = stamp_of(s, c, c->answered);
+
+			stamp->intended_ns += rest_ns;
+			stamp->sent_ns += rest_ns;
+			c->moved_ns += rest_ns;
+		}
+	}
+}
+
+void session_begin_turn(struct session *s, uint64_t begin_ns, uint32_t number)
+{
+	s->now_ns = clock_now_ns();
+	wake_slow(s);
+	s->running = true;
+	s->start_ns = begin_ns;
+	s->window_ns = 0; /* nothing is in it */
+	s->send_until_ns = UINT64_MAX;
+	s->open_at_ns = s->tick_ns = s->scan_ns = s->free_since_ns = s->now_ns;
+	set_connect_gap(s);
+	account_inflight(s);
+	if (s->open_loop)
+		init_share(s, random_seed(s->seed, number + UINT64_C(1)));
+	begin_arrivals(s);
+	set_going(s);
+}
+
+/* The time of an edge: after every time that any request has been stamped with. */
+static void step_clock(struct session *s)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns + 1;
+	account_inflight(s);
+}
+
+void session_open_window(struct session *s)
+{
+	step_clock(s);
+	s->from_ns = s->now_ns;
+	s->window_ns = UINT64_MAX / 2;
+	s->inflight_before_ns = s->inflight_ns;
+	window_begins(s);
+}
+
+void session_close_window(struct session *s)
+{
+	step_clock(s);
+	s->send_until_ns = s->now_ns;
+	if (s->window_ns) {
+		s->window_ns = s->now_ns - s->from_ns;
+		s->record->window_ns += s->window_ns;
+		s->record->inflight_ns += s->inflight_ns - s->inflight_before_ns;
+		window_ends(s);
+	}
+	/* What was due before, and would have been sent had the client not been late. */
+	if (s->open_loop && !stopped(s))
+		send_due(s);
+	s->record->ended_ns = s->now_ns;
+	s->running = false;
+}
+
+/* Something other than a slow connection is waiting for the server. */
+static bool is_draining(const struct session *s)
+{
+	return s->connecting || s->outstanding[POPULATION_ACTIVE] ||
+	       s->outstanding[POPULATION_IDLE] || s->outstanding[POPULATION_SHORT_LIVED];
+}
+
+/* Give up what the drain has left. Slow connections keep what they have. */
+static void abandon(struct session *s)
+{
+	for (uint32_t i = 0; i < s->conn_count; i++) {
+		struct conn *c = &s->conns[i];
+
+		if (conn_is_slow(c) || stopped(s))
+			count_unanswered(s, c);
+		else if (c->state == CONN_CONNECTING)
+			session_unconnected(s, c, ETIMEDOUT);
+		else if (conn_outstanding(c))
+			lose(s, c, FAILURE_TIMEOUT);
+	}
+}
+
+void session_end_turn(struct session *s)
+{
+	uint64_t until_ns = s->now_ns + (uint64_t)s->options->timeout_ns;
+	uint64_t end_ns = s->send_until_ns;
+	bool slow =
+		s->outstanding[POPULATION_SLOW_READERS] || s->outstanding[POPULATION_SLOW_WRITERS];
+
+	while (s->opening.length)
+		s->conns[ring_pop(&s->opening)].in_open = false;
+	s->send_until_ns = 0;
+	s->next_edge_ns = UINT64_MAX;
+	while (is_draining(s) && s->now_ns < until_ns && !stopped(s))
+		turn(s);
+	if (is_draining(s) || slow)
+		abandon(s);
+	if (s->window_ns)
+		count_unsent(s, end_ns);
+	s->rest_since_ns = s->now_ns;
 }
 
 /* How many connections this worker has, and which numbers they have over all workers. */
@@ -987,15 +1186,17 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 	count_connections(s, setup);
 	s->record->exit_status = EXIT_FAILURE;
 	if (!allocate(s) || !client_init(&s->client, setup->target, (size_t)o->size_bytes,
-					 s->pipeline, o->verify == VERIFY_FULL, (uint64_t)o->seed))
+					 s->pipeline, o->verify == VERIFY_FULL, s->seed))
 		return "out of memory; fewer connections or a smaller pipeline";
+	if (setup->turns) {
+		s->taker = taker_create(setup->turns, setup->turn_target, setup->worker,
+					setup->server_cpu);
+		if (!s->taker)
+			return "out of memory; fewer targets";
+	}
 	place_connections(s);
-	if (o->arrival == ARRIVAL_TRACE)
-		arrival_init_trace(&s->arrival, setup->trace_ns, setup->trace_length);
-	else if (s->open_loop)
-		arrival_init(&s->arrival, (enum arrival_kind)o->arrival, o->rate_rps,
-			     (uint64_t)o->seed);
-	arrival_share(&s->arrival, setup->worker, (unsigned int)o->workers);
+	if (s->open_loop)
+		init_share(s, s->seed);
 	s->record->exit_status = EXIT_UNSUPPORTED;
 	return s->engine->open(s);
 }
@@ -1009,6 +1210,7 @@ static void clean_up(struct session *s)
 	if (s->engine_data)
 		s->engine->close(s);
 	client_free(&s->client);
+	taker_free(s->taker);
 	free(s->conns);
 	free(s->stamps);
 	free(s->buffer);
@@ -1051,8 +1253,44 @@ static bool connect_all(struct session *s)
 	if (!opened && !*s->record->message && !stopped(s) && s->conn_count &&
 	    s->record->tallies[POPULATION_SHORT_LIVED].connections != s->conn_count)
 		snprintf(s->record->message, sizeof(s->record->message),
-			 "connect to %s: no connection could be opened", s->options->url);
+			 "connect to %s: no connection could be opened", s->url);
 	return !*s->record->message;
+}
+
+/* The requests that open idle connections are over before another target has the turn. */
+static void await_idle(struct session *s)
+{
+	uint64_t until_ns = s->now_ns + (uint64_t)s->options->timeout_ns;
+
+	while (s->outstanding[POPULATION_IDLE] && s->now_ns < until_ns && !stopped(s)) {
+		turn(s);
+		beat(s);
+	}
+}
+
+/* Wait for the start signal, and load. */
+static void load_at_once(struct session *s)
+{
+	while (!s->start_ns && !stopped(s)) {
+		s->tick_ns = s->now_ns + SETUP_WAIT_NS;
+		turn(s);
+		s->start_ns = __atomic_load_n(&s->control->start_ns, __ATOMIC_ACQUIRE);
+	}
+	while (s->now_ns < s->start_ns && !stopped(s)) {
+		s->tick_ns = s->start_ns;
+		turn(s);
+	}
+	shared_store(&s->record->phase, WORKER_RUNNING);
+	if (!stopped(s))
+		load(s);
+}
+
+static void take_turns(struct session *s)
+{
+	s->rest_since_ns = s->now_ns;
+	shared_store(&s->record->phase, WORKER_RUNNING);
+	taker_run(s->taker, s);
+	sum_served(s);
 }
 
 void session_run(const struct session_setup *setup)
@@ -1066,6 +1304,12 @@ void session_run(const struct session_setup *setup)
 		.server = setup->server,
 		.sources = setup->sources,
 		.source_count = setup->source_count,
+		.url = setup->url,
+		.seed = setup->seed,
+		.worker = setup->worker,
+		.trace_ns = setup->trace_ns,
+		.trace_length = setup->trace_length,
+		.next_edge_ns = UINT64_MAX,
 		.pipeline = (uint32_t)o->pipeline,
 		.pace_ns = PACE_FIRST_NS,
 		.edge_ns = UINT64_MAX,
@@ -1075,24 +1319,20 @@ void session_run(const struct session_setup *setup)
 	const char *reason = set_up(&s, setup);
 
 	s.connect_gap_ns = (uint64_t)(1e9 / rate * (double)o->workers);
+	if (s.taker && !reason)
+		taker_await_connect(s.taker, s.record);
 	if (reason) {
 		snprintf(setup->record->message, sizeof(setup->record->message), "%s", reason);
 	} else if (!connect_all(&s)) {
 		setup->record->exit_status = EXIT_FAILURE;
 	} else {
+		if (s.taker)
+			await_idle(&s);
 		shared_store(&setup->record->phase, WORKER_READY);
-		while (!s.start_ns && !stopped(&s)) {
-			s.tick_ns = s.now_ns + SETUP_WAIT_NS;
-			turn(&s);
-			s.start_ns = __atomic_load_n(&setup->control->start_ns, __ATOMIC_ACQUIRE);
-		}
-		while (s.now_ns < s.start_ns && !stopped(&s)) {
-			s.tick_ns = s.start_ns;
-			turn(&s);
-		}
-		shared_store(&setup->record->phase, WORKER_RUNNING);
-		if (!stopped(&s))
-			load(&s);
+		if (s.taker && o->arrangement == ARRANGEMENT_TURNS)
+			take_turns(&s);
+		else
+			load_at_once(&s);
 	}
 	clean_up(&s);
 	shared_store(&setup->record->phase, *setup->record->message ? WORKER_FAILED : WORKER_DONE);

@@ -68,7 +68,16 @@ struct session {
 	struct sockaddr_in server;
 	const uint32_t *sources; /* network byte order */
 	size_t source_count;
-	uint32_t first_id; /* the connection number, over all workers, of conns[0] */
+	const char *url;
+	uint64_t seed;
+	unsigned int worker;
+	uint64_t rest_since_ns; /* turns: the end of the latest one */
+	const uint64_t *trace_ns;
+	size_t trace_length;
+	struct taker *taker;   /* NULL unless there are several targets */
+	uint64_t next_edge_ns; /* of a slice; the end of a wait, if it is near */
+	uint32_t connecting;   /* connections in that state */
+	uint32_t first_id;     /* the connection number, over all workers, of conns[0] */
 
 	struct conn *conns;
 	uint32_t conn_count;
@@ -93,7 +102,6 @@ struct session {
 	uint64_t tick_ns, scan_ns, slow_ns;
 	uint64_t lost_since_ns; /* no active connection has been up since; 0: some is */
 	uint32_t pending;       /* connections of the set-up that are neither up nor given up */
-	uint64_t spin_ns;       /* spent spinning towards arrivals */
 	bool idle;              /* nothing has happened since now_ns was read */
 	uint64_t pace_ns;       /* how long before an arrival sleeping ends and spinning begins */
 	struct rusage usage;    /* at the beginning of the window */
@@ -112,11 +120,16 @@ struct session_setup {
 	struct sockaddr_in server;
 	const uint32_t *sources;
 	size_t source_count;
+	const char *url;
+	uint64_t seed;       /* of this target's arrivals and bytes */
 	unsigned int worker; /* 0 .. options->workers - 1 */
 	const uint64_t *trace_ns;
 	size_t trace_length;
 	struct control *control;
 	struct record *record;
+	struct turns *turns;  /* NULL unless there are several targets */
+	uint32_t turn_target; /* with turns: the number of this one */
+	const char *server_cpu;
 };
 
 /*
@@ -127,6 +140,39 @@ void session_run(const struct session_setup *setup);
 
 /* How many connections of a population worker number `worker` of `workers` has. */
 uint32_t session_share(int64_t connections, unsigned int worker, unsigned int workers);
+
+/* --- for turns.c: a run in slices --------------------------------------------------------- */
+
+/* One turn of the loop: wait for the sockets, but not beyond next_edge_ns, and do what is due. */
+void session_turn(struct session *s);
+
+/* The run was ended, or the server has gone. */
+bool session_is_over(const struct session *s);
+
+/* The server refuses connections and none is up. */
+bool session_is_deserted(const struct session *s);
+
+/* An arrival process of this session's kind and rate, over all workers of the target. */
+void session_init_arrivals(const struct session *s, struct arrival *a, uint64_t seed);
+
+/*
+ * Begin to send, arrivals since begin_ns; open what is closed. `number` makes one turn's arrivals
+ * differ from another's. No window is open yet.
+ */
+void session_begin_turn(struct session *s, uint64_t begin_ns, uint32_t number);
+
+/*
+ * The measured window of this turn begins, and ends; nothing is sent from then on. Requests due in
+ * it are counted and recorded as those of a whole run are. Closing does nothing if none is open.
+ */
+void session_open_window(struct session *s);
+void session_close_window(struct session *s);
+
+/*
+ * Wait until what was sent is answered, at most --timeout, and count what was not. Slow connections
+ * are not waited for: they rest until the next turn, and their requests count as unanswered.
+ */
+void session_end_turn(struct session *s);
 
 /* --- for the engines ---------------------------------------------------------------------- */
 

@@ -6,6 +6,9 @@
 #include <math.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "loadgen/turns.h"
 
 /* docs/loadgen.md says why each of them. */
 #define CLIENT_CPU_LIMIT    0.90
@@ -62,7 +65,10 @@ static uint64_t errors_of_kind(const struct result *r, enum failure kind)
 
 static void check_interrupted(struct verdict *v, const struct result *r)
 {
-	if (r->interrupted)
+	if (r->interrupted && r->turns)
+		add(v, VERDICT_VOID, "interrupted",
+		    "interrupted; only the slices that were over by then are in the result");
+	else if (r->interrupted)
 		add(v, VERDICT_VOID, "interrupted",
 		    "interrupted after %.3f s of the %.3f s window; the result is partial",
 		    r->window_s, (double)r->options->duration_ns / 1e9);
@@ -93,7 +99,12 @@ static void check_complete(struct verdict *v, const struct result *r)
 		    "%" PRIu64 " of %" PRIu64
 		    " workers ended: the share of the others is missing; run it again",
 		    r->workers_ended, workers);
-	else if (!r->interrupted && !r->total->gone && !result_window_as_asked(r))
+	else if (r->interrupted || r->total->gone || result_window_as_asked(r))
+		return;
+	else if (r->turns && r->options->arrangement == ARRANGEMENT_TURNS)
+		add(v, VERDICT_VOID, "incomplete",
+		    "the run ended before all slices had been measured; see the other reasons");
+	else
 		add(v, VERDICT_VOID, "incomplete",
 		    "the window was %.3f s long, not the %.3f s that were asked for; run it again",
 		    r->window_s, (double)r->options->duration_ns / 1e9);
@@ -292,12 +303,32 @@ static void check_steal(struct verdict *v, const struct result *r)
 		    "the hypervisor took %.1f %% of the CPU time during the window", stolen * 100);
 }
 
+static void check_server_cpu(struct verdict *v, const struct result *r)
+{
+	const struct option_list *sources = &r->options->server_cpus;
+	size_t all = 0, lost = 0, count = r->turns ? turns_slice_count(r->turns) : 0;
+
+	for (size_t i = 0; i < count && sources->count; i++) {
+		const struct slice *slice = turns_slice(r->turns, i);
+
+		if (!slice || slice->target != r->number)
+			continue;
+		all++;
+		lost += !slice_change(slice).server.known;
+	}
+	if (lost)
+		add(v, VERDICT_VOID, "server-cpu",
+		    "the CPU time of %s could not be read in %zu of %zu slices: it has gone",
+		    sources->items[r->number], lost, all);
+}
+
 void verdict_reach(struct verdict *v, const struct result *r)
 {
 	v->status = VERDICT_VALID;
 	v->count = 0;
 	check_interrupted(v, r);
 	check_complete(v, r);
+	check_server_cpu(v, r);
 	check_server(v, r);
 	check_verification(v, r);
 	check_counts(v, r);
@@ -310,6 +341,49 @@ void verdict_reach(struct verdict *v, const struct result *r)
 	check_network(v, r);
 	check_drops(v, r);
 	check_steal(v, r);
+}
+
+/* Reasons of a target that are not there yet; of the others, how many targets have them. */
+static void take_over(struct verdict *v, const struct verdict *one, const char *url,
+		      int targets[VERDICT_REASONS])
+{
+	for (size_t i = 0; i < one->count; i++) {
+		const struct reason *reason = &one->reasons[i];
+		size_t at = 0;
+
+		while (at < v->count && strcmp(v->reasons[at].code, reason->code) != 0)
+			at++;
+		targets[at]++;
+		if (at == v->count)
+			add(v, reason->status, reason->code, "%.80s: %s", url, reason->text);
+		else if (reason->status > v->reasons[at].status)
+			v->reasons[at].status = reason->status;
+		if (reason->status > v->status)
+			v->status = reason->status;
+	}
+}
+
+void verdict_reach_all(struct verdict *v, const struct result *all)
+{
+	int targets[VERDICT_REASONS] = {0};
+	struct verdict one;
+
+	v->status = VERDICT_VALID;
+	v->count = 0;
+	for (size_t i = 0; i < all->target_count; i++) {
+		verdict_reach(&one, &all->targets[i]);
+		take_over(v, &one, all->targets[i].url, targets);
+	}
+	for (size_t i = 0; i < v->count; i++) {
+		char *end = strchr(v->reasons[i].text, '\0');
+		size_t room = sizeof(v->reasons[i].text) - (size_t)(end - v->reasons[i].text);
+
+		if (targets[i] > 1)
+			snprintf(end, room, " (and %d more)", targets[i] - 1);
+	}
+	check_network(v, all);
+	check_drops(v, all);
+	check_steal(v, all);
 }
 
 const char *verdict_name(enum verdict_status status)

@@ -25,7 +25,7 @@ enum { VERDICT_REASONS = 16 };
 struct reason {
 	enum verdict_status status; /* what this reason alone makes the verdict */
 	const char *code;           /* "client-limited", ... */
-	char text[384]; /* one sentence with the numbers, and the remedy if there is one */
+	char text[512]; /* one sentence with the numbers, and the remedy if there is one */
 };
 
 struct verdict {
@@ -35,6 +35,12 @@ struct verdict {
 };
 
 void verdict_reach(struct verdict *v, const struct result *r);
+
+/*
+ * Several targets: what is wrong with any of them, each kind once, with the URL of the first, and
+ * what is wrong with the machine. A target's own is verdict_reach() of its result.
+ */
+void verdict_reach_all(struct verdict *v, const struct result *all);
 
 /* "valid", "suspect" or "void". */
 const char *verdict_name(enum verdict_status status);

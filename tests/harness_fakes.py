@@ -90,7 +90,7 @@ reasons = [{"code": "unanswered", "text": "some"}] if over else []
 if connections == 7:
     reasons = [{"code": "client-limited", "text": "CPU at 97 %"}]
 document = {
-    "schema": "tenk.loadgen/1", "config": {}, "host": {},
+    "schema": "tenk.loadgen/2", "config": {}, "host": {},
     "verdict": {"status": ["valid", "suspect"][exit_status == 3], "reasons": reasons},
     "requests": {"sent": 100, "completed": int(achieved * duration), "unanswered": 0, "unsent": 0, "errors": {}},
     "rate_rps": {"offered": offered, "achieved": achieved},

@@ -32,7 +32,7 @@ class Run:
     @property
     def json(self) -> dict[str, Any]:
         value: dict[str, Any] = json.loads(self.out)
-        assert value["schema"] == "tenk.loadgen/1"
+        assert value["schema"] == "tenk.loadgen/2"
         return value
 
     @property

@@ -500,7 +500,7 @@ def test_two_real_models_run_end_to_end_and_draw_their_figures(
     measured = [c for c in cells if c.model == "epoll_lt" and c.usable]
     assert {c.factors["connections"] for c in measured} == {1, 100}
     for c in measured:
-        assert c.client["schema"] == "tenk.loadgen/1"
+        assert c.client["schema"] == "tenk.loadgen/2"
         assert c.metrics["throughput_rps"] > 100
         assert c.metrics["p50_ns"] <= c.metrics["p99_ns"]
         assert c.server["counters"]["requests"] >= c.client["requests"]["completed"]

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 """How each metric of a cell comes out of the records.
 
-All functions are pure: they turn the client's tenk.loadgen/1 JSON, the server's counters and the
+All functions are pure: they turn the client's tenk.loadgen/2 JSON, the server's counters and the
 samples taken around the measuring window into named numbers. A metric that cannot be had in a cell
 is absent there, never zero.
 """
@@ -54,7 +54,7 @@ class MemoryUse:
 
 
 def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
-    """Throughput, percentiles, lag, client CPU and fairness from tenk.loadgen/1."""
+    """Throughput, percentiles, lag, client CPU and fairness from tenk.loadgen/2."""
     out: dict[str, float] = {}
     _put(out, "throughput_rps", _dig(client, "rate_rps", "achieved"))
     for percentile in PERCENTILES:

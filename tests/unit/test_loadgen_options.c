@@ -153,7 +153,7 @@ static void wrong_command_lines_are_refused(void **state)
 		{"loadgen", "--nonsense", "echo://h:1", NULL},
 		{"loadgen", "-z", "echo://h:1", NULL},
 		{"loadgen", "echo://h:1", "-c", NULL},
-		{"loadgen", "echo://h:1", "echo://h:2", NULL},
+		{"loadgen", "echo://h:1", "", NULL},
 		{"loadgen", "-c", "0", "echo://h:1", NULL},
 		{"loadgen", "-q", "-L", "echo://h:1", NULL},
 	};
@@ -164,6 +164,86 @@ static void wrong_command_lines_are_refused(void **state)
 		assert_int_equal(parse_in_child((char **)cases[i], said, sizeof(said)), 2);
 		assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
 	}
+}
+
+static void several_urls_are_kept_in_their_order_with_their_cpu_clocks(void **state)
+{
+	struct options o = parse("--server-cpu", "pid:7", "echo://h:1", "--server-cpu=cgroup:/g",
+				 "http://h:2/", "--slice", "auto", "--settle", "5ms", NULL);
+
+	(void)state;
+	assert_int_equal(o.urls.count, 2);
+	assert_string_equal(o.url, "echo://h:1");
+	assert_string_equal(o.urls.items[1], "http://h:2/");
+	assert_int_equal(o.server_cpus.count, 2);
+	assert_string_equal(o.server_cpus.items[0], "pid:7");
+	assert_string_equal(o.server_cpus.items[1], "cgroup:/g");
+	assert_int_equal(o.slice_ns, DURATION_AUTO);
+	assert_int_equal(o.settle_ns, 5000000);
+	assert_int_equal(o.arrangement, ARRANGEMENT_TURNS);
+	assert_true(options_given(&o, "settle"));
+	assert_false(options_given(&o, "rounds"));
+}
+
+static void options_that_do_not_go_together_are_refused_by_name(void **state)
+{
+	static const struct {
+		char *args[7];
+		const char *named, *reason;
+	} cases[] = {
+		{{"--arrangement", "turns", "echo://h:1"}, "--arrangement", "one URL"},
+		{{"--rounds", "3", "echo://h:1"}, "--rounds", "one URL"},
+		{{"--slice", "1s", "echo://h:1"}, "--slice", "one URL"},
+		{{"--settle", "auto", "echo://h:1"}, "--settle", "one URL"},
+		{{"--server-cpu", "pid:1", "echo://h:1"}, "--server-cpu", "one URL"},
+		{{"--server-cpu", "pid:1", "echo://h:1", "echo://h:2"}, "--server-cpu", "2 URLs"},
+		{{"--hgrm", "f", "echo://h:1", "echo://h:2"}, "--hgrm", "several URLs"},
+		{{"--hlog", "f", "echo://h:1", "echo://h:2"}, "--hlog", "several URLs"},
+		{{"--interval", "1s", "echo://h:1", "echo://h:2"}, "--interval", "several URLs"},
+		{{"--drain", "1s", "echo://h:1", "echo://h:2"}, "--drain", "--timeout"},
+		{{"--rounds", "3", "-d", "1s", "echo://h:1", "echo://h:2"},
+		 "--duration",
+		 "--rounds"},
+		{{"--arrangement=together", "--rounds", "3", "echo://h:1", "echo://h:2"},
+		 "--rounds",
+		 "together"},
+		{{"--arrangement=together", "--settle", "1s", "echo://h:1", "echo://h:2"},
+		 "--settle",
+		 "together"},
+		{{"--arrival=trace", "--trace", "f", "echo://h:1", "echo://h:2"},
+		 "--arrival",
+		 "turns"},
+		{{"-t", "200", "-c", "200", "echo://h:1", "echo://h:2"}, "--workers", "256"},
+		{{"--slice", "soon", "echo://h:1", "echo://h:2"}, "--slice: 'soon'", "auto or"},
+		{{"--arrangement", "both", "echo://h:1"}, "--arrangement: 'both'", "together"},
+	};
+	char said[512];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		char *argv[9] = {"loadgen"};
+
+		for (int k = 0; k < 7; k++)
+			argv[k + 1] = cases[i].args[k];
+		assert_int_equal(parse_in_child(argv, said, sizeof(said)), 2);
+		if (!strstr(said, cases[i].named) || !strstr(said, cases[i].reason))
+			fail_msg("case %zu said: %s", i, said);
+		assert_ptr_equal(strchr(said, '\n'), said + strlen(said) - 1);
+	}
+}
+
+static void at_most_32_urls_are_taken(void **state)
+{
+	char *argv[TARGETS_MAX + 3] = {"loadgen"};
+	char said[512];
+
+	(void)state;
+	for (int i = 0; i < TARGETS_MAX; i++)
+		argv[i + 1] = "echo://h:1";
+	assert_int_equal(parse_in_child(argv, said, sizeof(said)), 0);
+	argv[TARGETS_MAX + 1] = "echo://h:33";
+	assert_int_equal(parse_in_child(argv, said, sizeof(said)), 2);
+	assert_non_null(strstr(said, "URL: 'echo://h:33'"));
 }
 
 static void help_and_manual_have_every_option(void **state)
@@ -208,6 +288,9 @@ int main(void)
 		cmocka_unit_test(long_names_are_read),
 		cmocka_unit_test(a_wrong_value_is_named_with_its_option_and_what_is_allowed),
 		cmocka_unit_test(wrong_command_lines_are_refused),
+		cmocka_unit_test(several_urls_are_kept_in_their_order_with_their_cpu_clocks),
+		cmocka_unit_test(options_that_do_not_go_together_are_refused_by_name),
+		cmocka_unit_test(at_most_32_urls_are_taken),
 		cmocka_unit_test(help_and_manual_have_every_option),
 		cmocka_unit_test(names_and_letters_are_unique),
 	};

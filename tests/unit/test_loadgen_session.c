@@ -162,8 +162,12 @@ static void run(void)
 {
 	struct control control = {.start_ns = clock_now_ns() + 20 * NS_PER_MS};
 	struct target target;
-	struct session_setup setup = {
-		.options = &options, .target = &target, .control = &control, .record = &record};
+	struct session_setup setup = {.options = &options,
+				      .target = &target,
+				      .url = options.url,
+				      .seed = (uint64_t)options.seed,
+				      .control = &control,
+				      .record = &record};
 
 	assert_null(target_parse(options.url, &target));
 	session_run(&setup);

@@ -369,7 +369,7 @@ static void the_json_has_every_option_and_every_latency(void **state)
 
 	(void)state;
 	assert_non_null(root);
-	assert_string_equal(json_string_value(json_object_get(root, "schema")), "tenk.loadgen/1");
+	assert_string_equal(json_string_value(json_object_get(root, "schema")), "tenk.loadgen/2");
 	config = json_object_get(root, "config");
 	for (const struct option_row *row = option_table; row->name; row++)
 		assert_non_null(json_object_get(config, row->name));

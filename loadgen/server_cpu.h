@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: MIT
+ * The CPU time of a server, read while it runs: of one process, or of a control group.
+ *
+ * "pid:N" is the CPU clock of process N: all its threads, those that run at the moment up to date,
+ * to the nanosecond, without children and without the split into user and system time. Linux adds
+ * the threads up for each reading: some 50 ns each.
+ * "cgroup:PATH" is usage_usec, user_usec and system_usec of cpu.stat (control groups, version 2):
+ * with children, living and dead, but behind by up to a kernel tick for what runs at the moment.
+ */
+#ifndef TENK_LOADGEN_SERVER_CPU_H
+#define TENK_LOADGEN_SERVER_CPU_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+struct cpu_time {
+	bool known; /* total_ns is there */
+	bool split; /* and so are the two parts of it */
+	uint64_t total_ns, user_ns, system_ns;
+};
+
+struct server_cpu {
+	enum { SERVER_CPU_NONE, SERVER_CPU_PROCESS, SERVER_CPU_GROUP } kind;
+	clockid_t clock; /* process */
+	int fd;          /* group: its cpu.stat */
+};
+
+/*
+ * Open what `spec` names. NULL or a reason, which may be in `reason`, why it cannot be; NULL and a
+ * source that knows nothing if spec is NULL. *usage says that the text itself is wrong.
+ */
+const char *server_cpu_open(struct server_cpu *s, const char *spec, bool *usage, char *reason,
+			    size_t size);
+void server_cpu_close(struct server_cpu *s);
+
+/* Read it now. Not known where there is no source, or it has gone. */
+struct cpu_time server_cpu_read(const struct server_cpu *s);
+
+/* Find "KEY VALUE" at the beginning of a line of `text`, a number of microseconds; in ns. */
+bool server_cpu_find(const char *text, const char *key, uint64_t *ns);
+
+#endif
