@@ -105,7 +105,7 @@ static void epoll_drop(struct session *s, struct conn *c)
 }
 
 /* An edge is reported once: remember a socket that is not empty, to read on in the next turn. */
-static void remember_unread(struct session *s, struct conn *c)
+__attribute__((noinline, cold)) static void remember_unread(struct session *s, struct conn *c)
 {
 	struct epoll_engine *e = s->engine_data;
 	uint32_t index = (uint32_t)(c - s->conns);
@@ -116,36 +116,58 @@ static void remember_unread(struct session *s, struct conn *c)
 	e->unread[e->unread_count++] = index;
 }
 
+/* What recv(2) returned, and errno, mean; false if the connection is gone, *empty if it is empty. */
+static bool take(struct session *s, struct conn *c, ssize_t n, bool *empty)
+{
+	*empty = false;
+	if (n > 0)
+		return session_received(s, c, s->buffer, (size_t)n);
+	if (n < 0 && errno == EINTR)
+		return true;
+	*empty = n < 0 && errno == EAGAIN;
+	if (*empty)
+		return true;
+	if (n == 0)
+		session_eof(s, c);
+	else
+		session_recv_failed(s, c, errno);
+	return false;
+}
+
 /*
  * Read until the socket is empty, or for RECVS_MOST times: a reply without end must keep nobody
  * else, and no time-out, waiting. False if the connection is gone.
  */
+__attribute__((noinline)) static bool empty_socket(struct session *s, struct conn *c)
+{
+	bool empty = false, there = true;
+
+	for (int i = 0; i < RECVS_MOST && there && !empty; i++)
+		there = take(s, c, recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT), &empty);
+	if (there && !empty)
+		remember_unread(s, c);
+	return there;
+}
+
+/* Read what came; false if the connection is gone. */
 static bool epoll_receive(struct session *s, struct conn *c, bool until_end)
 {
-	for (int i = 0; i < RECVS_MOST; i++) {
-		ssize_t n = recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT);
+	ssize_t n;
 
-		if (n > 0) {
-			if (!session_received(s, c, s->buffer, (size_t)n))
-				return false;
-			if (n < SESSION_BUFFER && !until_end)
-				return true;
-		} else if (n == 0) {
-			session_eof(s, c);
-			return false;
-		} else if (errno == EAGAIN) {
-			return true;
-		} else if (errno != EINTR) {
-			session_recv_failed(s, c, errno);
-			return false;
-		}
+	if (until_end)
+		return empty_socket(s, c);
+	n = recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT);
+	if (n <= 0 || n == SESSION_BUFFER) {
+		bool empty;
+
+		return take(s, c, n, &empty) && (empty || empty_socket(s, c));
 	}
-	remember_unread(s, c);
-	return true;
+	/* Less than was asked for: that was all. */
+	return session_received(s, c, s->buffer, (size_t)n);
 }
 
 /* Read on where reading was broken off. */
-static void read_on(struct session *s)
+__attribute__((noinline, cold)) static void read_on(struct session *s)
 {
 	struct epoll_engine *e = s->engine_data;
 	uint32_t n = e->unread_count;
@@ -157,7 +179,7 @@ static void read_on(struct session *s)
 
 		e->is_unread[e->unread[i]] = false;
 		/* It may have been closed, or even opened anew, meanwhile; to read does no harm. */
-		if (c->state == CONN_READY && epoll_receive(s, c, true) && c->unsent_bytes)
+		if (c->state == CONN_READY && empty_socket(s, c) && c->unsent_bytes)
 			epoll_send(s, c);
 	}
 }
@@ -214,12 +236,13 @@ static int epoll_pause(int fd, struct epoll_event *events, uint64_t timeout_ns)
 static void epoll_turn(struct session *s, uint64_t timeout_ns)
 {
 	struct epoll_engine *e = s->engine_data;
-	uint32_t unread = e->unread_count;
-	int n = epoll_pause(e->fd, e->events, unread ? 0 : timeout_ns);
+	int n;
 
-	if (unread)
+	if (__builtin_expect(e->unread_count != 0, 0)) {
 		read_on(s);
-
+		timeout_ns = 0;
+	}
+	n = epoll_pause(e->fd, e->events, timeout_ns);
 	for (int i = 0; i < n; i++) {
 		uint64_t data = e->events[i].data.u64;
 		struct conn *c = &s->conns[(uint32_t)data];

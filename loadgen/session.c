@@ -183,6 +183,13 @@ static bool primes(const struct session *s, const struct conn *c)
 	       (c->population == POPULATION_ACTIVE || c->population == POPULATION_IDLE);
 }
 
+/* One of its requests is over: what the set-up waited for, if it still goes on. */
+static void primed(struct session *s, const struct conn *c)
+{
+	if (primes(s, c) && s->pending)
+		s->pending--;
+}
+
 /* The connection is of no more use, because of `failure`; so are the requests on it. */
 static void lose(struct session *s, struct conn *c, enum failure failure)
 {
@@ -470,8 +477,6 @@ static void finish(struct session *s, struct conn *c, enum reply_result result)
 	c->answered++;
 	account_inflight(s);
 	s->outstanding[c->population]--;
-	if (__builtin_expect(!s->running, 0) && primes(s, c) && s->pending)
-		s->pending--;
 	if (__builtin_expect(result == REPLY_STATUS, 0)) {
 		r->bad_replies++;
 		r->failures++;
@@ -534,6 +539,7 @@ bool session_received(struct session *s, struct conn *c, const char *data, size_
 			return false;
 		}
 		finish(s, c, result);
+		primed(s, c);
 		data += used;
 		length -= used;
 	}
@@ -554,6 +560,7 @@ void session_eof(struct session *s, struct conn *c)
 
 		if (result != REPLY_MORE) {
 			finish(s, c, result);
+			primed(s, c);
 			if (conn_outstanding(c) == 0) {
 				renew(s, c);
 				return;
