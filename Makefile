@@ -192,6 +192,15 @@ lint:
 	$(call say,CHECK,mypy)
 	$(Q)mypy
 
+# The table of models in README.md, anew from the headers of servers/*.c.
+PHONY += readme
+readme:
+	@mkdir -p $(BUILD)
+	$(Q)sed '/<!-- models:/q' README.md > $(BUILD)/README.md
+	$(Q)$(TENK) list --markdown >> $(BUILD)/README.md
+	$(Q)sed -n '/<!-- end of models/,$$p' README.md >> $(BUILD)/README.md
+	$(Q)cp $(BUILD)/README.md README.md
+
 # Lay everything out the way `make lint` wants it.
 PHONY += format
 format:
@@ -244,7 +253,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
 	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots report'
-	@echo '         test unit check sanitize fuzz · lint format · deps install uninstall clean'
+	@echo '         test unit check sanitize fuzz · lint format readme · deps install uninstall clean'
 
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from rich.table import Table
 
 from harness import errors
-from harness.design import experiment
+from harness.design import experiment, source
 from harness.measure import models
 from harness.present import console
 from harness.paths import ROOT
@@ -20,10 +20,16 @@ if TYPE_CHECKING:
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("list", help="list models and experiments")
     parser.add_argument("--names", action="store_true", help="only the names of the models")
+    parser.add_argument(
+        "--markdown", action="store_true", help="only the models, as a table, from their sources"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    if args.markdown:
+        print(source.table(source.sources()), end="")
+        return errors.EXIT_OK
     out = console.make()
     catalogue = models.discover()
     if args.names:

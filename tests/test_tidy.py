@@ -1,0 +1,175 @@
+# SPDX-License-Identifier: MIT
+"""The style of this project, as far as a machine can hold it; the direction of imports is in
+test_layers.py, layout is clang-format's and black's.
+"""
+from __future__ import annotations
+
+import re
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from harness.design import source
+from harness.measure import models
+from harness.paths import ROOT, build_dir, servers_dir
+
+SOURCES = source.sources()
+CODE = {".c", ".cc", ".h", ".py", ".gp", ".sh", ".toml"}
+SCRIPTS = (
+    "Makefile",
+    "harness/deps",
+    "harness/tenk",
+    ".ci/run",
+    "tests/unit/run",
+    "tests/fuzz/run",
+)
+MAX_COLUMNS = 100
+# What a student reads first. Elsewhere the formatters decide, which do not break comments.
+READ_ALOUD = ("servers/", "common/")
+
+
+def tracked() -> list[Path]:
+    """The files of the project; without git, those that are no output."""
+    done = subprocess.run(
+        ["git", "ls-files", "-co", "--exclude-standard"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    names = done.stdout.split("\n") if done.returncode == 0 else []
+    found = [ROOT / name for name in names if name] or list(ROOT.rglob("*"))
+    skipped = {build_dir(), ROOT / "results"}
+    return [p for p in found if p.is_file() and not skipped & set(p.parents)]
+
+
+FILES = tracked()
+TEXTS = [
+    p for p in FILES if p.suffix in CODE | {".md", ".j2"} or str(p.relative_to(ROOT)) in SCRIPTS
+]
+
+
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
+
+
+def each(paths: list[Path]) -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("path", [pytest.param(p, id=named(p)) for p in paths])
+
+
+def each_model() -> pytest.MarkDecorator:
+    return pytest.mark.parametrize("model", [pytest.param(s, id=s.path.name) for s in SOURCES])
+
+
+def test_there_is_something_to_look_at() -> None:
+    assert len(SOURCES) >= 10 and len(TEXTS) > 100
+
+
+# --- models --------------------------------------------------------------------------------------
+
+
+@each_model()
+def test_a_model_has_one_name_everywhere(model: source.Source) -> None:
+    assert model.title == model.name == model.path.stem
+    binary = servers_dir() / model.name
+    assert binary.exists(), "not built under its own name"
+    described = models.describe(binary)
+    if not described.unavailable:
+        assert described.describe["name"] == model.name
+
+
+@each_model()
+def test_a_model_says_what_it_is_and_what_to_look_for(model: source.Source) -> None:
+    assert model.summary and model.family in source.FAMILIES
+    for field in source.FIELDS:
+        assert model.fields[field], f"the header has no '{field}:'"
+    assert f"build/servers/{model.name}" in model.fields["Try"]
+
+
+@each_model()
+def test_a_model_exports_one_symbol(model: source.Source) -> None:
+    made = build_dir() / "obj" / "servers" / f"{model.name}.o"
+    if not made.exists():
+        pytest.skip("a library it needs is not installed, so it was not compiled")
+    done = subprocess.run(
+        ["nm", "--extern-only", "--defined-only", "--format=posix", str(made)],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    symbols = [line.split()[:2] for line in done.stdout.splitlines() if line.strip()]
+    # Weak ones (V, W, u) are what a C++ compiler makes of templates and inline functions.
+    strong = {name for name, kind in symbols if kind not in "VWu"}
+    assert strong == {"model"}
+
+
+def test_readme_shows_every_model_as_its_file_describes_it() -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert source.table(SOURCES) in text, "README.md is behind servers/: make readme"
+
+
+@each_model()
+def test_a_model_is_described_alike_by_its_file_and_its_binary(model: source.Source) -> None:
+    described = models.describe(servers_dir() / model.name)
+    if described.unavailable:
+        pytest.skip(described.unavailable)
+    assert (described.family, described.summary) == (model.family, model.summary)
+
+
+# --- every file ----------------------------------------------------------------------------------
+
+
+@each([p for p in FILES if p.suffix in {".c", ".cc", ".h", ".py"} or named(p) in SCRIPTS])
+def test_a_source_names_its_licence_at_the_top(path: Path) -> None:
+    if path.stat().st_size == 0:
+        return
+    first = path.read_text(encoding="utf-8").split("\n", 4)[:4]
+    assert any("SPDX-License-Identifier: MIT" in line for line in first)
+
+
+@each(TEXTS)
+def test_a_text_is_finished_and_says_nothing_of_one_machine(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    unfinished = re.search(r"\b(TO" + "DO|FIX" + r"ME|XX" + r"X)\b", text)
+    assert not unfinished, f"unfinished: {unfinished.group(0) if unfinished else ''}"
+    private = re.search(r"(?<![\w.])/(?:home|root|Users)/\w", text)
+    assert not private, f"a path of one machine: {private.group(0) if private else ''}"
+
+
+@each(TEXTS)
+def test_lines_end_plainly(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    assert "\r" not in text
+    assert not text or text.endswith("\n"), "the last line does not end"
+    if path.suffix != ".md":
+        trailing = [n for n, line in enumerate(text.split("\n"), 1) if line != line.rstrip()]
+        assert not trailing, f"blanks at the end of lines {trailing}"
+
+
+@each([p for p in TEXTS if p.suffix in CODE and named(p).startswith(READ_ALOUD)])
+def test_no_line_is_longer_than_a_hundred_columns(path: Path) -> None:
+    lines = path.read_text(encoding="utf-8").splitlines()
+    long = [n for n, line in enumerate(lines, 1) if len(line.expandtabs(8)) > MAX_COLUMNS]
+    assert not long, f"lines {long}"
+
+
+@each([p for p in FILES if p.suffix == ".c" and p.with_suffix(".h") in FILES])
+def test_a_source_includes_its_own_header_first(path: Path) -> None:
+    """So that a header which lacks an include of its own is noticed where it is made."""
+    includes = re.findall(r'^#include\s+[<"]([^>"]+)', path.read_text(encoding="utf-8"), re.M)
+    assert includes[0] == str(path.with_suffix(".h").relative_to(ROOT))
+
+
+def test_every_page_of_the_manual_can_be_reached_from_the_readme() -> None:
+    def links(page: Path) -> set[Path]:
+        targets = re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8"))
+        return {(page.parent / target).resolve() for target in targets}
+
+    reached, new = set(), {ROOT / "README.md"}
+    while new:
+        page = new.pop()
+        assert page.exists(), f"a link to {page}, which is not there"
+        reached.add(page)
+        new |= links(page) - reached
+    assert {p for p in FILES if p.parent == ROOT / "docs"} <= reached
