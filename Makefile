@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 #
-# make bench         measure c10k and load_latency, plot them, print the summary (10 minutes)
+# make bench         measure c10k, idle and load_latency, say what came out, plot it (10 minutes)
 # make bench-quick   the same path in 2 minutes; make bench-full: the careful one
 # make test          everything that can be checked without timing anything
 # make help          all targets
@@ -235,7 +235,7 @@ bench-full: PROFILE := full
 bench bench-quick bench-full:
 	@harness/deps build run
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(TENK) run c10k load_latency --profile $(PROFILE) || [ $$? = 3 ] # 3: some cells are void
+	$(Q)$(TENK) run c10k idle load_latency --profile $(PROFILE) || [ $$? = 3 ] # 3: some cells are void
 
 # RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal.
 plots:
