@@ -2,12 +2,6 @@
  * The client's side of the three protocols, without I/O: which bytes a request is, and whether the
  * bytes that came back are its reply.
  *
- * An echo or rot13 request is a pure function of (seed, connection, request number): it begins with
- * both numbers and goes on with a slice of a seeded pattern whose place they decide. So nothing
- * needs to be stored to compare the reply, and a byte that was dropped, repeated, reordered or
- * meant for another connection cannot be taken for the right one. An http request is always the
- * same; of its reply the status and the framing are checked, not the body.
- *
  * One struct client serves all connections of a worker; each connection has a struct reply for the
  * reply it is in the middle of.
  */
@@ -18,48 +12,16 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "loadgen/client_http.h"
+#include "loadgen/client_stream.h"
+#include "loadgen/reply.h"
 #include "loadgen/target.h"
-
-enum {
-	CLIENT_PATTERN = 4096,   /* period of the pattern, bytes; a power of two */
-	CLIENT_TEMPLATE = 1024,  /* longest reply head that is recognised without parsing */
-	CLIENT_LINE = 48,        /* how much of a reply's header line is looked at */
-	CLIENT_HEAD_MAX = 65536, /* longest reply head, bytes; beyond it is garbage */
-};
-
-/* What client_feed() made of the bytes. */
-enum reply_result {
-	REPLY_MORE,     /* the reply is not complete */
-	REPLY_DONE,     /* complete and right */
-	REPLY_STATUS,   /* complete, but an http status other than 2xx and 3xx */
-	REPLY_GARBAGE,  /* not this protocol; the connection is of no more use */
-	REPLY_MISMATCH, /* not the bytes that were due; the connection is of no more use */
-};
-
-/* Where in a reply a connection is. All bytes zero: before the first byte. */
-struct reply {
-	uint64_t left;      /* http: body bytes to come; others: bytes of the reply seen */
-	uint32_t head_seen; /* http: bytes of the head seen */
-	uint16_t status;
-	uint8_t state;
-	uint8_t flags;
-	uint8_t line_length; /* of the header line being read, cut to CLIENT_LINE */
-	char line[CLIENT_LINE];
-};
 
 struct client {
 	enum protocol protocol;
-	bool verify;
 	size_t request_bytes;
-	char *requests; /* http: `pipeline` requests in a row */
-	size_t requests_bytes;
-	uint64_t seed;
-	/* The head of the latest ordinary reply: the next one is most likely the same. */
-	size_t template_bytes;
-	uint64_t template_body;
-	char template[CLIENT_TEMPLATE];
-	/* Twice the period, so that a slice is in one piece; sent, and what must come back. */
-	unsigned char sent[2 * CLIENT_PATTERN], due[2 * CLIENT_PATTERN];
+	struct client_http http;
+	struct client_stream stream;
 };
 
 /*

@@ -196,17 +196,17 @@ static void check_unanswered(struct verdict *v, const struct result *r)
 
 static void check_client(struct verdict *v, const struct result *r)
 {
-	if (r->busiest_worker > CLIENT_CPU_LIMIT)
-		add(v, VERDICT_SUSPECT, "client-limited",
-		    "the busiest worker used %.0f %% of a CPU (limit %.0f %%): the client may be what "
-		    "was measured; more workers (-t), or less load",
-		    r->busiest_worker * 100, CLIENT_CPU_LIMIT * 100);
-	else if (r->most_absent > CLIENT_STARVED)
+	if (r->most_absent > CLIENT_STARVED)
 		add(v, r->most_absent > CLIENT_ABSENT_VOID ? VERDICT_VOID : VERDICT_SUSPECT,
 		    "client-limited",
 		    "a worker did nothing for %.0f %% of the window (limit %.0f %%): it was stopped "
 		    "(SIGSTOP, Ctrl-Z), or had no CPU; run it again, with a CPU of its own (--cpus)",
 		    r->most_absent * 100, CLIENT_STARVED * 100);
+	else if (r->busiest_worker > CLIENT_CPU_LIMIT)
+		add(v, VERDICT_SUSPECT, "client-limited",
+		    "the busiest worker used %.0f %% of a CPU (limit %.0f %%): the client may be what "
+		    "was measured; more workers (-t), or less load",
+		    r->busiest_worker * 100, CLIENT_CPU_LIMIT * 100);
 	else if (r->most_starved > CLIENT_STARVED)
 		add(v, VERDICT_SUSPECT, "client-limited",
 		    "a worker was kept from its CPU for %.0f %% of the window (limit %.0f %%): other "
