@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from harness import packed
 from harness.errors import SetupError, UsageError
 from harness.paths import results_dir
 
@@ -130,19 +131,29 @@ class Run:
 
     def cells(self) -> list[CellRecord]:
         """All records, in the order they were measured; a file that is not one is an error."""
-        records = [self._read(path) for path in sorted((self.path / "cells").glob("*.json"))]
+        if packed.is_packed(self.path):
+            records = [self._record(*found) for found in packed.read(self.path)]
+        else:
+            records = [self._read(path) for path in sorted((self.path / "cells").glob("*.json"))]
         return sorted(records, key=lambda c: (c.block, c.order))
 
     def _read(self, path: Path) -> CellRecord:
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise SetupError(f"{path}: not a {CELL_SCHEMA} record: {error}") from None
+        return self._record(str(path), document)
+
+    def _record(self, path: str, document: Any) -> CellRecord:
+        """The record in a document; path: where that stands, for the message if it is none."""
+        try:
             if document.pop("schema") != CELL_SCHEMA:
                 raise ValueError("another schema")
             document.pop("id")
             document["badges"] = tuple(document["badges"])
             document["metrics"] = {k: float(v) for k, v in document["metrics"].items()}
             return CellRecord(**document)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise SetupError(f"{path}: not a {CELL_SCHEMA} record: {error}") from None
 
     def sweep(self) -> None:

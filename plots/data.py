@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """What a run left on disk, as records.
 
-Reads run.json, summary.tsv, cells/*.json and cells/*.hgrm and nothing else (docs/figures.md says
-which figure needs which). Estimates keep the unit of summary.tsv: nanoseconds, bytes, requests per
+Reads run.json, summary.tsv and the cells (cells/*.json and *.hgrm, or cells.jsonl.xz) and nothing
+else (docs/figures.md says which figure needs which). Estimates keep the unit of summary.tsv: nanoseconds, bytes, requests per
 second, microseconds of CPU per request. `nan` means "no value", `inf` means "infinite".
 """
 
@@ -10,11 +10,12 @@ from __future__ import annotations
 
 import csv
 import json
+import lzma
 import math
 import re
 import statistics
 from bisect import bisect_left
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -27,6 +28,9 @@ DOUBTFUL = frozenset({"client-limited", "suspect", "void"})
 NO_VALUE = frozenset({"unsupported", "failed"})
 
 _TAIL_COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
+
+
+PACKED = "cells.jsonl.xz"  # instead of the folder cells/, see `tenk pack`
 
 
 class DataError(Exception):
@@ -76,7 +80,7 @@ class Point:
 
 @dataclass(frozen=True)
 class Replicate:
-    """One cell of the run: cells/<id>.json, with the path its spectrum has if it was written."""
+    """One cell of the run. hgrm: its percentile spectrum as text, '' where it has none."""
 
     model: str
     factors: dict[str, str]
@@ -86,7 +90,7 @@ class Replicate:
     metrics: dict[str, float]
     codes: tuple[str, ...]
     badges: tuple[str, ...]
-    spectrum: Path
+    hgrm: str
 
 
 @dataclass(frozen=True)
@@ -278,21 +282,26 @@ def find_runs(results: Path) -> list[Path]:
     latest: dict[tuple[str, str], Path] = {}
     for marker in sorted(results.glob("*/*/*/run.json")):
         run = marker.parent
-        if (run / "summary.tsv").is_file() or any((run / "cells").glob("*.json")):
+        measured = (run / PACKED).is_file() or any((run / "cells").glob("*.json"))
+        if measured or (run / "summary.tsv").is_file():
             latest[run.parent.parent.name, run.parent.name] = run  # names begin with the UTC time
     own = [key for key in latest if key[0] != "reference"]
     return [latest[key] for key in sorted(own or latest)]
 
 
 def read_spectrum(path: Path) -> Spectrum:
-    """Read a .hgrm percentile table, in milliseconds as loadgen writes it; DataError if malformed."""
+    """A .hgrm file; DataError if it is not one."""
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        return parse_spectrum(path.read_text(encoding="utf-8"), str(path))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
+
+
+def parse_spectrum(text: str, origin: str) -> Spectrum:
+    """A percentile table in milliseconds, as loadgen writes it; DataError if malformed."""
     rows: list[tuple[float, float]] = []
     count, finite = 0, 1.0
-    for line in lines:
+    for line in text.splitlines():
         fields = line.split()
         if line.startswith("#["):
             notes = dict(re.findall(r"([A-Z][A-Za-z ]*?) *= *([0-9.]+)", line))
@@ -303,11 +312,11 @@ def read_spectrum(path: Path) -> Spectrum:
             continue
         value, percentile, total = (number(text) for text in (fields + [""] * 3)[:3])
         if math.isnan(value) or not 0 <= percentile <= 1 or math.isnan(total):
-            raise DataError(f"{path}: not a percentile line: {line.strip()!r}")
+            raise DataError(f"{origin}: not a percentile line: {line.strip()!r}")
         count = max(count, int(total))
         rows.append((percentile, value * 1e6))
     if not rows or not count:
-        raise DataError(f"{path}: holds no percentile line")
+        raise DataError(f"{origin}: holds no percentile line")
     # Rows finer than one request in the count, percentile 1 among them, all stand for the maximum.
     places = [min(1 / (1 - p) if p < 1 else math.inf, float(count)) for p, _ in rows]
     return Spectrum(tuple(places), tuple(value for _, value in rows), count, finite)
@@ -369,10 +378,29 @@ def _listed(text: str) -> tuple[str, ...]:
     return tuple(entry for entry in text.split("; ") if entry)
 
 
+def _documents(run: Path) -> Iterator[dict[str, Any]]:
+    """Every cell as it was recorded, with its spectrum under "hgrm"."""
+    packed = run / PACKED
+    if not packed.exists():
+        for path in sorted((run / "cells").glob("*.json")):
+            spectrum = path.with_name(path.name.removesuffix(".json") + ".hgrm")
+            text = spectrum.read_text("utf-8", "replace") if spectrum.is_file() else ""
+            yield {**_read_json(path), "hgrm": text}
+        return
+    try:
+        with lzma.open(packed, "rt", encoding="utf-8") as lines:
+            for line in lines:
+                document = json.loads(line)
+                if not isinstance(document, dict):
+                    raise ValueError("a JSON object is expected in each line")
+                yield document
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
+        raise DataError(f"{packed}: damaged: {error}") from error
+
+
 def _read_cells(run: Path) -> tuple[Replicate, ...]:
     cells = []
-    for path in sorted((run / "cells").glob("*.json")):
-        raw = _read_json(path)
+    for raw in _documents(run):
         metrics = raw.get("metrics")
         factors = raw.get("factors")
         badges = raw.get("badges")
@@ -390,7 +418,7 @@ def _read_cells(run: Path) -> tuple[Replicate, ...]:
                 else {},
                 codes=_codes(raw.get("client")),
                 badges=tuple(map(str, badges)) if isinstance(badges, list) else (),
-                spectrum=path.with_suffix(".hgrm"),
+                hgrm=str(raw.get("hgrm") or ""),
             )
         )
     return tuple(cells)

@@ -36,31 +36,36 @@ class GnuplotFailed(Exception):
 
 @dataclass(frozen=True)
 class Script:
-    """A .gp file: when it applies, its title, and the variables it needs beyond the common ones."""
+    """A .gp file: when it applies, its title, and the variables it needs beyond the common ones.
+
+    `variables` may write files into the folder it is given; they are gone after the drawing.
+    """
 
     applies: Callable[[Results], bool]
     title: Callable[[Results], str]
-    variables: Callable[[Results], Mapping[str, str]]
+    variables: Callable[[Results, Path], Mapping[str, str]]
     factor: str
 
 
-def _nothing(_: Results) -> Mapping[str, str]:
+def _nothing(_: Results, _folder: Path) -> Mapping[str, str]:
     return {}
 
 
-def _highest(run: Results) -> Mapping[str, str]:
+def _highest(run: Results, _folder: Path) -> Mapping[str, str]:
     values = [p.estimate for p in run.points if p.metric == "p99_ns" and math.isfinite(p.estimate)]
     return {"highest": f"{max(values) / 1e6:.6g}"}
 
 
-def _files(run: Results) -> Mapping[str, str]:
+def _files(run: Results, folder: Path) -> Mapping[str, str]:
     """The first replicate's spectrum of each model at the key level."""
     level = key_level(run)
     found: dict[str, str] = {}
     for cell in run.only(**dict(level or ())).cells:
-        if cell.spectrum.is_file():
-            found.setdefault(cell.model, cell.spectrum.name)
-    return {"files": " ".join(found.get(model, "-") for model in run.models)}
+        if cell.hgrm and cell.model not in found:
+            found[cell.model] = f"{len(found)}.hgrm"
+            (folder / found[cell.model]).write_text(cell.hgrm, encoding="utf-8")
+    files = " ".join(found.get(model, "-") for model in run.models)
+    return {"folder": str(folder), "files": files}
 
 
 SCRIPTS: dict[str, Script] = {
@@ -160,7 +165,7 @@ def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
             "origin": r"\n".join(_fill(origin.split(" · "), " · ", 100 if out else COLUMNS - 8)),
         }
         settings = [f"{key}={_quote(value)}" for key, value in variables.items()]
-        for key, value in script.variables(run).items():
+        for key, value in script.variables(run, Path(scratch)).items():
             settings.append(f"{key}={value if key == 'highest' else _quote(value)}")
         try:
             done = subprocess.run(

@@ -17,7 +17,7 @@ from plots.data import (
     Spectrum,
     level_text,
     number,
-    read_spectrum,
+    parse_spectrum,
 )
 from plots.page import Ending, Page
 from plots.curves import draw_curves
@@ -42,9 +42,9 @@ def spectra_at(run: Results, level: Level) -> dict[str, list[Spectrum]]:
     """The spectra of each model's replicates; a cell that answered nothing has an empty table."""
     found: dict[str, list[Spectrum]] = {}
     for cell in run.only(**dict(level)).cells:
-        if cell.spectrum.is_file():
+        if cell.hgrm:
             try:
-                spectrum = read_spectrum(cell.spectrum)
+                spectrum = parse_spectrum(cell.hgrm, cell.model)
             except DataError:
                 continue
             found.setdefault(cell.model, []).append(spectrum)
@@ -66,7 +66,7 @@ def key_level(run: Results) -> Level | None:
     fair: dict[Level, set[str]] = {}
     any_at_all: dict[Level, set[str]] = {}
     for cell in run.cells:
-        if cell.spectrum.is_file():
+        if cell.hgrm:
             any_at_all.setdefault(_level(cell, run), set()).add(cell.model)
             if cell.status in BELIEVED and _keeps_up(cell):
                 fair.setdefault(_level(cell, run), set()).add(cell.model)

@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: MIT
+"""The cells of a finished run in one compressed file instead of two files each: cells.jsonl.xz.
+
+A line is the document of one cells/<id>.json, with the text of its <id>.hgrm under "hgrm" where there
+is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or the file.
+"""
+from __future__ import annotations
+
+import json
+import lzma
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+from harness.errors import SetupError
+
+NAME = "cells.jsonl.xz"
+FOLDER = "cells"
+
+
+def is_packed(run: Path) -> bool:
+    return (run / NAME).exists()
+
+
+def read(run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, document without "hgrm") of each cell; SetupError for a damaged file."""
+    for where, document in _lines(run / NAME):
+        document.pop("hgrm", None)
+        yield where, document
+
+
+def pack(run: Path) -> Path:
+    """Replace the folder by the file; returns the file.
+
+    The folder goes only after the file was written and read back as what is in the folder. OSError
+    where it cannot be written, SetupError for a cell that is no JSON object; then nothing changed.
+    """
+    documents = list(_documents(run / FOLDER))
+    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in documents)
+    target, temporary = run / NAME, run / f".{NAME}.{os.getpid()}.tmp"
+    try:
+        with open(temporary, "wb") as out:
+            out.write(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+            out.flush()
+            os.fsync(out.fileno())
+        if [document for _, document in _lines(temporary)] != documents:
+            raise SetupError(f"{temporary}: it does not read as what was written: check the disk")
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+    shutil.rmtree(run / FOLDER)
+    return target
+
+
+def unpack(run: Path) -> Path:
+    """The folder again instead of the file; returns the folder."""
+    new, folder = run / f".{FOLDER}.{os.getpid()}.tmp", run / FOLDER
+    new.mkdir()
+    try:
+        for where, document in _lines(run / NAME):
+            stem = str(document.get("id", ""))
+            if not stem or "/" in stem:
+                raise SetupError(f"{where}: it has no id that could be a file's name")
+            spectrum = document.pop("hgrm", None)
+            (new / f"{stem}.json").write_text(_as_file(document), encoding="utf-8")
+            if spectrum is not None:
+                (new / f"{stem}.hgrm").write_text(spectrum, encoding="utf-8")
+        new.rename(folder)
+    finally:
+        shutil.rmtree(new, ignore_errors=True)
+    (run / NAME).unlink()
+    return folder
+
+
+def _as_file(document: Mapping[str, Any]) -> str:
+    return json.dumps(document, indent=1) + "\n"
+
+
+def _documents(folder: Path) -> Iterator[dict[str, Any]]:
+    for path in sorted(folder.glob("*.json")):
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise SetupError(f"{path}: not JSON: {error}") from None
+        if not isinstance(document, dict):
+            raise SetupError(f"{path}: not a JSON object")
+        spectrum = path.with_name(path.name.removesuffix(".json") + ".hgrm")
+        if spectrum.exists():
+            document["hgrm"] = spectrum.read_text(encoding="utf-8")
+        yield document
+
+
+def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    try:
+        with lzma.open(path, "rt", encoding="utf-8") as lines:
+            for number, line in enumerate(lines, 1):
+                document = json.loads(line)
+                if not isinstance(document, dict):
+                    raise ValueError("not a JSON object")
+                yield f"{path}:{number}", document
+    except (OSError, EOFError, ValueError, lzma.LZMAError, RecursionError) as error:
+        raise SetupError(f"{path}: damaged: {error}") from None

@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: MIT
+"""A finished run in a few files: it says the same as the run in a folder of cells."""
+from __future__ import annotations
+
+import json
+import lzma
+from pathlib import Path
+
+import pytest
+from synthetic_run import hgrm
+from test_harness_reading import RATES, write_run
+
+from harness import cli, errors, packed
+from harness.commands import plot
+from harness.paths import ROOT
+from harness.store import Run
+from plots.data import DataError, load_run
+
+REFERENCE = ROOT / "results" / "reference"
+
+
+def a_run(folder: Path) -> Run:
+    """A finished run of seven cells, those with a value with a spectrum."""
+    run = write_run(folder / "m" / "tiny" / "20260101T000000Z-abc", RATES)
+    for cell in run.cells():
+        if cell.usable:
+            text = hgrm(5e4 * (1 + cell.replicate), 0.6, 40000)
+            run.cell_path(cell.id, ".hgrm").write_text(text, encoding="utf-8")
+    return run
+
+
+def files(run: Path) -> dict[str, bytes]:
+    return {str(p.relative_to(run)): p.read_bytes() for p in run.rglob("*") if p.is_file()}
+
+
+def test_a_packed_run_reads_as_before_and_unpacks_to_the_same_cells(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    plot.refresh(run.path)
+    before, summary = run.cells(), files(run.path)
+    assert cli.main(["pack", str(run.path)]) == 0
+    assert set(files(run.path)) == {"run.json", "summary.tsv", packed.NAME}
+    assert Run.open(run.path).cells() == before
+    plot.refresh(run.path)
+    assert (run.path / "summary.tsv").read_bytes() == summary["summary.tsv"]
+    assert cli.main(["pack", "--unpack", str(run.path)]) == 0
+    assert set(files(run.path)) == set(summary)
+    assert Run.open(run.path).cells() == before
+    for name, content in summary.items():
+        if name.endswith(".hgrm"):
+            assert files(run.path)[name] == content
+
+
+def test_figures_see_the_same_replicates_and_spectra(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    plot.refresh(run.path)
+    before = load_run(run.path).cells
+    assert any(cell.hgrm for cell in before)
+    packed.pack(run.path)
+    assert load_run(run.path).cells == before
+
+
+def test_packing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_run(tmp_path)
+    assert cli.main(["pack", str(run.path)]) == 0
+    before = files(run.path)
+    assert cli.main(["pack", str(run.path)]) == 0
+    assert files(run.path) == before and "packed already" in capsys.readouterr().out
+
+
+def test_a_run_that_is_not_complete_is_not_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path)
+    run.update(complete=False)
+    before = files(run.path)
+    assert cli.main(["pack", str(run.path)]) == errors.EXIT_USAGE
+    assert "must be complete" in capsys.readouterr().err and files(run.path) == before
+
+
+def test_a_record_that_is_not_right_is_named_and_nothing_is_changed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path)
+    broken = sorted((run.path / "cells").glob("*.json"))[0]
+    broken.write_text("{}", encoding="utf-8")
+    before = files(run.path)
+    assert cli.main(["pack", str(run.path)]) == errors.EXIT_FAILURE
+    assert broken.name in capsys.readouterr().err and files(run.path) == before
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"not xz", lzma.compress(b"[1]\n"), lzma.compress(b"{\n"), lzma.compress(b"{}\n")[:-9]],
+)
+def test_a_damaged_file_of_cells_is_one_line(tmp_path: Path, content: bytes) -> None:
+    run = a_run(tmp_path)
+    plot.refresh(run.path)
+    packed.pack(run.path)
+    (run.path / packed.NAME).write_bytes(content)
+    with pytest.raises(errors.TenkError) as caught:
+        Run.open(run.path).cells()
+    with pytest.raises(DataError) as seen:
+        load_run(run.path).cells
+    for text in (str(caught.value), str(seen.value)):
+        assert packed.NAME in text and "\n" not in text
+
+
+def test_a_packed_record_that_is_not_one_is_named_by_its_line(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    packed.pack(run.path)
+    with lzma.open(run.path / packed.NAME, "rt", encoding="utf-8") as lines:
+        good = list(lines)
+    text = "".join([good[0], '{"schema": "tenk.cell/1"}\n', *good[2:]])
+    (run.path / packed.NAME).write_bytes(lzma.compress(text.encode()))
+    with pytest.raises(errors.SetupError, match=f"{packed.NAME}:2: not a tenk.cell/1 record"):
+        Run.open(run.path).cells()
+
+
+def test_the_committed_reference_run_is_a_few_files_below_one_megabyte() -> None:
+    found = [p for p in REFERENCE.rglob("*") if p.is_file() and "figures" not in p.parts]
+    found = [p for p in found if p.name != "report.html"]
+    runs = [p.parent for p in found if p.name == "run.json"]
+    assert {path.parent.name for path in runs} >= {"c10k", "load_latency", "coordinated_omission"}
+    assert len(found) <= 4 * len(runs) + 1
+    assert sum(p.stat().st_size for p in found) < 1_000_000
+
+
+@pytest.mark.parametrize("run", sorted(p.parent for p in REFERENCE.rglob("run.json")), ids=str)
+def test_every_record_of_the_reference_run_can_be_read_and_drawn(run: Path) -> None:
+    read = Run.open(run)
+    cells = read.cells()
+    assert len(cells) == len(load_run(run).cells) > 0 and read.meta["complete"]
+    planned = {json.dumps([s["model"], s["factors"]]) for s in read.meta["plan"]}
+    assert {json.dumps([c.model, dict(c.factors)]) for c in cells} == planned
