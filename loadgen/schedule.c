@@ -3,6 +3,8 @@
 
 #include "loadgen/random.h"
 
+#define PASS_MOST_NS 3600e9 /* the longest slice anybody can ask for */
+
 static uint64_t longer(uint64_t a, uint64_t b)
 {
 	return a > b ? a : b;
@@ -25,7 +27,9 @@ void schedule_order(uint64_t seed, uint64_t round, uint32_t n, uint32_t order[])
 
 uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elapsed_ns)
 {
-	return replies ? (uint64_t)((double)elapsed_ns * (double)connections / (double)replies) : 0;
+	double pass_ns = replies ? (double)elapsed_ns * (double)connections / (double)replies : 0;
+
+	return (uint64_t)(pass_ns < PASS_MOST_NS ? pass_ns : PASS_MOST_NS);
 }
 
 struct timing schedule_timing(const struct options *o, uint64_t pass_ns)

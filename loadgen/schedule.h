@@ -29,7 +29,7 @@ struct timing {
 /* The targets 0 .. n - 1 in the order of one round: a permutation, drawn from seed and round. */
 void schedule_order(uint64_t seed, uint64_t round, uint32_t n, uint32_t order[]);
 
-/* The pass of `connections` that had `replies` in elapsed_ns; 0 if there was no reply. */
+/* The pass of `connections` that had `replies` in elapsed_ns, at most 1 h; 0 if there was no reply. */
 uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elapsed_ns);
 
 /* A target's timing from the options and its pass; "auto" is max(50 ms, 10) and max(20 ms, 5). */

@@ -513,8 +513,9 @@ static void bring_to_rest(struct taker *k, struct session *s, struct slice *slic
 {
 	session_end_turn(s);
 	await_helpers(k, s);
-	k->drained_cpu = server_cpu_read(&k->server);
+	/* First the clock; in note_silence() last: so the server's CPU time is all from in between. */
 	k->drained_ns = clock_now_ns();
+	k->drained_cpu = server_cpu_read(&k->server);
 	slice->drained_ns = k->drained_ns;
 }
 

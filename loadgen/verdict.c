@@ -245,6 +245,21 @@ static void check_lag(struct verdict *v, const struct result *r)
 		    (double)hist_percentile(late, 99) / 1e3, median * 100, tail * 100);
 }
 
+/* In turns each slice is a window of its own. */
+static size_t count_windows(const struct result *r)
+{
+	size_t n = 0;
+
+	if (!r->turns || r->options->arrangement != ARRANGEMENT_TURNS)
+		return 1;
+	for (size_t i = 0; i < turns_slice_count(r->turns); i++) {
+		const struct slice *slice = turns_slice(r->turns, i);
+
+		n += slice && !slice->warmup && slice->target == r->number;
+	}
+	return n;
+}
+
 /* L = lambda W [Little, Operations Research 9(3), 1961]: each side from counters of its own. */
 static void check_little(struct verdict *v, const struct result *r)
 {
@@ -254,8 +269,9 @@ static void check_little(struct verdict *v, const struct result *r)
 		return;
 	l = (double)r->total->inflight_ns / 1e9 / r->window_s;
 	lambda_w = (double)active(r)->completed / r->window_s * mean_s;
-	/* What crosses the edges of the window is on one side only: about W in so long a window. */
-	off = fabs(lambda_w - l) / fmax(l, lambda_w) - mean_s / r->window_s;
+	/* What crosses the edges of a window is on one side only: about W in so long a window. */
+	off = fabs(lambda_w - l) / fmax(l, lambda_w) -
+	      mean_s * (double)count_windows(r) / r->window_s;
 	if (off > LITTLE_SUSPECT)
 		add(v, off > LITTLE_VOID ? VERDICT_VOID : VERDICT_SUSPECT, "littles-law",
 		    "%.2f requests were in flight on average, but rate times service time is %.2f: "
