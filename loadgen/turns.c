@@ -118,6 +118,9 @@ struct turns *turns_create(const struct options *o, const struct record *records
 	t->workers = (uint32_t)o->workers;
 	t->bytes = bytes;
 	t->slice_most = most;
+	/* Without passes only if they do not matter. */
+	if (o->arrangement == ARRANGEMENT_TOGETHER && o->slice_ns != DURATION_AUTO)
+		turns_cut(t);
 	for (uint32_t i = 0; i < t->targets; i++) {
 		t->seats[i].state = (uint32_t)NO_TURN << 2 | TURN_DRAIN;
 		t->seats[i].timing = schedule_timing(o, 0);
@@ -723,10 +726,19 @@ static uint64_t edge_due_ns(const struct taker *k, const struct session *s, uint
 	return s->from_ns + (uint64_t)((double)s->window_ns / cuts * k->edge);
 }
 
+/* From the first edge on: the others are due as soon as it is known how many there are. */
+static void await_cut(struct taker *k, struct session *s)
+{
+	uint32_t cuts = shared_load(&k->turns->cuts);
+
+	if (!cuts)
+		return;
+	k->stage = CUT;
+	s->next_edge_ns = edge_due_ns(k, s, cuts);
+}
+
 void taker_edge(struct taker *k, struct session *s)
 {
-	uint32_t cuts;
-
 	switch (k->stage) {
 	case HALF_WARM:
 		k->warm_ns = clock_now_ns();
@@ -739,14 +751,11 @@ void taker_edge(struct taker *k, struct session *s)
 		together_edge(k, s);
 		k->stage = UNCUT;
 		s->next_edge_ns = s->from_ns + TURNS_CUT_NS + CUT_LOOK_NS;
+		await_cut(k, s);
 		return;
 	case UNCUT:
-		cuts = shared_load(&k->turns->cuts);
 		s->next_edge_ns = s->now_ns + CUT_LOOK_NS;
-		if (!cuts)
-			return;
-		k->stage = CUT;
-		s->next_edge_ns = edge_due_ns(k, s, cuts);
+		await_cut(k, s);
 		return;
 	case CUT:
 		together_edge(k, s);

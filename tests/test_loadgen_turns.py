@@ -115,7 +115,10 @@ def test_slices_together_cover_the_window() -> None:
     assert done.status in RAN, done.err
     for i, target in enumerate(done.json["targets"]):
         slices = counted(done.json, i)
-        assert [s["round"] for s in slices] == list(range(10))
+        # A worker without a CPU takes fewer edges than were due.
+        assert [s["round"] for s in slices] == list(range(len(slices)))
+        assert 1 <= len(slices) <= 10
+        assert all(a["to_ns"] == b["from_ns"] for a, b in zip(slices, slices[1:]))
         assert all(s["idle_ns"] is None and s["due"] is not None for s in slices)
         # Every response of the window is in a slice, but for those of the drain.
         latency = target["latency_ns"]["response"]
