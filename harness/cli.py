@@ -11,24 +11,28 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
 import pkgutil
-import sys
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
-from harness import commands, errors
+from harness import commands, errors, output
 from harness.measure import interrupt
 
-EPILOG = """exit status: 0 done · 1 something is missing or cannot be written · 2 bad usage, nothing written
-· 3 ended, but a cell failed or is void (run), or a claim or check failed · 130 interrupted, what was
-measured is kept"""
+EPILOG = """exit status: 0 done · 1 something is missing or cannot be written, or the machine failed
+(what was measured is kept) · 2 bad usage, nothing written · 3 ended, but a cell failed or is void (run),
+or a claim or check failed · 70 a fault of tenk itself · 130 interrupted, what was measured is kept ·
+141 nobody reads the standard output any more: stopped, what was measured is kept"""
 
 
 class Parser(argparse.ArgumentParser):
     """argparse with errors of one line, which name the option, the value and what is allowed."""
 
     def error(self, message: str) -> NoReturn:
-        self.exit(errors.EXIT_USAGE, f"{self.prog}: {message} (see {self.prog} --help)\n")
+        said = errors.one_line(f"{message} (see {self.prog} --help)")
+        self.exit(errors.EXIT_USAGE, f"{self.prog}: {said}\n")
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -42,20 +46,35 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status."""
-    args = build_parser().parse_args(argv)
-    interrupt.install()
+    """Run one command; returns its exit status. argparse ends bad usage and --help by SystemExit."""
     try:
-        status = args.run(args)
-        sys.stdout.flush()
-        return int(status)
+        with output.guarded():
+            args = build_parser().parse_args(argv)
+            interrupt.install()
+            return int(args.run(args))
     except errors.TenkError as error:
-        print(f"tenk: {error}", file=sys.stderr)
+        output.complain(str(error))
         return error.status
     except KeyboardInterrupt:
-        print("tenk: interrupted", file=sys.stderr)
+        output.complain("interrupted")
         return errors.EXIT_INTERRUPTED
-    except BrokenPipeError:
-        # The reader (a pager, head) has enough; keep Python from complaining when it flushes.
-        sys.stderr.close()
-        return errors.EXIT_OK
+    except OSError as error:
+        # What the command did not expect of a file, a process or a limit; the kernel says it well.
+        output.complain(errors.why(error))
+        return errors.EXIT_FAILURE
+    except MemoryError:
+        output.complain("out of memory")
+        return errors.EXIT_FAILURE
+    except Exception as error:  # pylint: disable=broad-except
+        if os.environ.get("TENK_DEBUG"):
+            raise
+        output.complain(_internal(error))
+        return errors.EXIT_INTERNAL
+
+
+def _internal(error: Exception) -> str:
+    place = traceback.extract_tb(error.__traceback__)[-1]
+    return (
+        f"internal error: {type(error).__name__}: {error} ({Path(place.filename).name},"
+        f" line {place.lineno}); please report it, with what TENK_DEBUG=1 shows"
+    )
