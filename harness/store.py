@@ -2,21 +2,26 @@
 """The run directory: results/<machine>/<experiment>/<utc>-<git>/ and what lies in it.
 
 Every file is written whole or not at all (temporary name, fsync, rename), so a run that was killed
-at any moment can be read and resumed. docs/harness.md describes the files.
+at any moment can be read and resumed. Whoever measures into a run holds its lock; it ends with the
+process. What is read is checked first: a record that is not right is named, with what is wrong in it.
+docs/harness.md describes the files.
 """
 from __future__ import annotations
 
+import contextlib
+import fcntl
+import itertools
 import json
 import math
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from harness import packed
-from harness.errors import SetupError, UsageError
+from harness import packed, shape
+from harness.errors import HOST_ERRNOS, HostFault, SetupError, UsageError, why
 from harness.paths import results_dir
 
 RUN_SCHEMA = "tenk.run/1"
@@ -25,6 +30,88 @@ CELL_SCHEMA = "tenk.cell/1"
 # From harmless to useless; a set of replicates is as good as the worst it must answer for.
 STATUSES = ("ok", "client-limited", "suspect", "void", "unsupported", "failed")
 USABLE = ("ok", "client-limited", "suspect")
+
+LOCK = "run.lock"
+
+# What every reader of a run needs; what else is in run.json is for people, or for --resume.
+_META_TYPES: dict[str, shape.Shape] = {
+    "experiment": shape.table(),
+    "profile": shape.text,
+    "seed": shape.whole,
+    "host": shape.table(),
+    "git": shape.record({"commit": shape.text, "dirty": shape.optional(shape.boolean)}),
+    "placement": shape.record({"name": shape.one_of("split", "shared"), "note": shape.text}),
+    "sources": shape.record(
+        {"cpu": shape.text, "memory": shape.text}, {"syscalls": shape.optional(shape.text)}
+    ),
+    "models": shape.table(shape.table()),
+    "binaries": shape.table(shape.text),
+    "started": shape.text,
+    "complete": shape.boolean,
+}
+_SETTING = shape.record(
+    {
+        "model": shape.text,
+        "factors": shape.table(shape.level),
+        "load": shape.table(shape.level),
+        "seconds": shape.finite,
+        "warmup": shape.finite,
+        "unsupported": shape.text,
+        "badges": shape.items(shape.text),
+    }
+)
+_PRESENT = shape.record(
+    {"experiment": shape.record({"name": shape.text})},
+    {
+        **{name: kind for name, kind in _META_TYPES.items() if name != "experiment"},
+        "session": shape.text,
+        "plan": shape.optional(
+            shape.items(shape.record({"model": shape.text, "factors": shape.table(shape.level)}))
+        ),
+    },
+)
+_WHOLE = shape.record(_META_TYPES)
+_RESUMABLE = shape.record(
+    {
+        **_META_TYPES,
+        "session": shape.text,
+        "plan": shape.optional(shape.items(_SETTING)),
+        "placement": shape.record(
+            {
+                "wanted": shape.one_of("split", "shared"),
+                "server_cpus": shape.items(shape.whole),
+                "client_cpus": shape.items(shape.whole),
+            }
+        ),
+    }
+)
+_VERDICT = shape.record(
+    {},
+    {
+        "reasons": shape.optional(
+            shape.items(shape.record({}, {"code": shape.text, "text": shape.text}))
+        )
+    },
+)
+_CELL = shape.record(
+    {
+        "id": shape.text,
+        "experiment": shape.text,
+        "model": shape.text,
+        "factors": shape.table(shape.level),
+        "replicate": shape.whole,
+        "block": shape.whole,
+        "order": shape.whole,
+        "status": shape.one_of(*STATUSES),
+        "reason": shape.text,
+        "badges": shape.items(shape.text),
+        "metrics": shape.table(shape.number),
+        "server": shape.table(),
+        "client": shape.record({}, {"verdict": shape.optional(_VERDICT)}),
+        "timing": shape.table(),
+    },
+    {"machine": shape.table()},
+)
 
 
 @dataclass(frozen=True)
@@ -44,6 +131,7 @@ class CellRecord:
     server: Mapping[str, Any] = field(default_factory=dict)
     client: Mapping[str, Any] = field(default_factory=dict)
     timing: Mapping[str, Any] = field(default_factory=dict)
+    machine: Mapping[str, Any] = field(default_factory=dict)  # machine-wide, nobody's own
 
     @property
     def usable(self) -> bool:
@@ -85,28 +173,97 @@ class Run:
     def __init__(self, path: Path, meta: dict[str, Any]) -> None:
         self.path = path
         self.meta = meta
+        self._lock: IO[str] | None = None
 
     @staticmethod
     def create(path: Path, meta: Mapping[str, Any]) -> "Run":
-        """Make the directory and its run.json; SetupError when that is impossible."""
-        run = Run(path, {"schema": RUN_SCHEMA, **meta, "complete": False})
+        """Make the directory and its run.json, and lock it; SetupError when that is impossible.
+
+        Where `path` exists already (another run began in the same second) it is path-2, and so on.
+        """
         try:
-            (path / "cells").mkdir(parents=True)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            free = _make_free(path)
+            run = Run(free, {"schema": RUN_SCHEMA, **meta, "complete": False})
+            (free / "cells").mkdir()
+            run.lock()
             run.save()
         except OSError as error:
+            if error.errno in HOST_ERRNOS:
+                raise HostFault(f"cannot write {path}: {error.strerror}") from None
             raise SetupError(f"cannot write {path}: {error.strerror}") from None
         return run
 
     @staticmethod
-    def open(path: Path) -> "Run":
-        """Read a run; UsageError when the directory is not one."""
+    def open(path: Path, whole: bool = False) -> "Run":
+        """Read a run; UsageError when the directory is not one, or (whole) lacks what a reader of
+        its results needs."""
+        name = path / "run.json"
         try:
-            meta = json.loads((path / "run.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            meta = shape.read(name)
+        except FileNotFoundError:
             raise UsageError("RUN", path, "it must be a directory with a run.json") from None
+        except OSError as error:
+            raise SetupError(f"cannot read {why(error)}") from None
+        except ValueError as error:
+            raise UsageError("RUN", path, f"its run.json is damaged: {error}") from None
         if not isinstance(meta, dict) or meta.get("schema") != RUN_SCHEMA:
             raise UsageError("RUN", path, f"its run.json must have schema {RUN_SCHEMA}")
-        return Run(path, meta)
+        run = Run(path, meta)
+        run._check(_PRESENT)
+        if whole:
+            run._check(_WHOLE)
+        return run
+
+    def check_resumable(self) -> None:
+        """UsageError where run.json lacks something that is needed to go on measuring."""
+        self._check(_RESUMABLE)
+
+    def _check(self, wanted: shape.Shape) -> None:
+        try:
+            wanted(self.meta, "")
+        except ValueError as error:
+            raise UsageError("RUN", self.path, f"its run.json is damaged: {error}") from None
+
+    def lock(self) -> None:
+        """Keep others from measuring into this run; SetupError with who does so already.
+
+        The lock is the kernel's (flock) and ends with this process, however it ends.
+        """
+        if self._lock is not None:
+            return
+        name = self.path / LOCK
+        while True:
+            file = open(name, "a+", encoding="ascii")  # pylint: disable=consider-using-with
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                file.seek(0)
+                holder = file.read(200).strip() or "another process"
+                file.close()
+                raise SetupError(
+                    f"{self.path}: {holder} is measuring it: wait for its end"
+                ) from None
+            # Whoever held it may have removed the file between our open and our lock.
+            if _is_same(name, file.fileno()):
+                break
+            file.close()
+        file.truncate(0)
+        file.write(f"process {os.getpid()}\n")
+        file.flush()
+        self._lock = file
+
+    def reload(self) -> None:
+        """Read run.json again: until it was locked, another process may have written it."""
+        self.meta = Run.open(self.path, whole=True).meta
+
+    def unlock(self) -> None:
+        """Let others measure; safe to call twice."""
+        if self._lock is not None:
+            with contextlib.suppress(OSError):
+                (self.path / LOCK).unlink(missing_ok=True)
+            self._lock.close()
+            self._lock = None
 
     def save(self) -> None:
         write_atomically(self.path / "run.json", to_json(self.meta))
@@ -133,28 +290,47 @@ class Run:
         """All records, in the order they were measured; a file that is not one is an error."""
         if packed.is_packed(self.path):
             records = [self._record(*found) for found in packed.read(self.path)]
+            _refuse_copies(self.path / packed.NAME, records)
         else:
             records = [self._read(path) for path in sorted((self.path / "cells").glob("*.json"))]
         return sorted(records, key=lambda c: (c.block, c.order))
 
     def _read(self, path: Path) -> CellRecord:
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = shape.read(path)
         except (OSError, ValueError) as error:
-            raise SetupError(f"{path}: not a {CELL_SCHEMA} record: {error}") from None
-        return self._record(str(path), document)
+            said = error.strerror if isinstance(error, OSError) else error
+            raise SetupError(f"{path}: not a {CELL_SCHEMA} record of this run: {said}") from None
+        return self._record(str(path), document, path.stem)
 
-    def _record(self, path: str, document: Any) -> CellRecord:
-        """The record in a document; path: where that stands, for the message if it is none."""
+    def _record(self, path: str, document: Any, stem: str = "") -> CellRecord:
+        """The record in a document. path: where that stands, for the message if it is none; stem:
+        which id it must have there, if that is known."""
         try:
-            if document.pop("schema") != CELL_SCHEMA:
+            if not isinstance(document, dict) or document.pop("schema", None) != CELL_SCHEMA:
                 raise ValueError("another schema")
-            document.pop("id")
+            _CELL(document, "")
+            said = document.pop("id")
             document["badges"] = tuple(document["badges"])
             document["metrics"] = {k: float(v) for k, v in document["metrics"].items()}
-            return CellRecord(**document)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
-            raise SetupError(f"{path}: not a {CELL_SCHEMA} record: {error}") from None
+            record = CellRecord(**document)
+            if not said == record.id == (stem or record.id):
+                raise ValueError(f"by its content it is {record.id}, so this is a stray copy")
+            self._check_membership(record)
+            return record
+        except (ValueError, TypeError) as error:
+            raise SetupError(f"{path}: not a {CELL_SCHEMA} record of this run: {error}") from None
+
+    def _check_membership(self, record: CellRecord) -> None:
+        """ValueError for a cell of another experiment, model or factor than the run has."""
+        if record.experiment != self.experiment_name:
+            raise ValueError(f"experiment is {record.experiment!r}, not {self.experiment_name!r}")
+        models = self.meta.get("models")
+        if models is not None and record.model not in models:
+            raise ValueError(f"model {record.model!r} is not one of the run")
+        factors = self.meta["experiment"].get("factors")
+        if isinstance(factors, dict) and set(factors) != set(record.factors):
+            raise ValueError(f"factors must be {', '.join(factors)}")
 
     def sweep(self) -> None:
         """Remove what an interrupted cell left: temporary files, spectra without a record."""
@@ -166,14 +342,48 @@ class Run:
                 path.unlink(missing_ok=True)
 
 
+def _refuse_copies(path: Path, records: Sequence[CellRecord]) -> None:
+    seen: set[str] = set()
+    for record in records:
+        if record.id in seen:
+            raise SetupError(f"{path}: it has {record.id} twice")
+        seen.add(record.id)
+
+
+def _make_free(path: Path) -> Path:
+    for number in itertools.count(1):
+        free = path if number == 1 else path.with_name(f"{path.name}-{number}")
+        with contextlib.suppress(FileExistsError):
+            free.mkdir()
+            return free
+    raise AssertionError("there is always a next number")
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    """Whether the open file still has that name."""
+    try:
+        return os.path.samestat(os.stat(path), os.fstat(descriptor))
+    except FileNotFoundError:
+        return False
+
+
 def write_atomically(path: Path, text: str) -> None:
-    """Write a file so that a reader, or a crash, sees the old one or the whole new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    with open(temporary, "w", encoding="utf-8") as out:
-        out.write(text)
-        out.flush()
-        os.fsync(out.fileno())
-    os.replace(temporary, path)
+    """Write a file so that a reader, or a crash, sees the old one or the whole new one.
+
+    Two writers at once do not meet: the temporary name has the process in it. Nothing is left behind
+    where it cannot be written (OSError).
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "w", encoding="utf-8") as out:
+            out.write(text)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
 
 
 def to_json(document: Any) -> str:

@@ -140,8 +140,10 @@ def load(name: str, directory: Path = EXPERIMENTS) -> Experiment:
     path = directory / f"{name}.toml"
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
-    except tomllib.TOMLDecodeError as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise UsageError(str(path), "its text", f"it must be TOML: {error}") from None
+    except RecursionError:
+        raise UsageError(str(path), "its text", "it is nested too deeply") from None
     return parse(raw, str(path))
 
 
@@ -153,6 +155,8 @@ def of(run: Run) -> Experiment:
 def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
     """Build the records from a TOML document (or from the JSON copy in run.json)."""
     reader = _Reader(origin)
+    if not isinstance(raw, Mapping):
+        raise UsageError(origin, "its content", "it must be a table")
     known = (
         "name title question source models load factors metric summary claims profiles plot"
         " reference answers"
@@ -186,7 +190,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             highlights=tuple(_highlight(reader, h) for h in raw.get("summary", [])),
             claims=tuple(_claim(reader, c) for c in raw.get("claims", [])),
             profiles=profiles,
-            models=tuple(raw.get("models", [])),
+            models=_names(raw.get("models", [])),
             raw=raw,
             reference=str(raw.get("reference", REFERENCE)),
             answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
@@ -195,7 +199,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
         raise UsageError(origin, "its content", str(error)) from None
     except KeyError as error:
         raise UsageError(origin, "its content", f"{error.args[0]} is missing") from None
-    except (TypeError, AttributeError) as error:
+    except (TypeError, AttributeError, OverflowError) as error:
         raise UsageError(origin, "its content", f"a value has the wrong type: {error}") from None
     for name in PROFILES:
         if name not in profiles:
@@ -251,6 +255,9 @@ def _profile(
         )
         for entry in table.get("at", [])
     )
+    budget = float(table["budget_s"])
+    if not 0 <= budget < math.inf:
+        raise ValueError(f"profile {name}: budget_s must be a finite number from 0")
     for s, w in [(seconds, warmup), *((t.seconds, t.warmup) for t in timings)]:
         if not (0 < s <= 3600 and 0 <= w <= 3600):
             raise ValueError(f"profile {name}: seconds must be in (0, 3600], warmup in [0, 3600]")
@@ -263,10 +270,16 @@ def _profile(
         min_replicates=minimum,
         seconds=seconds,
         warmup=warmup,
-        budget_s=float(table["budget_s"]),
+        budget_s=budget,
         timings=timings,
         once_above_s=float(table.get("once_above_s", math.inf)),
     )
+
+
+def _names(given: Any) -> tuple[str, ...]:
+    if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
+        raise ValueError("models must be a list of names")
+    return tuple(given)
 
 
 def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
@@ -290,7 +303,7 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
         wanted = f"either {' or '.join(needs)}" if needs else "nothing to be compared with"
         raise ValueError(f"claim '{text}': needs {wanted}")
     low, high = (float(v) for v in table.get("range", (0, 0)))
-    if low > high:
+    if not low <= high:
         raise ValueError(f"claim '{text}': range needs the smaller number first")
 
     def operand(named: Mapping[str, Any]) -> Operand:
@@ -298,12 +311,15 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
         slope = str(where.pop("slope", ""))
         return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where, slope)
 
+    factor, value = float(table.get("factor", 1.0)), float(table.get("value", 0.0))
+    if not (0 < factor < math.inf and math.isfinite(value)):
+        raise ValueError(f"claim '{table['text']}': needs a finite value and a factor above 0")
     return Claim(
         text=text,
         a=operand(table["a"]),
         b=operand(table["b"]) if "b" in table else None,
         relation=relation,
-        factor=float(table.get("factor", 1.0)),
-        value=float(table.get("value", 0.0)),
+        factor=factor,
+        value=value,
         range=(low, high),
     )

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 KNEE_FROM = 0.45  # of capacity: below, latency hardly depends on load (M/M/1 at 0.45: 1.8 times)
+MAX_POINTS = 1000
 PAST = 1.1  # of capacity: a rate above this is certainly past it
 
 
@@ -40,8 +41,10 @@ class Grid:
         unknown = set(table) - {"start", "stop", "per_octave", "stride", "pilot_s"}
         if unknown:
             raise ValueError(f"unknown name in grid: {', '.join(sorted(unknown))}")
-        if not (0 < grid.start < grid.stop and grid.per_octave > 0 and grid.stride > 0):
+        if not (0 < grid.start < grid.stop < math.inf and grid.per_octave > 0 and grid.stride > 0):
             raise ValueError("grid needs 0 < start < stop, per_octave > 0, stride > 0")
+        if math.log2(grid.stop / grid.start) * grid.per_octave > MAX_POINTS:
+            raise ValueError(f"grid has more than {MAX_POINTS} points")
         if not 0 < grid.pilot_s <= 60:
             raise ValueError("grid needs pilot_s in (0, 60]")
         return grid

@@ -2,6 +2,7 @@
 """The load of one cell: everything about the client that an experiment may fix or vary."""
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -70,4 +71,7 @@ def coerce(name: str, value: Any) -> Any:
     right = isinstance(value, kind) or (kind is float and isinstance(value, int))
     if not right or isinstance(value, bool):
         raise ValueError(f"{name} = {value!r}; allowed: {kind.__name__}")
-    return kind(value)
+    found = kind(value)
+    if kind is float and not math.isfinite(found):
+        raise ValueError(f"{name} = {value!r}; allowed: a finite number")
+    return found

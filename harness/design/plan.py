@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from harness.design.experiment import Experiment, Profile
-from harness.design.load import Load
+from harness.design.load import Load, coerce
 from harness.design.model import Model
 
 # Descriptors a server or client needs beside its connections.
@@ -49,9 +49,10 @@ class Setting:
 
     @staticmethod
     def from_json(document: Mapping[str, Any]) -> "Setting":
+        """Raises ValueError for a load that is none."""
         rest: dict[str, Any] = {
             **document,
-            "load": Load(**document["load"]),
+            "load": Load(**{key: coerce(key, value) for key, value in document["load"].items()}),
             "badges": tuple(document["badges"]),
         }
         return Setting(**rest)
