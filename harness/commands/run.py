@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import secrets
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timezone
@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from harness import conformance, errors, store
 from harness.design import experiment
@@ -20,8 +21,10 @@ from harness.judge import claims, summary
 from harness.measure import models, runner
 from harness.present import console, wording
 from harness.measure.cell import Bench
-from harness.commands import plot
+from harness.commands import options, plot
 from harness.design.load import PLACEMENTS
+from harness.design.model import Model
+from harness.output import OutputError, complain
 from harness.paths import loadgen_path, results_dir
 
 if TYPE_CHECKING:
@@ -51,44 +54,50 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--resume", metavar="RUN", help="finish an interrupted run")
     parser.add_argument("--no-check", action="store_true", help="time without checking answers")
     parser.add_argument("--no-plot", action="store_true", help="write no figures")
-    parser.add_argument("--out", type=Path, metavar="DIR", help="where runs are kept [results]")
+    parser.add_argument(
+        "--out", type=options.folder, metavar="DIR", help="where runs are kept [results]"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
+    """Measure; on every way out what was measured is kept, and nothing runs any more."""
     out = console.make()
-    results = args.out or results_dir()
-    assignments = _resumed(args, results) if args.resume else _requested(args, results)
+    results = results_dir() if args.out is None else args.out
+    assignments = _resumed(args, results) if args.resume is not None else _requested(args, results)
     loadgen = loadgen_path()
     if not os.access(loadgen, os.X_OK):
         raise errors.SetupError(f"no load generator at {loadgen}: run `make` first")
-    _announce(out, assignments)
-    if not args.no_check:
-        _check(out, assignments)
-    finished: list[store.Run] = []
-    interrupted = False
     everywhere = os.sched_getaffinity(0)
     # All of them before the harness confines itself: placement goes by the CPUs it may use.
     benches = [
         runner.make_bench(one.models, loadgen, one.placement, one.seed)
         for one in (assignment.request for assignment in assignments)
     ]
+    for assignment, bench in zip(assignments, benches):
+        _same_as_before(assignment, bench)
+    _announce(out, assignments)
+    _check(out, assignments, args.no_check)
+    begun: list[store.Run] = []
+    stopped: BaseException | None = None
     progress = _progress(out)
     try:
         for assignment, bench in zip(assignments, benches):
             # The harness hardly runs during a window; what it does is the client's burden.
             os.sched_setaffinity(0, set(bench.placements[""].client))
-            _one(assignment, bench, progress, finished)
-    except KeyboardInterrupt:
-        interrupted = True
+            _one(assignment, bench, progress, begun)
+    except (KeyboardInterrupt, errors.HostFault, OutputError) as reason:
+        stopped = reason
     finally:
         progress.end()
         os.sched_setaffinity(0, everywhere)
-    doubtful = [_conclude(out, done) for done in finished]
-    if interrupted:
-        return _interrupted(finished)
+        for done in begun:
+            done.unlock()
+    if stopped is not None:
+        return _stopped(out, begun, stopped)
+    doubtful = [_conclude(out, done) for done in begun]
     if not args.no_plot:
-        for done in finished:
+        for done in begun:
             plot.draw(done.path, out)
     return errors.EXIT_DOUBTFUL if any(doubtful) else errors.EXIT_OK
 
@@ -100,26 +109,42 @@ def _progress(out: Console) -> runner.Progress:
 
 
 def _one(
-    assignment: Assignment, bench: Bench, progress: runner.Progress, finished: list[store.Run]
+    assignment: Assignment, bench: Bench, progress: runner.Progress, begun: list[store.Run]
 ) -> None:
-    done = assignment.resumed
-    if done is not None and done.meta.get("plan") is None:
-        raise errors.UsageError("--resume", done.path, "it was stopped before its plan was made")
-    if done is None:
-        done = runner.start(assignment.request, bench, progress)
-    finished.append(done)
+    done = assignment.resumed or runner.create(assignment.request, bench)
+    begun.append(done)
+    runner.prepare(done, assignment.request, bench, progress)
     runner.carry_on(done, bench, progress)
+
+
+def _same_as_before(assignment: Assignment, bench: Bench) -> None:
+    """UsageError where an interrupted run would go on under other conditions than it began with."""
+    old = assignment.resumed
+    if old is None:
+        return
+    now = {
+        **runner.surroundings(bench, assignment.request.placement),
+        "binaries": runner.binaries(assignment.request.models, bench.loadgen),
+    }
+    found = runner.differences(old.meta, now)
+    if found:
+        raise errors.UsageError(
+            "--resume",
+            old.path,
+            f"it began under other conditions ({'; '.join(found)}):"
+            " restore them, or start a new run",
+        )
 
 
 def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     known = ", ".join(experiment.available())
     if not args.experiments:
         raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
-    profile = args.profile or "default"
+    profile = "default" if args.profile is None else args.profile
     if profile not in experiment.PROFILES:
         allowed = ", ".join(experiment.PROFILES)
         raise errors.UsageError("--profile", profile, f"known profiles: {allowed}")
-    placement = args.placement or "split"
+    placement = "split" if args.placement is None else args.placement
     if placement not in PLACEMENTS:
         raise errors.UsageError("--placement", placement, f"allowed: {', '.join(PLACEMENTS)}")
     if results.exists() and not results.is_dir():
@@ -130,7 +155,9 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     seed = DEFAULT_SEED if args.seed is None else args.seed
     assignments = []
     for one in chosen:
-        names = args.models or (",".join(one.models) if one.models else None)
+        names = args.models
+        if names is None and one.models:
+            names = ",".join(one.models)
         selected = models.choose(catalogue, names)
         request = runner.Request(
             one, one.profiles[profile], selected, seed, placement, results, session
@@ -141,33 +168,32 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
 
 def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
     for option, value in (
-        ("EXPERIMENT", " ".join(args.experiments)),
+        ("EXPERIMENT", " ".join(args.experiments) or None),
         ("--profile", args.profile),
         ("--models", args.models),
         ("--seed", args.seed),
         ("--placement", args.placement),
     ):
-        if value not in (None, ""):
+        if value is not None:
             raise errors.UsageError(option, value, "with --resume the run itself says this")
     catalogue = {model.name: model for model in models.discover()}
     assignments = []
     for path in store.find(args.resume, results):
-        old = store.Run.open(path)
+        old = store.Run.open(path, whole=True)
         if old.meta["complete"]:
             continue
+        old.check_resumable()
+        old.lock()
+        old.reload()
         meta = old.meta
         gone = [name for name in meta["models"] if name not in catalogue]
         if gone:
             raise errors.SetupError(f"--resume: the run has {', '.join(gone)}: run `make` first")
         chosen = [catalogue[name] for name in meta["models"]]
-        if runner.binaries(chosen, loadgen_path()) != meta["binaries"]:
-            raise errors.UsageError(
-                "--resume", path, "servers or load generator were rebuilt since: start a new run"
-            )
         one = experiment.of(old)
         request = runner.Request(
             one,
-            one.profiles[meta["profile"]],
+            _profile(one, str(meta["profile"]), path),
             chosen,
             int(meta["seed"]),
             meta["placement"]["wanted"],
@@ -180,6 +206,12 @@ def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
     return assignments
 
 
+def _profile(one: experiment.Experiment, name: str, path: Path) -> experiment.Profile:
+    if name not in one.profiles:
+        raise errors.UsageError("RUN", path, f"its run.json is damaged: no profile '{name}'")
+    return one.profiles[name]
+
+
 def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
     total = 0.0
     for assignment in assignments:
@@ -188,7 +220,7 @@ def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
         verb = "resuming" if assignment.resumed else "measuring"
         profile = assignment.request.profile
         out.print(
-            f"{verb} [bold]{assignment.request.experiment.name}[/]: {len(assignment.request.models)} models,"
+            f"{verb} [bold]{escape(assignment.request.experiment.name)}[/]: {len(assignment.request.models)} models,"
             f" profile {profile.name}, {profile.min_replicates} to {profile.replicates} replicates,"
             f" about {wording.duration(seconds)}",
             soft_wrap=True,
@@ -197,20 +229,38 @@ def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
         out.print(f"about {wording.duration(total)} in all")
 
 
-def _check(out: Console, assignments: Sequence[Assignment]) -> None:
+def _check(out: Console, assignments: Sequence[Assignment], timed_all_the_same: bool) -> None:
+    """SetupError unless every model that can run here answers correctly, and at least one can."""
     chosen = {
         model.name: model for assignment in assignments for model in assignment.request.models
     }
     protocols = {assignment.request.experiment.base.protocol for assignment in assignments}
+    why_not = {
+        name: why for name, model in chosen.items() if (why := _why_not(model, sorted(protocols)))
+    }
+    if len(why_not) == len(chosen):
+        reasons = "; ".join(f"{name}: {why}" for name, why in why_not.items())
+        raise errors.SetupError(f"no model can run here, so nothing was measured: {reasons}")
+    if timed_all_the_same:
+        return
     failures = conformance.gate(list(chosen.values()), sorted(protocols))
     if failures:
         for failure in failures:
-            print(f"tenk: {failure}", file=sys.stderr)
+            complain(str(failure))
         raise errors.SetupError(
             f"{len(failures)} checks failed, so nothing was timed"
             " (harness/tenk check says more; --no-check times them all the same)"
         )
-    out.print("every model answers correctly", style="dim")
+    said = "every model answers correctly"
+    if why_not:
+        said = f"every model that can run here answers correctly (not: {', '.join(why_not)})"
+    out.print(escape(said), style="dim")
+
+
+def _why_not(model: Model, protocols: Sequence[str]) -> str:
+    """Why a model can do none of these protocols here, or ''."""
+    reasons = [model.why_not(protocol, 1) for protocol in protocols]
+    return "" if "" in reasons else reasons[0]
 
 
 def _conclude(out: Console, done: store.Run) -> bool:
@@ -221,17 +271,27 @@ def _conclude(out: Console, done: store.Run) -> bool:
     store.write_atomically(done.path / "summary.tsv", summary.to_tsv(one, groups))
     console.print_summary(out, one, groups, wording.run_note(done.meta))
     console.print_claims(out, claims.judge(one.claims, groups))
-    out.print(f"{len(cells)} cells in {done.path}", soft_wrap=True)
+    out.print(f"{len(cells)} cells in {escape(str(done.path))}", soft_wrap=True)
     return any(cell.status in ("failed", "void") for cell in cells)
 
 
-def _interrupted(finished: Sequence[store.Run]) -> int:
-    print("tenk: interrupted; what was measured is kept", file=sys.stderr)
-    for done in finished:
-        if not done.meta["complete"]:
-            print(f"tenk: go on with: harness/tenk run --resume {done.path}", file=sys.stderr)
-            print(f"tenk: plot it with: harness/tenk plot {done.path}", file=sys.stderr)
-    return errors.EXIT_INTERRUPTED
+def _stopped(out: Console, begun: Sequence[store.Run], reason: BaseException) -> int:
+    """Say what there is so far, and how to go on; then the reason's own status."""
+    with contextlib.suppress(OSError, OutputError):  # of the same cause, most likely
+        for done in begun:
+            if any((done.path / "cells").glob("*.json")):
+                _conclude(out, done)
+    unfinished = [done.path for done in begun if not done.meta["complete"]]
+    if isinstance(reason, KeyboardInterrupt):
+        complain("interrupted; what was measured is kept")
+        for path in unfinished:
+            complain(f"go on with: harness/tenk run --resume {path}")
+            complain(f"plot it with: harness/tenk plot {path}")
+        return errors.EXIT_INTERRUPTED
+    assert isinstance(reason, errors.TenkError)
+    hints = [f"go on with: harness/tenk run --resume {path}" for path in unfinished]
+    complain("; ".join([str(reason), "what was measured is kept", *hints]))
+    return reason.status
 
 
 def _seed(text: str) -> int:

@@ -138,11 +138,10 @@ class Subject(process.Child):
             raise DidNotStart(ended.status, self.errors())
         line, _, self._text = self._text.partition(b"\n")
         text = line.decode(errors="replace")
-        words = dict(word.partition("=")[::2] for word in text.split())
-        numbers = words.get("port", ""), words.get("pid", "")
-        if not text.startswith("ready ") or not all(n.isdigit() for n in numbers):
-            raise Failed(f"not a ready line ('ready model=NAME port=N pid=N'): {text[:200]!r}")
-        return words
+        try:
+            return process.parse_ready(text)
+        except ValueError as error:
+            raise Failed(str(error)) from None
 
     def _read_output(self, enough: Callable[[], bool], timeout_s: float) -> bool:
         """Read stdout until enough() or its end; whether enough() holds."""
@@ -171,7 +170,7 @@ class Subject(process.Child):
     def descriptors(self) -> int:
         """Open descriptors of the server and all its children."""
         count = 0
-        for pid in tree(self.server_pid):
+        for pid in process.tree(self.server_pid):
             with contextlib.suppress(OSError):
                 count += len(os.listdir(f"/proc/{pid}/fd"))
         return count
@@ -183,7 +182,7 @@ class Subject(process.Child):
     def memory_bytes(self) -> int:
         """Anonymous memory of the server and its children, shared pages counted in proportion."""
         total = 0
-        for pid in tree(self.server_pid):
+        for pid in process.tree(self.server_pid):
             with contextlib.suppress(OSError):
                 rows = Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").split("\n")
                 kib = {row.split(":")[0]: row.split()[1] for row in rows[1:] if ":" in row}
@@ -222,7 +221,7 @@ class Subject(process.Child):
 
     def _schedstat(self) -> dict[str, tuple[int, int]]:
         found = {}
-        for pid in tree(self.server_pid):
+        for pid in process.tree(self.server_pid):
             with contextlib.suppress(OSError):
                 tasks = [
                     Path(f"/proc/{pid}/task/{name}") for name in os.listdir(f"/proc/{pid}/task")
@@ -270,7 +269,7 @@ class Subject(process.Child):
         if not told and not self.alive():
             status = self.exit.status if self.exit else "?"
             raise Failed(f"the server ended by itself, status {status}: {self.gist()}")
-        members = tree(self.server_pid)
+        members = process.tree(self.server_pid)
         bound = STOP_BOUND_S * self._conditions.patience
         start = time.monotonic()
         if not told:
@@ -352,19 +351,6 @@ def _times(tasks: Sequence[Path]) -> dict[str, tuple[int, int]]:
         with contextlib.suppress(OSError, ValueError):
             run, wait, _ = (task / "schedstat").read_text(encoding="ascii").split()
             found[str(task)] = int(run), int(wait)
-    return found
-
-
-def tree(pid: int) -> list[int]:
-    """pid and all its descendants that live now. Others may begin and end while it is read."""
-    found, queue = [], [pid]
-    while queue:
-        current = queue.pop()
-        found.append(current)
-        with contextlib.suppress(OSError):
-            for task in os.listdir(f"/proc/{current}/task"):
-                children = Path(f"/proc/{current}/task/{task}/children")
-                queue.extend(map(int, children.read_text(encoding="ascii").split()))
     return found
 
 

@@ -62,7 +62,12 @@ METRICS: dict[str, Metric] = {
         Metric("server_user_us_per_request", "us", "lower", "server CPU per request, user"),
         Metric("server_system_us_per_request", "us", "lower", "server CPU per request, system"),
         Metric("user_bytes_per_connection", "bytes", "lower", "user memory per connection"),
-        Metric("kernel_bytes_per_connection", "bytes", "lower", "kernel memory per connection"),
+        Metric(
+            "kernel_bytes_per_connection",
+            "bytes",
+            "lower",
+            "kernel memory per connection, whole machine",
+        ),
         Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
         Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
         Metric("waits_per_request", "waits", "lower", "waiting calls per request"),

@@ -16,7 +16,6 @@ Nothing else runs in this process meanwhile: it sleeps in poll(2).
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import select
 import signal
@@ -26,14 +25,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.measure import interrupt, syscalls
+from harness import shape
+from harness.errors import HostFault, why
+from harness.measure import accounts, host, interrupt, syscalls
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, kernel_bytes
 from harness.paths import from_root
 from harness.measure.placement import Placement, cpu_list
 from harness.design.plan import Setting
-from harness.measure.process import Child, ProcessError, Server
+from harness.measure.process import (
+    EXIT_CANNOT_RUN_HERE,
+    CannotRunHere,
+    Child,
+    Exit,
+    ProcessError,
+    Server,
+)
 
 # When memory is sampled, as a fraction of the warm-up.
 MEMORY_AT = 0.7
@@ -78,22 +86,31 @@ class Outcome:
     server: dict[str, Any] = field(default_factory=dict)
     client: dict[str, Any] = field(default_factory=dict)
     timing: dict[str, Any] = field(default_factory=dict)
+    machine: dict[str, Any] = field(default_factory=dict)
 
 
 def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Outcome:
     """Run one cell. scratch: path prefix for the client's files; <scratch>.hgrm is left there.
 
-    Whatever goes wrong with server or client is the outcome, not an exception; KeyboardInterrupt
-    passes through, with every process ended.
+    Whatever goes wrong with the server is the outcome, not an exception. What the machine lacked is
+    a HostFault: it says nothing about the model. KeyboardInterrupt passes through. Every process has
+    ended in each case.
     """
     began = time.monotonic()
-    meter = Meter(bench.sources)
     try:
-        outcome = _measure(setting, bench, cell_seed, scratch, meter)
+        meter = Meter(bench.sources)
+        try:
+            outcome = _measure(setting, bench, cell_seed, scratch, meter)
+        finally:
+            meter.close()
+    except CannotRunHere as error:
+        outcome = Outcome("unsupported", str(error))
     except ProcessError as error:
+        if error.host_fault:
+            raise HostFault(str(error)) from None
         outcome = Outcome("failed", str(error))
-    finally:
-        meter.close()
+    except OSError as error:
+        raise HostFault(why(error)) from None
     outcome.badges = setting.badges + outcome.badges
     outcome.timing["cell_s"] = round(time.monotonic() - began, 4)
     return outcome
@@ -179,8 +196,7 @@ def _measure(
             if events_out >= 0:
                 os.close(events_out)
         report = _read_client(Path(f"{scratch}.client.tmp"))
-        status = client_exit.status if client_exit else -1
-        outcome = _judge(watch, status, report, complaint, load)
+        outcome = _judge(watch, client_exit, report, complaint, setting)
         outcome.timing.update(watch.timing())
         outcome.server.update(
             watch.server_record(),
@@ -188,11 +204,14 @@ def _measure(
             cpus=list(placement.server),
         )
         outcome.client = report
+        outcome.machine = watch.machine_record()
         # A server whose death the client has just noticed may not have ended quite yet.
         died = server.wait(0.2 if outcome.status in ("failed", "void") else 0)
         try:
             counters = server.stop()
         except ProcessError as error:
+            if error.host_fault:
+                raise
             outcome.status = "failed"
             outcome.reason = f"server died during the run: {error}" if died else str(error)
             return outcome
@@ -221,9 +240,10 @@ def _falls_short(achieved: float | None, load: Load) -> bool:
 
 
 def _read_client(path: Path) -> dict[str, Any]:
+    """The load generator's report, {} where there is none. The file is removed."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+        document = shape.read(path)
+    except (FileNotFoundError, ValueError):
         return {}
     finally:
         path.unlink(missing_ok=True)
@@ -239,17 +259,31 @@ def _read_client(path: Path) -> dict[str, Any]:
 
 
 def _judge(
-    watch: "_Watch", status: int, report: Mapping[str, Any], complaint: str, load: Load
+    watch: "_Watch",
+    client_exit: Exit | None,
+    report: Mapping[str, Any],
+    complaint: str,
+    setting: Setting,
 ) -> Outcome:
-    if watch.overdue:
+    """What the client's end and report make of the cell. Raises ProcessError where it is the
+    machine's fault that there is none."""
+    if watch.overdue or client_exit is None:
         return Outcome("failed", f"client did not end within {watch.allowed_s:.0f} s")
-    if status == 77:
+    if client_exit.status == EXIT_CANNOT_RUN_HERE:
         return Outcome("unsupported", f"load generator: {complaint}")
-    if status not in _EXITS:
-        return Outcome("failed", f"load generator: exit {status}: {complaint}")
+    if client_exit.status not in _EXITS:
+        text = f"load generator: {client_exit.words(complaint)}"
+        if client_exit.is_host_fault(complaint):
+            raise ProcessError(text, host_fault=True)
+        return Outcome("failed", text)
     if not report:
-        return Outcome("failed", f"load generator wrote no report: {complaint}")
-    return Outcome(*verdict(status, report, load.loop == "open"))
+        # It ended well, so it wrote one: what became of it is not the server's doing.
+        text = f"load generator: its report was lost: {complaint or 'no message'}"
+        raise ProcessError(text, host_fault=True)
+    wrong = accounts.contradiction(report, setting.seconds)
+    if wrong:
+        return Outcome("failed", f"load generator: {wrong}")
+    return Outcome(*verdict(client_exit.status, report, setting.load.loop == "open"))
 
 
 class _Watch:
@@ -261,6 +295,7 @@ class _Watch:
         self._setting = setting
         self._tracepoint = tracepoint
         self._syscalls: syscalls.Counter | None = None
+        self._syscalls_source: str | None = None
         self._calls: list[m.CallSample] = []
         self._meter = meter
         self._server = server
@@ -269,6 +304,7 @@ class _Watch:
         self._alarms: list[tuple[float, Callable[[], None]]] = []
         self._frozen: list[float] = []
         self._sampling_s = 0.0
+        self._machine_before = host.counters()
         self._user_before = meter.user_bytes()
         self._kernel_before = kernel_bytes()
         self._user_after: float | None = None
@@ -339,9 +375,11 @@ class _Watch:
     def _count_syscalls(self) -> None:
         if self._tracepoint is None:
             return
-        with contextlib.suppress(OSError):  # then the metric is absent
-            comm = Path(f"/proc/{self._server.pid}/comm").read_text(encoding="utf-8")
-            self._syscalls = syscalls.Counter(self._tracepoint, comm.rstrip("\n"))
+        with contextlib.suppress(OSError, syscalls.Unavailable):  # then the metric is absent
+            self._syscalls = syscalls.Counter.of(
+                self._tracepoint, self._meter.group, self._server.pid
+            )
+            self._syscalls_source = self._syscalls.source
 
     def close(self) -> None:
         """Release what is left of the samples' sources."""
@@ -406,6 +444,14 @@ class _Watch:
                 "kernel_before_bytes": self._kernel_before,
                 "kernel_after_bytes": self._kernel_after,
             },
+            "syscalls": {"source": self._syscalls_source},
+        }
+
+    def machine_record(self) -> dict[str, Any]:
+        """What happened on the whole machine meanwhile, by whomever: it may have disturbed."""
+        return {
+            "scope": "the whole machine, from the server's start to the client's end",
+            **host.grown(self._machine_before, host.counters()),
         }
 
     def timing(self) -> dict[str, Any]:

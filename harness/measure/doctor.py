@@ -43,6 +43,8 @@ class Facts:
     sources: Sources
     no_syscalls: str  # why system calls cannot be counted, or ""
     missing_programs: tuple[str, ...]
+    netdev_max_backlog: int | None = None
+    softnet_dropped: int | None = None  # packets since boot
 
 
 @dataclass(frozen=True)
@@ -83,6 +85,8 @@ def facts() -> Facts:
         virtual=bool(host.describe().get("virtual")),
         sources=meter.probe(),
         no_syscalls=_no_syscalls(),
+        netdev_max_backlog=_number("/proc/sys/net/core/netdev_max_backlog"),
+        softnet_dropped=host.softnet_dropped(),
         missing_programs=tuple(p for p in ("gcc", "make", "gnuplot") if not shutil.which(p)),
     )
 
@@ -128,6 +132,23 @@ def backlog(f: Facts) -> Finding | None:
         NOTE,
         f"{found}: bursts of connects overflow the accept queue and wait for retransmission",
         "sysctl -w net.core.somaxconn=4096",
+    )
+
+
+def packet_backlog(f: Facts) -> Finding | None:
+    if f.netdev_max_backlog is None:
+        return None
+    found = f"net.core.netdev_max_backlog = {f.netdev_max_backlog}"
+    if f.softnet_dropped:
+        found += f"; {f.softnet_dropped} packets dropped on the whole machine since boot"
+    if f.netdev_max_backlog >= TEN_K:
+        return Finding("packet backlog", GOOD, found)
+    return Finding(
+        "packet backlog",
+        NOTE,
+        f"{found}: bursts on loopback overflow it, and a dropped packet comes again 200 ms later,"
+        " which looks like the server's tail",
+        f"sysctl -w net.core.netdev_max_backlog={3 * TEN_K}",
     )
 
 
@@ -251,6 +272,7 @@ CHECKS: tuple[Callable[[Facts], Finding | None], ...] = (
     descriptors,
     local_ports,
     backlog,
+    packet_backlog,
     conntrack,
     processes,
     mappings,

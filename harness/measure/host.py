@@ -5,7 +5,9 @@ from __future__ import annotations
 import os
 import platform
 import re
+import resource
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,8 @@ def describe() -> dict[str, Any]:
         "clocksource": read_line(
             "/sys/devices/system/clocksource/clocksource0/current_clocksource"
         ),
+        "netdev_max_backlog": read_line("/proc/sys/net/core/netdev_max_backlog"),
+        "descriptor_limit": descriptor_limit(),
         "somaxconn": read_line("/proc/sys/net/core/somaxconn"),
         "tcp_congestion_control": read_line("/proc/sys/net/ipv4/tcp_congestion_control"),
         "mitigations": _mitigations(),
@@ -56,6 +60,39 @@ def steal_seconds() -> float | None:
     if len(fields) < 9:
         return None
     return int(fields[8]) / os.sysconf("SC_CLK_TCK")
+
+
+def softnet_dropped(path: Path = Path("/proc/net/softnet_stat")) -> int | None:
+    """Packets this machine has dropped since boot because the backlog of a CPU was full, loopback's
+    among them: the second column (hexadecimal) of a row per CPU. Such a packet comes again after a
+    retransmission time-out of 200 ms or more."""
+    try:
+        rows = [line.split() for line in path.read_text(encoding="ascii").splitlines()]
+        return sum(int(row[1], 16) for row in rows)
+    except (OSError, ValueError, IndexError):
+        return None
+
+
+def counters() -> dict[str, float | None]:
+    """Totals since boot, of the whole machine and of whoever uses it; None where unknown."""
+    return {"softnet_dropped_packets": softnet_dropped(), "steal_s": steal_seconds()}
+
+
+def grown(
+    before: Mapping[str, float | None], after: Mapping[str, float | None]
+) -> dict[str, float | None]:
+    """How much each of `counters` grew in between."""
+    out: dict[str, float | None] = {}
+    for name, then in before.items():
+        now = after.get(name)
+        out[name] = None if then is None or now is None else round(now - then, 6)
+    return out
+
+
+def descriptor_limit() -> int | None:
+    """The most descriptors a process may have here (hard limit); None where there is no limit."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return None if hard == resource.RLIM_INFINITY else hard
 
 
 def read_line(path: str) -> str | None:

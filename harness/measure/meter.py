@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from harness.measure.derive import CpuUse
+from harness.measure.process import tree
 
 _CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 _PSS_SAMPLE = 64
@@ -97,6 +98,15 @@ class Meter:
     def join(self) -> Sequence[Path]:
         return [group / "cgroup.procs" for group in self._groups.values()]
 
+    @property
+    def group(self) -> Path | None:
+        """Directory of the server's control group of version 2, by which the kernel can tell its
+        tasks from all others; None where there is none."""
+        for hierarchy in (self.sources.cpu, self.sources.memory):
+            if hierarchy is not None and hierarchy.version == 2:
+                return self._groups.get(hierarchy.directory)
+        return None
+
     def cpu(self) -> CpuUse | None:
         """CPU time used since the server started; None when it cannot be read any more."""
         hierarchy = self.sources.cpu
@@ -167,19 +177,6 @@ def cpu_between(before: CpuUse | None, after: CpuUse | None) -> CpuUse | None:
         max(0.0, after.user - before.user),
         max(0.0, after.system - before.system),
     )
-
-
-def tree(pid: int) -> list[int]:
-    """pid and all its live descendants, by /proc/PID/task/TID/children."""
-    found, queue = [], [pid]
-    while queue:
-        current = queue.pop()
-        found.append(current)
-        with contextlib.suppress(OSError):  # the process may end while its tasks are listed,
-            for task in Path(f"/proc/{current}/task").glob("*/children"):
-                with contextlib.suppress(OSError):  # and a task before it is read
-                    queue.extend(int(child) for child in task.read_text("ascii").split())
-    return found
 
 
 def tree_cpu(pid: int) -> CpuUse | None:

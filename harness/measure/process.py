@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
+import errno
 import json
 import os
 import resource
@@ -23,15 +24,31 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness.errors import HOST_ERRNOS, host_fault
+
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 READY_TIMEOUT_S = 10.0
 STOP_TIMEOUT_S = 5.0
+EXIT_CANNOT_RUN_HERE = 77
+KILLED = 128 + signal.SIGKILL
 _PR_SET_PDEATHSIG = 1
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
 class ProcessError(Exception):
-    """A child did not do what was agreed; the text is fit for a cell's reason."""
+    """A child did not do what was agreed; the text is fit for a cell's reason.
+
+    host_fault: it is the machine that failed (out of memory, of descriptors, of disk), and not the
+    program.
+    """
+
+    def __init__(self, text: str, host_fault: bool = False) -> None:
+        super().__init__(text)
+        self.host_fault = host_fault
+
+
+class CannotRunHere(ProcessError):
+    """The server says that this machine cannot run it (exit status 77)."""
 
 
 @dataclass(frozen=True)
@@ -43,6 +60,43 @@ class Exit:
     user_s: float
     system_s: float
     context_switches: int
+
+    def is_host_fault(self, complaint: str) -> bool:
+        """Whether the machine ended it: what it said last (`complaint`) names something that the
+        machine ran out of, or it was killed. Nobody here kills a child before its end is read, so
+        it was the kernel, for want of memory, or somebody at the keyboard."""
+        return self.status == KILLED or (self.status != 0 and bool(host_fault(complaint)))
+
+    def words(self, complaint: str) -> str:
+        """ "exit 1: its last line" for people."""
+        if self.status == KILLED:
+            return "killed (signal 9), by the kernel for want of memory or by somebody"
+        return f"exit {self.status}: {complaint}"
+
+
+def parse_ready(line: str) -> dict[str, str]:
+    """The words of a server's `ready model=NAME port=N pid=N`; ValueError where it is not one."""
+    words = dict(word.partition("=")[::2] for word in line.split())
+    numbers = words.get("port", ""), words.get("pid", "")
+    right = all(n.isascii() and n.isdigit() for n in numbers) and int(numbers[0]) < 65536
+    if not line.startswith("ready ") or not right:
+        raise ValueError(f"not a ready line ('ready model=NAME port=N pid=N'): {line[:200]!r}")
+    return words
+
+
+def tree(pid: int) -> list[int]:
+    """pid and all its descendants that live now, by /proc/PID/task/TID/children. Processes and
+    threads may begin and end while it is read."""
+    found, queue = [], [pid]
+    while queue:
+        current = queue.pop()
+        found.append(current)
+        with contextlib.suppress(OSError):  # the process may end while its tasks are listed,
+            for task in os.listdir(f"/proc/{current}/task"):
+                children = Path(f"/proc/{current}/task/{task}/children")
+                with contextlib.suppress(OSError):  # and a task before it is read
+                    queue.extend(map(int, children.read_text(encoding="ascii").split()))
+    return found
 
 
 def task_state(task: Path) -> str:
@@ -67,7 +121,7 @@ class Child:
     ) -> None:
         """join: cgroup.procs files that the child enters before it becomes the program.
 
-        Raises ProcessError when the program cannot be started.
+        Raises ProcessError when the program cannot be started, OSError when something runs out.
         """
         parent = os.getpid()
         cpu_set = set(cpus)
@@ -102,10 +156,19 @@ class Child:
         except (OSError, subprocess.SubprocessError) as error:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
             self._stderr.close()
-            raise ProcessError(f"{argv[0]}: cannot start: {error}") from None
+            # SubprocessError: what `prepare` does failed, in which the program has no part.
+            lacking = not isinstance(error, OSError) or error.errno in HOST_ERRNOS | {errno.EAGAIN}
+            raise ProcessError(f"{argv[0]}: cannot start: {error}", lacking) from None
         self.argv = list(argv)
         self.pid = self._popen.pid
-        self.pidfd = os.pidfd_open(self.pid)
+        try:
+            self.pidfd = os.pidfd_open(self.pid)
+        except OSError:
+            self._popen.kill()
+            self._popen.wait()
+            self._stderr.close()
+            signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
+            raise
         self.exit: Exit | None = None
         try:
             signal.pthread_sigmask(signal.SIG_SETMASK, unblocked)
@@ -202,15 +265,22 @@ class Server(Child):
                 continue
             chunk = os.read(self._out, 65536)
             if not chunk:
-                ended = self.wait(STOP_TIMEOUT_S)
-                status = "closed its output" if ended is None else f"exit {ended.status}"
-                raise ProcessError(f"server did not start: {status}: {self.stderr_tail()}")
+                raise self._did_not_start()
             self._text += chunk
         line, _, self._text = self._text.partition(b"\n")
-        words = dict(word.partition("=")[::2] for word in line.decode(errors="replace").split())
-        if "ready" not in words or not words.get("port", "").isdigit():
-            raise ProcessError(f"server: not a ready line: {line.decode(errors='replace')[:200]}")
-        return int(words["port"])
+        try:
+            return int(parse_ready(line.decode(errors="replace"))["port"])
+        except ValueError as error:
+            raise ProcessError(f"server: {error}") from None
+
+    def _did_not_start(self) -> ProcessError:
+        ended, complaint = self.wait(STOP_TIMEOUT_S), self.stderr_tail()
+        if ended is None:
+            return ProcessError(f"server did not start: closed its output: {complaint}")
+        if ended.status == EXIT_CANNOT_RUN_HERE:
+            return CannotRunHere(complaint or f"exit status {EXIT_CANNOT_RUN_HERE}")
+        text = f"server did not start: {ended.words(complaint)}"
+        return ProcessError(text, ended.is_host_fault(complaint))
 
     def stop(self) -> dict[str, Any]:
         """SIGTERM, then the counters it prints. Raises ProcessError if it does not end properly."""
@@ -231,7 +301,11 @@ class Server(Child):
             raise ProcessError(f"server did not stop within {STOP_TIMEOUT_S:g} s of SIGTERM")
         self.left_behind = self.group_left()
         if ended.status != 0:
-            raise ProcessError(f"server ended with status {ended.status}: {self.stderr_tail()}")
+            complaint = self.stderr_tail()
+            text = f"server ended with status {ended.status}: {complaint}"
+            if ended.status == KILLED:
+                text = f"server was {ended.words(complaint)}"
+            raise ProcessError(text, ended.is_host_fault(complaint))
         try:
             counters = json.loads(self._text.decode().strip().splitlines()[-1])
             if not isinstance(counters, dict):

@@ -2,9 +2,10 @@
 """Run an experiment: plan it, work through its blocks, write each cell as it ends."""
 from __future__ import annotations
 
+import contextlib
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
@@ -14,7 +15,7 @@ from harness.design import experiment as experiments
 from harness.design import plan
 from harness.measure import host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command
-from harness.errors import SetupError
+from harness.errors import HostFault, SetupError
 from harness.design.experiment import Experiment, Profile
 from harness.design.model import Model
 from harness.measure.models import fingerprint
@@ -96,38 +97,28 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
 
 
 def start(request: Request, bench: Bench, progress: Progress) -> Run:
-    """Create the run directory, run the pilots if the profile has a grid, and fix the plan."""
+    """Create the run directory, locked, and plan the run."""
+    run = create(request, bench)
+    prepare(run, request, bench, progress)
+    return run
+
+
+def create(request: Request, bench: Bench) -> Run:
+    """Create the run directory, locked: run.json says what will be measured, and on what."""
     git = host.git_state()
     utc = datetime.now(timezone.utc)
     experiment = request.experiment
     machine = host.machine_name()
     name = f"{utc:%Y%m%dT%H%M%SZ}-{git['commit']}"
-    placement = bench.placements[""]
-    run = Run.create(
+    return Run.create(
         request.results / machine / experiment.name / name,
         {
             "session": request.session,
             "experiment": experiment.raw,
             "profile": request.profile.name,
             "seed": request.seed,
-            # Not the CPUs of the harness alone, which confines itself to the client's.
-            "host": {
-                **host.describe(),
-                "cpus_allowed": list(bench.placements["shared"].server),
-            },
+            **surroundings(bench, request.placement),
             "git": git,
-            "placement": {
-                "wanted": request.placement,
-                "name": placement.name,
-                "server_cpus": placement.server,
-                "client_cpus": placement.client,
-                "note": placement.note,
-            },
-            "sources": {
-                "cpu": bench.sources.cpu_name,
-                "memory": bench.sources.memory_name,
-                "syscalls": "raw_syscalls:sys_enter" if bench.tracepoint is not None else None,
-            },
             "models": {
                 m.name: {**m.describe, "unavailable": m.unavailable} for m in request.models
             },
@@ -137,25 +128,112 @@ def start(request: Request, bench: Bench, progress: Progress) -> Run:
             "plan": None,
         },
     )
+
+
+def surroundings(bench: Bench, wanted: str) -> dict[str, Any]:
+    """Where the cells of a run are measured, and how: a run is resumed with the same only."""
+    placement = bench.placements[""]
+    return {
+        # Not the CPUs of the harness alone, which confines itself to the client's.
+        "host": {**host.describe(), "cpus_allowed": list(bench.placements["shared"].server)},
+        "placement": {
+            "wanted": wanted,
+            "name": placement.name,
+            "server_cpus": list(placement.server),
+            "client_cpus": list(placement.client),
+            "note": placement.note,
+        },
+        "sources": {
+            "cpu": bench.sources.cpu_name,
+            "memory": bench.sources.memory_name,
+            "syscalls": "raw_syscalls:sys_enter" if bench.tracepoint is not None else None,
+        },
+    }
+
+
+# Of the host, what a number may depend on; the rest (load average, Python) is for people.
+_HOST_KEYS = (
+    "machine",
+    "architecture",
+    "cpu",
+    "kernel",
+    "cpus_online",
+    "cpus_allowed",
+    "memory_bytes",
+    "governor",
+    "clocksource",
+    "mitigations",
+    "descriptor_limit",
+    "somaxconn",
+    "netdev_max_backlog",
+    "tcp_congestion_control",
+)
+
+
+def differences(meta: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    """Why a run is not to be resumed: what of its `surroundings` and `binaries` is different now.
+
+    A thing of which run.json does not speak (an older run's) is not compared.
+    """
+    pairs: list[tuple[str, Any, Any]] = []
+    for key in ("name", "server_cpus", "client_cpus"):
+        pairs.append((f"placement {key}", meta["placement"].get(key), now["placement"][key]))
+    for key in _HOST_KEYS:
+        if key in meta["host"]:
+            pairs.append((f"host {key}", meta["host"][key], now["host"].get(key)))
+    for key, value in now["sources"].items():
+        if key in meta["sources"]:
+            pairs.append((f"source of {key}", meta["sources"][key], value))
+    for key, value in now["binaries"].items():
+        pairs.append((f"binary {key} (rebuilt since)", meta["binaries"].get(key), value))
+    return [
+        f"{what}: {_short(then)} then, {_short(is_now)} now"
+        for what, then, is_now in pairs
+        if then != is_now
+    ]
+
+
+def _short(value: Any) -> str:
+    return ",".join(map(str, value)) if isinstance(value, list) else str(value)
+
+
+def prepare(run: Run, request: Request, bench: Bench, progress: Progress) -> None:
+    """Run the pilots if the profile has a grid, and fix the plan; nothing where there is a plan."""
+    if run.meta.get("plan") is not None:
+        return
     capacities = {}
     if request.profile.grid is not None:
         capacities = _pilots(request, bench, run, progress)
-    settings = plan.settings(experiment, request.profile, request.models, capacities)
-    run.update(capacities_rps=capacities, plan=[setting.to_json() for setting in settings])
-    return run
+    settings = plan.settings(request.experiment, request.profile, request.models, capacities)
+    with _kept(run):
+        run.update(capacities_rps=capacities, plan=[setting.to_json() for setting in settings])
+
+
+@contextlib.contextmanager
+def _kept(run: Run) -> Iterator[None]:
+    """What cannot be written into the run is the machine's fault: HostFault."""
+    try:
+        yield
+    except OSError as error:
+        raise HostFault(f"cannot write {run.path}: {error.strerror}") from None
 
 
 def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
     """Measure every cell of the run that is not there yet. True when the run is complete.
 
-    KeyboardInterrupt passes through; everything recorded until then stays.
+    KeyboardInterrupt and HostFault pass through; everything recorded until then stays, and nothing is
+    recorded of the cell in which they come.
     """
     experiment = experiments.of(run)
     profile = experiment.profiles[run.meta["profile"]]
-    settings = [Setting.from_json(document) for document in run.meta["plan"]]
+    try:
+        settings = [Setting.from_json(document) for document in run.meta["plan"]]
+    except ValueError as error:
+        raise SetupError(f"{run.path}: its plan in run.json is damaged: {error}") from None
     for index, setting in enumerate(s for s in settings if s.unsupported):
         record = _record(experiment, setting, 0, 0, index, Outcome("unsupported"))
-        run.write(replace(record, reason=setting.unsupported, badges=setting.badges))
+        with _kept(run):
+            run.write(replace(record, reason=setting.unsupported, badges=setting.badges))
     able = [setting for setting in settings if not setting.unsupported]
     pace = _Pace(able, profile)
     run.sweep()
@@ -168,11 +246,12 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
             block += 1
     finally:
         progress.end()
-    run.update(
-        complete=True,
-        blocks=block,
-        ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-    )
+    with _kept(run):
+        run.update(
+            complete=True,
+            blocks=block,
+            ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        )
     return True
 
 
@@ -218,18 +297,30 @@ def _block(
         progress.cell(f"{setting.model} {describe_levels(setting.factors)}")
         scratch = run.path / "cells" / f".{blank.id}"
         cell_seed = 1 + (bench.seed * 1_000_003 + block * 1009 + order) % 2_000_000_000
-        outcome = measure(setting, bench, cell_seed, scratch)
-        _keep_spectrum(run, blank.id, scratch, outcome)
+        outcome = _measured(setting, bench, cell_seed, scratch)
         cell_s = float(outcome.timing["cell_s"])
         if cell_s > profile.once_above_s:
             once.add(replace(blank, replicate=0).id)
             outcome.badges += (f"measured once, because it takes over {profile.once_above_s:g} s",)
             only_now_s += cell_s
         record = _record(experiment, setting, block, block, order, outcome)
-        run.write(record)
+        with _kept(run):
+            _keep_spectrum(run, blank.id, scratch, outcome)
+            run.write(record)
         pace.took(setting, cell_s)
         progress.advance(record, pace.cells, pace.seconds_left())
     pace.block_done(time.monotonic() - began - only_now_s)
+
+
+def _measured(setting: Setting, bench: Bench, seed: int, scratch: Path) -> Outcome:
+    """measure(), where a HostFault names the cell and leaves no file of it."""
+    try:
+        return measure(setting, bench, seed, scratch)
+    except HostFault as error:
+        for left in scratch.parent.glob(f"{scratch.name}.*"):
+            left.unlink(missing_ok=True)
+        where = f"{setting.model} {describe_levels(setting.factors)}".rstrip()
+        raise HostFault(f"{where}: {error}") from None
 
 
 def _keep_spectrum(run: Run, stem: str, scratch: Path, outcome: Outcome) -> None:
@@ -250,7 +341,7 @@ def _pilots(request: Request, bench: Bench, run: Run, progress: Progress) -> dic
         progress.cell(f"capacity of {model.name}")
         setting = pilot_cells(request, model, grid.pilot_s)
         scratch = run.path / "cells" / f".pilot-{model.name}"
-        outcome = measure(setting, bench, bench.seed + 1, scratch)
+        outcome = _measured(setting, bench, bench.seed + 1, scratch)
         scratch.with_name(scratch.name + ".hgrm").unlink(missing_ok=True)
         achieved = outcome.metrics.get("throughput_rps", 0.0)
         if achieved > 0:
@@ -280,6 +371,7 @@ def _record(
         server=outcome.server,
         client=outcome.client,
         timing=outcome.timing,
+        machine=outcome.machine,
     )
 
 

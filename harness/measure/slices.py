@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.measure import host
-from harness.measure.meter import tree
+from harness.measure.process import tree
 from harness.measure.process import Child, Exit, ProcessError, Server, task_state
 
 # Of wall time, spent runnable but not running, or stolen by the host: above it a slice is disturbed.

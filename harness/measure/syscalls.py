@@ -1,15 +1,19 @@
 # SPDX-License-Identifier: MIT
 """How many system calls a server makes: the kernel's tracepoint raw_syscalls:sys_enter, counted.
 
-A counter on every CPU counts only for tasks of the server's name (`comm`), so that its threads and
-children are in it without being attached to, which would make each of their context switches dearer.
-Counting costs the server some 170 ns per call (dd(1) on a virtual machine), so it is done during warm-up and never in the window.
+Counted are the server's own tasks, whatever they are called: those in its control group (version 2),
+or, where no such group can be made, the tasks of its tree when counting begins and those they make
+(perf_event_open with `inherit`). A group is better: a counter per CPU does for 10,000 tasks, and is not
+attached to any of them, which would make each of their context switches dearer. Counting costs the
+server some 170 ns per call (dd(1) on a virtual machine), so it is done during warm-up and never in the
+window.
 
 Needs root (or CAP_PERFMON with perf_event_paranoid <= 0). Nothing is left behind: the tracepoint's
 number is read from a tracefs mounted in a mount namespace that ends with the reading.
 """
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import fcntl
@@ -18,18 +22,27 @@ import platform
 import struct
 import subprocess
 import threading
+from collections.abc import Iterable
 from pathlib import Path
+
+from harness.measure.process import tree
 
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
 _TYPE_TRACEPOINT = 2
 _ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0: all that is needed is in the first version of the struct
+_FLAG_PID_CGROUP = 4
 _FLAG_FD_CLOEXEC = 8
 _IOC_ENABLE = 0x2400
-_IOC_SET_FILTER = 0x40082406
-_DISABLED = 1  # the first bit of attr.flags
+_DISABLED = 1  # bits of attr.flags
+_INHERIT = 2
 _TRACEPOINT = "events/raw_syscalls/sys_enter/id"
+# With more tasks than this attached to, opening the counters would be what is measured.
+MAX_TASKS = 256
 TRACEFS = "/sys/kernel/tracing"
 _libc = ctypes.CDLL(None, use_errno=True)
+
+
+GROUP, TASKS = "control group", "tasks and what they make"
 
 
 class Unavailable(Exception):
@@ -40,7 +53,7 @@ def probe() -> int:
     """The tracepoint's number, after trying that it can be counted. Raises Unavailable."""
     number = _tracepoint()
     try:
-        Counter(number, "nobody").close()
+        Counter.of_tasks(number, [os.getpid()]).close()
     except OSError as error:
         raise Unavailable(f"perf_event_open: {error.strerror}") from None
     return number
@@ -69,27 +82,69 @@ def _tracepoint() -> int:
 
 
 class Counter:
-    """Counts from when it is made until close(). Raises OSError when the kernel refuses."""
+    """Counts from when it is made until close()."""
 
-    def __init__(self, tracepoint: int, comm: str) -> None:
-        """comm: name of the tasks to count for, as in /proc/PID/comm."""
-        if '"' in comm or "\\" in comm:
-            raise OSError(errno.EINVAL, f"a filter cannot hold the name {comm!r}")
+    def __init__(self, source: str) -> None:
+        """Empty: in_group() and of_tasks() make a counter that counts. source: GROUP or TASKS."""
+        self.source = source
         self._fds: list[int] = []
         self._closing: threading.Thread | None = None
+
+    @staticmethod
+    def of(tracepoint: int, group: Path | None, root: int) -> "Counter":
+        """For a server: its control group where that can be done, else the tree of process `root`.
+
+        Raises OSError when the kernel refuses, Unavailable where there are too many tasks.
+        """
+        if group is not None:
+            with contextlib.suppress(OSError):  # perf_event may belong to another hierarchy
+                return Counter.in_group(tracepoint, group)
+        return Counter.of_tasks(tracepoint, tree(root))
+
+    @staticmethod
+    def in_group(tracepoint: int, group: Path) -> "Counter":
+        """For all tasks of a control group (its directory), now and later. Raises OSError."""
+        directory = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        counter = Counter(GROUP)
         try:
             for cpu in range(os.cpu_count() or 1):
                 try:
-                    self._fds.append(_open(tracepoint, cpu))
+                    counter._add(tracepoint, directory, cpu, _DISABLED, _FLAG_PID_CGROUP)
                 except OSError as error:
                     if error.errno != errno.ENODEV:  # a CPU that is offline
                         raise
-            for fd in self._fds:
-                fcntl.ioctl(fd, _IOC_SET_FILTER, f'comm == "{comm}"'.encode() + b"\0")
-                fcntl.ioctl(fd, _IOC_ENABLE, 0)
+            counter._enable()
         except BaseException:
-            self.close()
+            counter.close()
             raise
+        finally:
+            os.close(directory)
+        return counter
+
+    @staticmethod
+    def of_tasks(tracepoint: int, pids: Iterable[int]) -> "Counter":
+        """For every thread of these processes, and what they make from now on. Raises OSError, or
+        Unavailable for more than MAX_TASKS of them."""
+        tasks = [task for pid in pids for task in _threads(pid)]
+        if len(tasks) > MAX_TASKS:
+            raise Unavailable(f"{len(tasks)} tasks; without a control group at most {MAX_TASKS}")
+        counter = Counter(TASKS)
+        try:
+            for task in tasks:
+                with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
+                    counter._add(tracepoint, task, -1, _DISABLED | _INHERIT, 0)
+            counter._enable()
+        except BaseException:
+            counter.close()
+            raise
+        return counter
+
+    def _add(self, tracepoint: int, whom: int, cpu: int, bits: int, flags: int) -> None:
+        self._fds.append(_open(tracepoint, whom, cpu, bits, flags))
+
+    def _enable(self) -> None:
+        for fd in self._fds:
+            fcntl.ioctl(fd, _IOC_ENABLE, 0)
 
     def read(self) -> int:
         """System calls entered so far."""
@@ -110,14 +165,22 @@ class Counter:
             os.close(fd)
 
 
-def _open(tracepoint: int, cpu: int) -> int:
+def _threads(pid: int) -> list[int]:
+    try:
+        return [int(name) for name in os.listdir(f"/proc/{pid}/task")]
+    except OSError:
+        return []
+
+
+def _open(tracepoint: int, whom: int, cpu: int, bits: int, flags: int) -> int:
+    """perf_event_open(2): whom is a task, or the directory of a control group."""
     number = _SYS_PERF_EVENT_OPEN.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"perf_event_open is not known for {platform.machine()}")
     # struct perf_event_attr: type, size, config, three words of sampling (none), flags, and zeros.
-    attr = struct.pack("=IIQQQQQ", _TYPE_TRACEPOINT, _ATTR_BYTES, tracepoint, 0, 0, 0, _DISABLED)
+    attr = struct.pack("=IIQQQQQ", _TYPE_TRACEPOINT, _ATTR_BYTES, tracepoint, 0, 0, 0, bits)
     attr = attr.ljust(_ATTR_BYTES, b"\0")
-    fd = int(_libc.syscall(number, attr, -1, cpu, -1, _FLAG_FD_CLOEXEC))
+    fd = int(_libc.syscall(number, attr, whom, cpu, -1, flags | _FLAG_FD_CLOEXEC))
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return fd
