@@ -9,6 +9,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from harness import errors, store
@@ -37,7 +38,11 @@ def run(args: argparse.Namespace) -> int:
     """About 15 seconds; writes results/<machine>/calibration.json."""
     if args.placement not in PLACEMENTS:
         raise errors.UsageError("--placement", args.placement, f"allowed: {', '.join(PLACEMENTS)}")
-    chosen = models.choose(models.discover(), args.model)[:1]
+    catalogue = models.discover()
+    chosen = [model for model in catalogue if model.name == args.model]
+    if not chosen:
+        known = ", ".join(model.name for model in catalogue)
+        raise errors.UsageError("--model", args.model, f"known models: {known}")
     if chosen[0].unavailable:
         raise errors.SetupError(f"{chosen[0].name}: {chosen[0].unavailable}")
     null = build_dir() / "loadgen" / "bench" / "null"
@@ -104,7 +109,7 @@ def run(args: argparse.Namespace) -> int:
         store.write_atomically(target, store.to_json(document))
     except OSError as error:
         raise errors.SetupError(f"cannot write {target}: {error.strerror}") from None
-    out.print(f"kept in {target}", soft_wrap=True)
+    out.print(f"kept in {escape(str(target))}", soft_wrap=True)
     return errors.EXIT_OK
 
 

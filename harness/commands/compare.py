@@ -35,13 +35,13 @@ def run(args: argparse.Namespace) -> int:
         found = store.find(name)
         if len(found) != 1:
             raise errors.UsageError("RUN", name, "it must mean one run; name its directory")
-        runs.append(store.Run.open(found[0]))
+        runs.append(store.Run.open(found[0], whole=True))
     names = {r.experiment_name for r in runs}
     if len(names) != 1:
         raise errors.UsageError("B", args.b, f"both must be runs of one experiment, not {names}")
     out = console.make()
     for warning in comparison.mismatches(runs[0].meta, runs[1].meta):
-        out.print(f"caution: {warning}", style="yellow", soft_wrap=True)
+        out.print(f"caution: {escape(warning)}", style="yellow", soft_wrap=True)
     rows = comparison.compare(runs[0], runs[1], args.metric)
     for metric in dict.fromkeys(row.metric for row in rows):
         _print(out, metric, [row for row in rows if row.metric == metric])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
+from rich.markup import escape
 from rich.table import Table
 
 from harness import errors
@@ -40,13 +41,13 @@ def run(args: argparse.Namespace) -> int:
         table.add_column(heading)
     for model in catalogue:
         if model.unavailable:
-            what, limit = "[red]cannot run here[/]", model.unavailable
+            what, limit = "[red]cannot run here[/]", escape(model.unavailable)
         else:
-            what = model.summary
+            what = escape(model.summary)
             limit = "any number" if model.max_connections is None else str(model.max_connections)
             if model.limit_reason:
-                limit += f" ({model.limit_reason})"
-        table.add_row(f"[bold]{model.name}[/]", model.family, what, limit)
+                limit += f" ({escape(model.limit_reason)})"
+        table.add_row(f"[bold]{escape(model.name)}[/]", escape(model.family), what, limit)
     out.print(table)
     out.print()
     table = Table(title="Experiments", title_justify="left", box=console.BOX, pad_edge=False)
@@ -55,6 +56,6 @@ def run(args: argparse.Namespace) -> int:
     for name in experiment.available():
         page = ROOT / "docs" / f"{name}.md"
         manual = str(page.relative_to(ROOT)) if page.exists() else ""
-        table.add_row(f"[bold]{name}[/]", experiment.load(name).question, manual)
+        table.add_row(f"[bold]{escape(name)}[/]", escape(experiment.load(name).question), manual)
     out.print(table)
     return errors.EXIT_OK

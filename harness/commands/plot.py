@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
+import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 
 from harness import errors, store
 from harness.design import experiment
@@ -33,24 +37,52 @@ def run(args: argparse.Namespace) -> int:
     return errors.EXIT_OK
 
 
-def refresh(path: Path) -> None:
-    """Write summary.tsv anew from the cells: an interrupted run may lack the last ones."""
-    done = store.Run.open(path)
+def conclusions(path: Path) -> str:
+    """What summary.tsv must hold for the cells there are: an interrupted run may lack the last ones.
+
+    SetupError where nothing was measured, or a record is damaged.
+    """
+    done = store.Run.open(path, whole=True)
     cells = done.cells()
     if not cells:
         raise errors.SetupError(f"{path}: nothing was measured in this run")
-    one = experiment.of(done)
     groups = summary.group(cells, list(done.meta["models"]))
-    store.write_atomically(path / "summary.tsv", summary.to_tsv(one, groups))
+    return summary.to_tsv(experiment.of(done), groups)
 
 
-def draw(path: Path, out: Console) -> list[Path]:
-    """The figures of one run, by package plots; prints where they are."""
-    plots = importlib.import_module("plots")
+def refresh(path: Path) -> None:
+    """Write summary.tsv anew from the cells, where it does not say the same already."""
+    text = conclusions(path)
+    target = path / "summary.tsv"
     try:
-        figures: list[Path] = plots.draw_all(path)
+        if target.exists() and target.read_text(encoding="utf-8", errors="replace") == text:
+            return
+        store.write_atomically(target, text)
+    except OSError as error:
+        raise errors.SetupError(f"cannot write {target}: {error.strerror}") from None
+
+
+@contextlib.contextmanager
+def view(path: Path) -> Iterator[Path]:
+    """A run that may not be written to, as it would look with a fresh summary.tsv: a temporary
+    directory that ends with the `with`. For drawing it elsewhere."""
+    with tempfile.TemporaryDirectory(prefix="tenk.") as folder:
+        copy = Path(folder) / path.resolve().name
+        copy.mkdir()
+        for name in ("run.json", "cells"):
+            (copy / name).symlink_to((path / name).resolve())
+        (copy / "summary.tsv").write_text(conclusions(path), encoding="utf-8")
+        yield copy
+
+
+def draw(path: Path, out: Console, folder: Path | None = None) -> list[Path]:
+    """The figures of one run, by package plots, into the run's figures/ or `folder`; prints where."""
+    plots = importlib.import_module("plots")
+    folder = folder or path / "figures"
+    try:
+        figures: list[Path] = plots.draw_all(path, out=folder)
     except (plots.DataError, OSError) as error:
-        raise errors.SetupError(f"cannot draw {path}: {error}") from None
-    folder = path / "figures"
-    out.print(f"{len(figures)} figures in {folder}", soft_wrap=True)
+        said = errors.why(error) if isinstance(error, OSError) else error
+        raise errors.SetupError(f"cannot draw {path}: {said}") from None
+    out.print(f"{len(figures)} figures in {escape(str(folder))}", soft_wrap=True)
     return figures

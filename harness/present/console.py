@@ -107,7 +107,11 @@ def print_summary(
     console: Console, experiment: Experiment, groups: Sequence[Group], run_note: str = ""
 ) -> None:
     """The tables of an experiment: estimates, and which differences are real."""
-    console.rule(f"[bold]{experiment.name}[/] · {experiment.title}", align="left", style="dim")
+    console.rule(
+        f"[bold]{escape(experiment.name)}[/] · {escape(experiment.title)}",
+        align="left",
+        style="dim",
+    )
     if run_note:
         console.print(escape(run_note), style="dim")
     for highlight in experiment.highlights:
@@ -122,7 +126,7 @@ def print_summary(
     if said:
         table = Table.grid(padding=(0, 1))
         for badge, text in said:
-            table.add_row(badge, escape(text))
+            table.add_row(escape(badge), escape(text))
         console.print(table)
 
 
@@ -158,9 +162,9 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
     for start in range(0, len(found), per_table):
         part = found[start : start + per_table]
         table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column(" ".join(found[0].factors) + " →", no_wrap=True)
+        table.add_column(escape(" ".join(found[0].factors)) + " →", no_wrap=True)
         for contest in part:
-            heading = " ".join(wording.level(v) for v in contest.factors.values())
+            heading = escape(wording.levels(contest))
             table.add_column(heading, justify="right", no_wrap=True)
         marks = [wording.best_marks(c) for c in part]
         for name in dict.fromkeys(g for c in found for g in c.groups):
@@ -168,9 +172,9 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
                 _entry(c.groups.get(name), metric, mark.get(name, ""))
                 for c, mark in zip(part, marks)
             ]
-            table.add_row(name, *cells)
+            table.add_row(escape(name), *cells)
         console.print(table)
-    console.print(wording.explanation(found, metric), style="dim")
+    console.print(escape(wording.explanation(found, metric)), style="dim")
     if highlight.note:
         console.print(escape(highlight.note), style="dim")
     console.print()

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import os
+import re
+import urllib.parse
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -65,22 +67,24 @@ class Section:
     verdicts: Sequence[claims.Verdict]
 
 
-def render(paths: Sequence[Path], kind: str, out: Path) -> str:
-    """The text of a report of these runs, to be written to `out` (whose folder matters for links)."""
+def render(runs: Mapping[Path, Sequence[Path]], kind: str, out: Path) -> str:
+    """The text of a report of these runs, each with its figures, to be written to `out` (whose folder
+    matters for links)."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=kind == "html",
         trim_blocks=True,
         lstrip_blocks=True,
         undefined=jinja2.StrictUndefined,
+        finalize=markdown if kind == "md" else None,
     )
-    sections = [section(path, kind, out) for path in paths]
+    sections = [section(path, figures, kind, out) for path, figures in runs.items()]
     return environment.get_template(f"report.{kind}.j2").render(sections=sections)
 
 
-def section(path: Path, kind: str, out: Path) -> Section:
-    """Read one run; SetupError where nothing was measured."""
-    run = store.Run.open(path)
+def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
+    """Read one run; SetupError where a record is damaged."""
+    run = store.Run.open(path, whole=True)
     one = experiment.of(run)
     cells = run.cells()
     groups = summary.group(cells, list(run.meta["models"]))
@@ -91,18 +95,18 @@ def section(path: Path, kind: str, out: Path) -> Section:
         note=wording.run_note(run.meta),
         cells=len(cells),
         tables=[t for h in one.highlights if (t := _table(one, groups, h))],
-        figures=[_figure(p, kind, out) for p in figures(path, kind)],
+        figures=[_figure(p, kind, out) for p in drawn],
         remarks=wording.remarks(groups),
         verdicts=claims.judge(one.claims, groups),
     )
 
 
-def figures(path: Path, kind: str) -> list[Path]:
-    """The figures of a run: PNG (small enough to carry along) for HTML, SVG or PNG for Markdown."""
+def figures(folder: Path, kind: str) -> list[Path]:
+    """The figures in a folder: PNG (small enough to carry along) for HTML, SVG or PNG for Markdown."""
     suffixes = (".png",) if kind == "html" else (".svg", ".png")
     found: dict[str, Path] = {}
     for suffix in suffixes:
-        for figure in sorted((path / "figures").glob(f"*{suffix}")):
+        for figure in sorted(folder.glob(f"*{suffix}")):
             found.setdefault(figure.stem, figure)
     return [found[stem] for stem in sorted(found, key=lambda s: (s != "overview", s))]
 
@@ -111,7 +115,23 @@ def _figure(path: Path, kind: str, out: Path) -> Figure:
     if kind == "html":
         data = base64.b64encode(path.read_bytes()).decode("ascii")
         return Figure(path.stem, path, f"data:image/png;base64,{data}")
-    return Figure(path.stem, path, os.path.relpath(path, out.parent))
+    link = urllib.parse.quote(os.path.relpath(path, out.parent), errors="surrogateescape")
+    return Figure(path.stem, path, link)
+
+
+_MARKDOWN = re.compile(
+    r"([\\`*<>\[\]|$~]|(?<!\w)_|_(?!\w)|^[#+-]+(?=\s)|^\d+(?=[.)]\s)|&(?=#?\w+;))"
+)
+
+
+def markdown(value: Any) -> str:
+    """A value as Markdown that shows it and nothing else: on one line, its marks escaped.
+
+    Links keep their form: a quoted path has no mark in it. A number before a full stop at the
+    beginning would be a list.
+    """
+    text = " ".join(str(value).split())
+    return _MARKDOWN.sub(lambda m: m[0] + "\\" if m[0].isdigit() else "\\" + m[0], text)
 
 
 def _table(
