@@ -2,7 +2,8 @@
 """Tiny stand-ins for servers and load generator: the harness's own behaviour without any timing.
 
 A fake server speaks just enough of the contract; the fake load generator makes one request, believes
-the rate that the server's X-Rate header names, and reports it with a little seeded noise.
+the rate that the server's X-Rate header names, and reports it with a little seeded noise. What the
+variable FAKE_LOADGEN names goes wrong with it.
 """
 from __future__ import annotations
 
@@ -21,6 +22,8 @@ if "--describe" in sys.argv:
     sys.exit(0)
 if FAULT == "mute":
     time.sleep(60)
+if FAULT == "cannot-run":
+    print("io_uring is switched off here", file=sys.stderr); sys.exit(77)
 if FAULT == "unready":
     print("cannot listen: no luck", file=sys.stderr); sys.exit(1)
 count = 0
@@ -40,6 +43,10 @@ print(f"ready model={{NAME}} port={{listener.getsockname()[1]}} pid={{os.getpid(
 while True:
     peer, _ = listener.accept()
     count += 1
+    if FAULT == "killed":
+        os.kill(os.getpid(), signal.SIGKILL)
+    if FAULT == "no-threads":
+        print("pthread_create: Resource temporarily unavailable", file=sys.stderr, flush=True); os._exit(1)
     if FAULT == "dies":
         print("assertion failed: true", file=sys.stderr, flush=True); os._exit(134)
     if peer.recv(4096):
@@ -51,6 +58,7 @@ while True:
 LOADGEN = """#!/usr/bin/python3
 import json, os, random, re, socket, sys, time
 args = sys.argv[1:]
+FAULT = os.environ.get("FAKE_LOADGEN", "")
 def option(name, default=None):
     return args[args.index(name) + 1] if name in args else default
 def seconds(text):
@@ -97,8 +105,21 @@ document = {
     "latency_ns": {"response": ns, "service": ns, "lag": {"p99": 1000}, "connect": {"p99": 2000}},
     "cpu_s": {"user": 0.1, "system": 0.2}, "fairness": {"connections": connections, "served": connections, "jain": 1.0},
 }
-with open(option("--json"), "w") as out:
-    json.dump(document, out)
+if FAULT == "disk-full":
+    print("loadgen: --json: cannot write it: No space left on device", file=sys.stderr)
+    sys.exit(1)
+if FAULT == "killed":
+    os.kill(os.getpid(), 9)
+if FAULT == "stopped":  # a worker that got SIGSTOP in the window
+    document.update(window_s=0.0, complete=True, rate_rps={"offered": 0.0, "achieved": 0.0})
+    document["requests"].update(sent=0, completed=0)
+if FAULT == "cut-short":
+    document["complete"] = False
+if FAULT == "lost-requests":
+    document["requests"].update(sent=100, completed=60, failed=0)
+if FAULT != "lost-report":
+    with open(option("--json"), "w") as out:
+        json.dump(document, out)
 with open(option("--hgrm"), "w") as out:
     out.write("       Value     Percentile TotalCount 1/(1-Percentile)\\n")
 sys.exit(exit_status)

@@ -62,9 +62,16 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure; on every way out what was measured is kept, and nothing runs any more."""
+    with contextlib.ExitStack() as locks:
+        return _run(args, locks)
+
+
+def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     out = console.make()
     results = results_dir() if args.out is None else args.out
-    assignments = _resumed(args, results) if args.resume is not None else _requested(args, results)
+    assignments = (
+        _resumed(args, results, locks) if args.resume is not None else _requested(args, results)
+    )
     loadgen = loadgen_path()
     if not os.access(loadgen, os.X_OK):
         raise errors.SetupError(f"no load generator at {loadgen}: run `make` first")
@@ -166,7 +173,9 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     return assignments
 
 
-def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
+def _resumed(
+    args: argparse.Namespace, results: Path, locks: contextlib.ExitStack
+) -> list[Assignment]:
     for option, value in (
         ("EXPERIMENT", " ".join(args.experiments) or None),
         ("--profile", args.profile),
@@ -184,6 +193,7 @@ def _resumed(args: argparse.Namespace, results: Path) -> list[Assignment]:
             continue
         old.check_resumable()
         old.lock()
+        locks.callback(old.unlock)
         old.reload()
         meta = old.meta
         gone = [name for name in meta["models"] if name not in catalogue]
