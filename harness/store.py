@@ -108,7 +108,7 @@ _CELL = shape.record(
         "metrics": shape.table(shape.number),
         "server": shape.table(),
         "client": shape.record({}, {"verdict": shape.optional(_VERDICT)}),
-        "timing": shape.table(),
+        "timing": shape.record({}, {"cell_s": shape.finite}),
     },
     {"machine": shape.table()},
 )

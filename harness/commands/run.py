@@ -62,8 +62,11 @@ def register(subparsers: Subparsers) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Measure; on every way out what was measured is kept, and nothing runs any more."""
-    with contextlib.ExitStack() as locks:
+    locks = contextlib.ExitStack()
+    try:
         return _run(args, locks)
+    finally:
+        locks.close()
 
 
 def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
