@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness import shape
 from harness.errors import SetupError
 
 NAME = "cells.jsonl.xz"
@@ -81,14 +82,17 @@ def _as_file(document: Mapping[str, Any]) -> str:
 def _documents(folder: Path) -> Iterator[dict[str, Any]]:
     for path in sorted(folder.glob("*.json")):
         try:
-            document = json.loads(path.read_text(encoding="utf-8"))
+            document = shape.read(path)
         except ValueError as error:
             raise SetupError(f"{path}: not JSON: {error}") from None
         if not isinstance(document, dict):
             raise SetupError(f"{path}: not a JSON object")
         spectrum = path.with_name(path.name.removesuffix(".json") + ".hgrm")
         if spectrum.exists():
-            document["hgrm"] = spectrum.read_text(encoding="utf-8")
+            try:
+                document["hgrm"] = spectrum.read_text(encoding="utf-8")
+            except ValueError as error:
+                raise SetupError(f"{spectrum}: not text: {error}") from None
         yield document
 
 
@@ -96,9 +100,9 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     try:
         with lzma.open(path, "rt", encoding="utf-8") as lines:
             for number, line in enumerate(lines, 1):
-                document = json.loads(line)
+                document = shape.parse(line)
                 if not isinstance(document, dict):
                     raise ValueError("not a JSON object")
                 yield f"{path}:{number}", document
-    except (OSError, EOFError, ValueError, lzma.LZMAError, RecursionError) as error:
+    except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
         raise SetupError(f"{path}: damaged: {error}") from None

@@ -17,8 +17,13 @@ Shape = Callable[[Any, str], None]
 
 def read(path: Path) -> Any:
     """The JSON document in a file. Raises OSError, or ValueError with what is wrong with it."""
+    return parse(path.read_text(encoding="utf-8"))
+
+
+def parse(said: str) -> Any:
+    """The JSON document in a text. Raises ValueError with what is wrong with it."""
     try:
-        return json.loads(path.read_text(encoding="utf-8"), parse_constant=_no_constant)
+        return json.loads(said, parse_constant=_no_constant)
     except RecursionError:
         raise ValueError("nested too deeply") from None
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from rich.console import Console
 from rich.markup import escape
 
-from harness import errors, store
+from harness import errors, packed, store
 from harness.design import experiment
 from harness.judge import summary
 from harness.present import console
@@ -69,8 +69,9 @@ def view(path: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="tenk.") as folder:
         copy = Path(folder) / path.resolve().name
         copy.mkdir()
-        for name in ("run.json", "cells"):
-            (copy / name).symlink_to((path / name).resolve())
+        for name in ("run.json", packed.FOLDER, packed.NAME):
+            if (path / name).exists():
+                (copy / name).symlink_to((path / name).resolve())
         (copy / "summary.tsv").write_text(conclusions(path), encoding="utf-8")
         yield copy
 
