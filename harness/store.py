@@ -177,7 +177,7 @@ class Run:
 
     @staticmethod
     def create(path: Path, meta: Mapping[str, Any]) -> "Run":
-        """Make the directory and its run.json, and lock it; SetupError when that is impossible.
+        """Make the directory and its run.json; SetupError when that is impossible.
 
         Where `path` exists already (another run began in the same second) it is path-2, and so on.
         """
@@ -186,7 +186,6 @@ class Run:
             free = _make_free(path)
             run = Run(free, {"schema": RUN_SCHEMA, **meta, "complete": False})
             (free / "cells").mkdir()
-            run.lock()
             run.save()
         except OSError as error:
             if error.errno in HOST_ERRNOS:

@@ -110,7 +110,7 @@ def create(request: Request, bench: Bench) -> Run:
     experiment = request.experiment
     machine = host.machine_name()
     name = f"{utc:%Y%m%dT%H%M%SZ}-{git['commit']}"
-    return Run.create(
+    run = Run.create(
         request.results / machine / experiment.name / name,
         {
             "session": request.session,
@@ -128,6 +128,9 @@ def create(request: Request, bench: Bench) -> Run:
             "plan": None,
         },
     )
+    with _kept(run):
+        run.lock()
+    return run
 
 
 def surroundings(bench: Bench, wanted: str) -> dict[str, Any]:
