@@ -26,6 +26,7 @@ def a_run(folder: Path) -> Run:
         if cell.usable:
             text = hgrm(5e4 * (1 + cell.replicate), 0.6, 40000)
             run.cell_path(cell.id, ".hgrm").write_text(text, encoding="utf-8")
+    run.unlock()
     return run
 
 
@@ -75,6 +76,19 @@ def test_a_run_that_is_not_complete_is_not_packed(
     before = files(run.path)
     assert cli.main(["pack", str(run.path)]) == errors.EXIT_USAGE
     assert "must be complete" in capsys.readouterr().err and files(run.path) == before
+
+
+def test_a_run_that_somebody_measures_into_is_not_packed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path)
+    run.lock()
+    try:
+        before = files(run.path)
+        assert cli.main(["pack", str(run.path)]) == errors.EXIT_FAILURE
+        assert "is measuring it" in capsys.readouterr().err and files(run.path) == before
+    finally:
+        run.unlock()
 
 
 def test_a_record_that_is_not_right_is_named_and_nothing_is_changed(

@@ -37,13 +37,17 @@ def run(args: argparse.Namespace) -> int:
             print(f"{path} is {state}")
             continue
         before = _bytes(path)
+        alone = store.Run.open(path)
         try:
+            alone.lock()
             if args.unpack:
                 packed.unpack(path)
             else:
                 packed.pack(path)
         except OSError as error:
             raise errors.SetupError(f"cannot write {path}: {error.strerror}") from None
+        finally:
+            alone.unlock()
         print(f"{path}: {before} bytes before, {_bytes(path)} now")
     return errors.EXIT_OK
 
