@@ -22,9 +22,9 @@ from harness import commands, errors, output
 from harness.measure import interrupt
 
 EPILOG = """exit status: 0 done · 1 something is missing or cannot be written, or the machine failed
-(what was measured is kept) · 2 bad usage, nothing written · 3 ended, but a cell failed or is void (run),
-or a claim or check failed · 70 a fault of tenk itself · 130 interrupted, what was measured is kept ·
-141 nobody reads the standard output any more: stopped, what was measured is kept"""
+(what was measured is kept) · 2 bad usage, nothing written · 3 ended, but a cell failed or is void
+(run), or a claim or check failed · 70 a fault of tenk itself · 130 interrupted, what was measured
+is kept · 141 nobody reads the standard output any more: stopped, what was measured is kept"""
 
 
 class Parser(argparse.ArgumentParser):
@@ -46,7 +46,8 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; returns its exit status. argparse ends bad usage and --help by SystemExit."""
+    """Run one command; returns its exit status. argparse ends bad usage and --help by
+    SystemExit."""
     try:
         with output.guarded():
             args = build_parser().parse_args(argv)

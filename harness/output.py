@@ -2,8 +2,9 @@
 """The three standard streams of a command, guarded in one place.
 
 What cannot be written to standard output is an error of the command: a full disk, a reader that has
-gone (`| head -1`), a stream that was closed. print(), rich and argparse all write through the guard,
-and it is flushed before the exit status is decided, so nothing is left for the interpreter's exit.
+gone (`| head -1`), a stream that was closed. print(), rich and argparse all write through the
+guard, and it is flushed before the exit status is decided, so nothing is left for the interpreter's
+exit.
 """
 from __future__ import annotations
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """The cells of a finished run in one compressed file instead of two files each: cells.jsonl.xz.
 
-A line is the document of one cells/<id>.json, with the text of its <id>.hgrm under "hgrm" where there
-is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or the file.
+A line is the document of one cells/<id>.json, with the text of its <id>.hgrm under "hgrm" where
+there is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or
+the file.
 """
 from __future__ import annotations
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where things lie. Everything is found from the place of this file, never from the caller's cwd."""
+"""Where things lie. Everything is found from the place of this file, never from the caller's
+cwd."""
 from __future__ import annotations
 
 import os

@@ -108,7 +108,8 @@ def table(shape: Shape = anything) -> Shape:
 
 
 def record(needed: Mapping[str, Shape], others: Mapping[str, Shape] | None = None) -> Shape:
-    """An object with the `needed` names, perhaps the `others`, and perhaps more that nobody reads."""
+    """An object with the `needed` names, perhaps the `others`, and perhaps more that nobody
+    reads."""
 
     def check(value: Any, place: str) -> None:
         _require(isinstance(value, dict), place, "an object", value)

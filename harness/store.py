@@ -3,8 +3,8 @@
 
 Every file is written whole or not at all (temporary name, fsync, rename), so a run that was killed
 at any moment can be read and resumed. Whoever measures into a run holds its lock; it ends with the
-process. What is read is checked first: a record that is not right is named, with what is wrong in it.
-docs/harness.md describes the files.
+process. What is read is checked first: a record that is not right is named, with what is wrong in
+it. docs/harness.md describes the files.
 """
 from __future__ import annotations
 
@@ -369,8 +369,8 @@ def _is_same(path: Path, descriptor: int) -> bool:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, sees the old one or the whole new one.
 
-    Two writers at once do not meet: the temporary name has the process in it. Nothing is left behind
-    where it cannot be written (OSError).
+    Two writers at once do not meet: the temporary name has the process in it. Nothing is left
+    behind where it cannot be written (OSError).
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:

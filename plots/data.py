@@ -2,8 +2,9 @@
 """What a run left on disk, as records.
 
 Reads run.json, summary.tsv and the cells (cells/*.json and *.hgrm, or cells.jsonl.xz) and nothing
-else (docs/figures.md says which figure needs which). Estimates keep the unit of summary.tsv: nanoseconds, bytes, requests per
-second, microseconds of CPU per request. `nan` means "no value", `inf` means "infinite".
+else (docs/figures.md says which figure needs which). Estimates keep the unit of summary.tsv:
+nanoseconds, bytes, requests per second, microseconds of CPU per request. `nan` means "no value",
+`inf` means "infinite".
 """
 
 from __future__ import annotations

@@ -101,7 +101,7 @@ def gist(point: Point) -> str:
 
 
 def remarks_of(point: Point) -> list[str]:
-    """The badges of a point, and for one that is ok the replicates that were not ("1 of 5 void")."""
+    """The badges of a point, and where it is ok the replicates that are not ("1 of 5 void")."""
     if point.missing:
         return []
     # Saturation is what the curve itself shows.

@@ -2,8 +2,8 @@
 """The page every figure shares: title, provenance, panels, label column, notes.
 
 Sizes are inches at 100 px each, so that a figure 9 in wide reads at the width of a README. The
-layout is computed, not fitted by trial: texts are measured and wrapped, labels are spread until none
-overlaps, and the page grows with the number of models and notes.
+layout is computed, not fitted by trial: texts are measured and wrapped, labels are spread until
+none overlaps, and the page grows with the number of models and notes.
 """
 
 from __future__ import annotations

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Axes and their scales: what a panel shows, which range it needs, and round numbers for its ticks."""
+"""Axes and their scales: what a panel shows, which range it needs, and round numbers for its
+ticks."""
 
 from __future__ import annotations
 

@@ -61,7 +61,8 @@ def key_level(run: Results) -> Level | None:
     """The level at which to compare spectra: the highest that is fair to most models.
 
     That is the highest at which at least three quarters of the models with any spectrum have one
-    from a cell that is neither void nor past capacity; failing that, the level most models have one at.
+    from a cell that is neither void nor past capacity; failing that, the level most models have one
+    at.
     """
     fair: dict[Level, set[str]] = {}
     any_at_all: dict[Level, set[str]] = {}

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Tiny stand-ins for servers and load generator: the harness's own behaviour without any timing.
 
-A fake server speaks just enough of the contract; the fake load generator makes one request, believes
-the rate that the server's X-Rate header names, and reports it with a little seeded noise. What the
-variable FAKE_LOADGEN names goes wrong with it.
+A fake server speaks just enough of the contract; the fake load generator makes one request,
+believes the rate that the server's X-Rate header names, and reports it with a little seeded noise.
+What the variable FAKE_LOADGEN names goes wrong with it.
 """
 from __future__ import annotations
 

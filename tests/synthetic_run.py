@@ -109,7 +109,8 @@ def hgrm(scale_ns: float, shape: float, count: int) -> str:
 
 
 def freeze_metrics(model: str, freeze_ms: float, seed: str) -> dict[str, float]:
-    """A server frozen once in a window of 2 s: in the response time, and not in the service time."""
+    """A server frozen once in a window of 2 s: in the response time, and not in the service
+    time."""
     rng = random.Random(f"{model}/{freeze_ms}/{seed}")
     out: dict[str, float] = {"throughput_rps": 20000.0}
     for p in PERCENTILES:
@@ -141,7 +142,8 @@ def write_run(
     summary: bool = True,
     cells: bool = True,
 ) -> Path:
-    """Write a run. `states` gives (model, level) some last columns of summary.tsv; after `until` cells it stops."""
+    """Write a run. `states` gives (model, level) some last columns of summary.tsv; after `until`
+    cells it stops."""
     factor, measure, usual = FACTORS[experiment]
     levels = levels or usual
     states = states or {}

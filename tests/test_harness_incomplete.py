@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Runs that do not end as they should: nothing wrong is kept, nothing right is lost, one line says why."""
+"""Runs that do not end as they should: nothing wrong is kept, nothing right is lost, one line says
+why."""
 from __future__ import annotations
 
 import json

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Experiments, grids, plans, metrics, claims: everything pure that stands before and after cells."""
+"""Experiments, grids, plans, metrics, claims: everything pure that stands before and after
+cells."""
 from __future__ import annotations
 
 import math

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""A run that did not go its whole way never looks as if it had: workers stopped, killed, overrun."""
+"""A run that did not go its whole way never looks as if it had: workers stopped, killed,
+overrun."""
 from __future__ import annotations
 
 import contextlib

@@ -2,10 +2,10 @@
 """Coordinated omission: a server frozen for a known time must be seen, and as theory says it is.
 
 With arrivals at a constant rate over a window D, a freeze of length F delays the requests that
-arrive during it, each by what is left of it: their delays are uniform on (0, F). So the share of all
-requests that are delayed by more than x is (F - x) / D, and the q-quantile of the response time is
-F - (1 - q) D wherever that is positive. The service time of a client that sends when it can knows
-only the few requests that were on the way when the server froze [G. Tene, How NOT to Measure
+arrive during it, each by what is left of it: their delays are uniform on (0, F). So the share of
+all requests that are delayed by more than x is (F - x) / D, and the q-quantile of the response time
+is F - (1 - q) D wherever that is positive. The service time of a client that sends when it can
+knows only the few requests that were on the way when the server froze [G. Tene, How NOT to Measure
 Latency, 2013]."""
 from __future__ import annotations
 
@@ -47,7 +47,8 @@ def waited_s(pid: int) -> float:
 
 
 def freeze(engine: str) -> tuple[dict[str, Any], float, float]:
-    """The result, how long the server was frozen, and how long other load kept both sides waiting."""
+    """The result, how long the server was frozen, and how long other load kept both sides
+    waiting."""
     args = ("-R", str(RATE), "-c", str(CONNECTIONS), "-d", f"{WINDOW_S}s", "--warmup", "500ms")
     with favoured(), model("epoll_lt", "echo") as server:
         with started(

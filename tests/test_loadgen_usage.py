@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Whatever the arguments and wherever the output goes: a documented status, and one line that says why."""
+"""Whatever the arguments and wherever the output goes: a documented status, and one line that says
+why."""
 from __future__ import annotations
 
 import os

@@ -10,7 +10,8 @@ There is no suppression file. What is left out is left out here, each with its r
   TSan cannot intercept, so it knows nothing of them and crashes when a signal reaches one. The
   hand-over between the server's own threads and the main thread is tested by ASan and valgrind.
 - SIGTERM under TSan goes to the main thread: a thread that is in recv(2) would get it only when its
-  client says something. If that is not enough it is sent once more. Without TSan any thread may get it, and the suite leaves that open.
+  client says something. If that is not enough it is sent once more. Without TSan any thread may get
+  it, and the suite leaves that open.
 - Models that use liburing under valgrind: valgrind does not count io_uring_enter(2) among the calls
   that wait, and delivers no signal during it, so that SIGTERM has no effect.
 

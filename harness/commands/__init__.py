@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The subcommands of tenk, one module each; harness/cli.py finds them and says what each must have."""
+"""The subcommands of tenk, one module each; harness/cli.py says what each must have."""
 from __future__ import annotations
 
 import argparse

@@ -2,11 +2,12 @@
 """tenk bench-loadgen: what the load generator costs, against a bare client and wrk.
 
 Closed loop over keep-alive HTTP, one client on one CPU, the null server (loadgen/bench/null.c) on
-another. A block is one fresh server with every client connected to it at once; in each of its rounds
-every client goes on for one slice of time, in a seeded random order, while the others are stopped
-(harness/measure/slices.py). Ratios are formed within a round, so that what drifts hits both sides; a
-block's is the median over its rounds, and the estimate the median over blocks with a 95 % bootstrap
-interval (harness/judge/stats.py): what is peculiar to one start of a program is peculiar to its block.
+another. A block is one fresh server with every client connected to it at once; in each of its
+rounds every client goes on for one slice of time, in a seeded random order, while the others are
+stopped (harness/measure/slices.py). Ratios are formed within a round, so that what drifts hits both
+sides; a block's is the median over its rounds, and the estimate the median over blocks with a 95 %
+bootstrap interval (harness/judge/stats.py): what is peculiar to one start of a program is peculiar
+to its block.
 
 Two guards against a wrong answer:
 
@@ -57,7 +58,8 @@ LONGEST_S = 600  # what the clients are told to run; they are interrupted long b
 FAILURES_MOST = 2  # of one client, before it is skipped for the rest
 BARE, CONTROL, EPOLL, URING, WRK = "bare", "bare+control", "loadgen", "loadgen io_uring", "wrk"
 # Reasons of a verdict that do not spoil a rate in closed loop: it is interrupted, and stopped most
-# of the time; a saturated client is the point; and the kernel's counters are those of the whole host.
+# of the time; a saturated client is the point; and the kernel's counters are those of the whole
+# host.
 HARMLESS = {"interrupted", "client-limited", "steal", "too-few", "littles-law", "unanswered", "lag"}
 HARMLESS |= {"listen-overflow", "retransmits", "softnet-drops"}
 
@@ -135,8 +137,8 @@ def decide(goal: Goal, estimate: stats.Estimate, client_sets_rate: bool) -> tupl
 
 
 def paired_ratios(slices: Iterable[Slice], over: str, under: str, connections: int) -> list[float]:
-    """rate(over) / rate(under), per block the median over the rounds in which both were undisturbed;
-    blocks with fewer than PAIRS_LEAST of those are left out."""
+    """rate(over) / rate(under), per block the median over the rounds in which both were
+    undisturbed; blocks with fewer than PAIRS_LEAST of those are left out."""
     return _per_block(
         (s for s in slices if not s.disturbed), over, under, connections, lambda s: s.rate_rps
     )

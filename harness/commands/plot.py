@@ -38,7 +38,8 @@ def run(args: argparse.Namespace) -> int:
 
 
 def conclusions(path: Path) -> str:
-    """What summary.tsv must hold for the cells there are: an interrupted run may lack the last ones.
+    """What summary.tsv must hold for the cells there are: an interrupted run may lack the last
+    ones.
 
     SetupError where nothing was measured, or a record is damaged.
     """
@@ -77,7 +78,8 @@ def view(path: Path) -> Iterator[Path]:
 
 
 def draw(path: Path, out: Console, folder: Path | None = None) -> list[Path]:
-    """The figures of one run, by package plots, into the run's figures/ or `folder`; prints where."""
+    """The figures of one run, by package plots, into the run's figures/ or `folder`; prints
+    where."""
     plots = importlib.import_module("plots")
     folder = folder or path / "figures"
     try:

@@ -231,9 +231,9 @@ def _announce(out: Console, assignments: Sequence[Assignment]) -> None:
         seconds = runner.estimate_s(assignment.request)
         total += seconds
         verb = "resuming" if assignment.resumed else "measuring"
-        profile = assignment.request.profile
+        profile, name = assignment.request.profile, assignment.request.experiment.name
         out.print(
-            f"{verb} [bold]{escape(assignment.request.experiment.name)}[/]: {len(assignment.request.models)} models,"
+            f"{verb} [bold]{escape(name)}[/]: {len(assignment.request.models)} models,"
             f" profile {profile.name}, {profile.min_replicates} to {profile.replicates} replicates,"
             f" about {wording.duration(seconds)}",
             soft_wrap=True,

@@ -68,9 +68,9 @@ def conditions_for(build: Path) -> Conditions:
             ("TSAN_OPTIONS", "exitcode=99:second_deadlock_stack=1"),
         ),
         measures_memory=False,
-        # TSan (gcc 12) keeps a signal back while its thread computes, and then for as long as it is in
-        # recv(2) or accept4(2): in a thread whose client says nothing for ever, in the main thread
-        # until another signal interrupts that.
+        # TSan (gcc 12) keeps a signal back while its thread computes, and then for as long as it is
+        # in recv(2) or accept4(2): in a thread whose client says nothing for ever, in the main
+        # thread until another signal interrupts that.
         tells_main_thread="thread" in build.name,
     )
 
@@ -324,7 +324,8 @@ class Subject(process.Child):
                 raise Failed(f"{mark} reported: {self.gist()}")
 
     def _check_port(self) -> None:
-        """Nobody listens any more. (To bind it would fail for a stranger's connection from there.)"""
+        """Nobody listens any more. (To bind it would fail for a stranger's connection from
+        there.)"""
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
             probe.settimeout(1.0)
             try:

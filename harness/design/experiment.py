@@ -86,8 +86,9 @@ class Operand:
 class Claim:
     """`a` stands in `relation` to `factor` times `b`, or to `value` where there is no b.
 
-    relation: above, below, within (a / b between 1 / factor and factor), between (a lies in `range`,
-    which takes the place of b), or unsupported (the model cannot do this at all; only `a`).
+    relation: above, below, within (a / b between 1 / factor and factor), between (a lies in
+    `range`, which takes the place of b), or unsupported (the model cannot do this at all; only
+    `a`).
     """
 
     text: str
@@ -148,7 +149,7 @@ def load(name: str, directory: Path = EXPERIMENTS) -> Experiment:
 
 
 def of(run: Run) -> Experiment:
-    """The experiment that a run measured, as it was then. UsageError where its run.json has none."""
+    """The experiment that a run measured. UsageError where its run.json has none."""
     return parse(run.meta.get("experiment") or {}, str(run.path / "run.json"))
 
 

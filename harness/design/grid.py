@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Offered rates for a latency-against-load curve: absolute, shared by all models, dense at the knee.
+"""Offered rates for a latency-against-load curve: absolute, shared by all models, dense at the
+knee.
 
 All rates come from one geometric grid, so that two models can be compared at the same offered rate.
 Each model uses the part of the grid that says something about it: widely spaced where it is far

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 class Metric:
     """unit: of the number in cells and summary.tsv. better: "higher", "lower", or "" (neither).
 
-    inverse_of: this metric is `per` divided by that one. It is another view of the same numbers, not
-    a second piece of evidence: its estimates, intervals and verdicts are those of the other, turned
-    round. No cell stores it.
+    inverse_of: this metric is `per` divided by that one. It is another view of the same numbers,
+    not a second piece of evidence: its estimates, intervals and verdicts are those of the other,
+    turned round. No cell stores it.
     """
 
     name: str

@@ -21,7 +21,8 @@ from harness.design.model import Model
 # Descriptors a server or client needs beside its connections.
 SPARE_DESCRIPTORS = 64
 
-# Time a cell takes beside warm-up and window, in seconds: two process starts, sampling, files, stop.
+# Time a cell takes beside warm-up and window, in seconds: two process starts, sampling, files,
+# stop.
 OVERHEAD_S = 0.15
 # Connecting, the first request of each, and closing, per connection: the client paces set-up at
 # 20,000/s; a model that makes a thread or process for each takes several times as long.

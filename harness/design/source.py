@@ -21,7 +21,7 @@ _STRINGS = r'((?:"(?:[^"\\]|\\.)*"\s*)+)'
 
 @dataclass(frozen=True)
 class Source:
-    """One model's file. fields: the header's text by name, as one line each, '' where it has none."""
+    """One model's file. fields: the header's text by name, each as one line, perhaps empty."""
 
     path: Path
     title: str  # the header's first words, up to the colon: the file's stem

@@ -21,7 +21,8 @@ UNKNOWN = "unknown"
 
 @dataclass(frozen=True)
 class Twin:
-    """The reference against itself. lo, hi: of level 95 %; lo99, hi99: of level 99 %, by which it is
+    """The reference against itself. lo, hi: of level 95 %; lo99, hi99: of level 99 %, by which it
+    is
     void: one sound comparison in a hundred is, for each metric, by chance."""
 
     ratio: Ratio
@@ -38,9 +39,9 @@ class Twin:
 class Control:
     """The reference with a known added cost: `expected` is the ratio that must be found.
 
-    outcome: FOUND, its interval holds the expected ratio and not 1; NOT_FOUND, it holds both, so the
-    comparison is too coarse to see such a cost; MISSED, it does not hold the expected ratio, so the
-    comparison is not to be believed at this size; UNKNOWN, there is no interval.
+    outcome: FOUND, its interval holds the expected ratio and not 1; NOT_FOUND, it holds both, so
+    the comparison is too coarse to see such a cost; MISSED, it does not hold the expected ratio, so
+    the comparison is not to be believed at this size; UNKNOWN, there is no interval.
     """
 
     ratio: Ratio
@@ -55,8 +56,8 @@ def twin(ratio: Ratio) -> Twin:
 
 
 def control(ratio: Ratio, expected: float, uncertainty: float = 0.0) -> Control:
-    """Judge the control. expected: above 0. uncertainty: how well the added part of it is known, as a
-    fraction (0.1: an expected 1.03 may be 1.027 to 1.033)."""
+    """Judge the control. expected: above 0. uncertainty: how well the added part of it is known, as
+    a fraction (0.1: an expected 1.03 may be 1.027 to 1.033)."""
     if ratio.basis not in (BLOCKS, ROUNDS):
         return Control(ratio, expected, UNKNOWN)
     slack = abs(expected - 1) * uncertainty
@@ -69,10 +70,10 @@ def control(ratio: Ratio, expected: float, uncertainty: float = 0.0) -> Control:
 def client_sets_rate(rate: Ratio, cost: float) -> bool | None:
     """Whether the client, not the server, set the rate: read from what the control did to it.
 
-    rate: the control's rate over the reference's. cost: its CPU per request over the reference's, as
-    added. A server that sets the rate loses 1 - 1/cost of it, one that waits for its client nothing.
-    The border is half way: True where the whole interval is above it, False where it is below, None
-    where it holds it (or cost adds nothing).
+    rate: the control's rate over the reference's. cost: its CPU per request over the reference's,
+    as added. A server that sets the rate loses 1 - 1/cost of it, one that waits for its client
+    nothing. The border is half way: True where the whole interval is above it, False where it is
+    below, None where it holds it (or cost adds nothing).
     """
     border = (1 + 1 / cost) / 2
     if rate.basis not in (BLOCKS, ROUNDS) or cost <= 1 or math.isnan(rate.lo):

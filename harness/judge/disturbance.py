@@ -37,9 +37,10 @@ class Surroundings:
     """What the machine reports about one slice; None: not known.
 
     wall_ns: its length. steal_ns, foreign_ns: of the whole machine, in ticks: CPU time that the
-    hypervisor took, and that of programs beside clients and servers. delay_ns: how long the client's
-    workers waited for a CPU, all together; workers: how many there are. own_cpus: client and server
-    have CPUs of their own; where they share, the server may be what keeps the client waiting.
+    hypervisor took, and that of programs beside clients and servers. delay_ns: how long the
+    client's workers waited for a CPU, all together; workers: how many there are. own_cpus: client
+    and server have CPUs of their own; where they share, the server may be what keeps the client
+    waiting.
     """
 
     contender: str
@@ -85,8 +86,8 @@ def counts(contenders: Sequence[str], reasons: Sequence[str]) -> dict[str, dict[
 
 
 def starved_of_load(side: Side) -> bool:
-    """Open loop: this side answered fewer requests than were due, by more than can be on their way at
-    the edges of the window and 1 % of them.
+    """Open loop: this side answered fewer requests than were due, by more than can be on their way
+    at the edges of the window and 1 % of them.
 
     Equal offered load is then not equal load, and its cost per request is of another, smaller load.
     Poisson counts do not matter here: `due` counts the arrivals that there were.
@@ -99,10 +100,10 @@ def starved_of_load(side: Side) -> bool:
 def starved_runs(shares: Mapping[int, float]) -> set[int]:
     """Closed loop: runs in which the two servers shared the CPU unlike the same pair's other runs.
 
-    shares: by run, replies of the contender / replies of the reference, above 0. In a closed loop the
-    costlier one gets fewer replies, and one with many threads more of the CPU: that is the pair's own,
-    and alike in all its runs. A run is left out where its share differs from their median by more
-    than a factor of 1.5; with fewer than three runs none is.
+    shares: by run, replies of the contender / replies of the reference, above 0. In a closed loop
+    the costlier one gets fewer replies, and one with many threads more of the CPU: that is the
+    pair's own, and alike in all its runs. A run is left out where its share differs from their
+    median by more than a factor of 1.5; with fewer than three runs none is.
     """
     if len(shares) < STARVED_RUNS:
         return set()

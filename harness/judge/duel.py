@@ -5,8 +5,8 @@ One metric at a time. A slice is a short piece of load on one contender. What is
 compared: slices of one round. A block is one start of fresh servers (together: a run), and what is
 peculiar to one start is peculiar to its block. So there are two steps:
 
-1. In each block: log value = round + contender + noise, fitted robustly (`robust.two_way`). It gives
-   each contender's log ratio to the reference in that block.
+1. In each block: log value = round + contender + noise, fitted robustly (`robust.two_way`). It
+   gives each contender's log ratio to the reference in that block.
 2. Over blocks: the robust middle of these log ratios, and an interval from how they vary between
    blocks (Student's t), with the noise pooled over contenders as far as they are alike (`pooling`).
 
@@ -62,7 +62,8 @@ class Ratio:
     """A contender's value over the reference's: 1.03 is three percent more.
 
     lo, hi: the interval of level `LEVEL`; nan where there is none. se: standard error of the
-    logarithm; freedom: its degrees of freedom. samples: blocks (or, of one block, rounds) behind it.
+    logarithm; freedom: its degrees of freedom. samples: blocks (or, of one block, rounds) behind
+    it.
     basis: what the interval rests on: BLOCKS, ROUNDS, RANGE or NOTHING.
     """
 
@@ -111,7 +112,8 @@ class Comparison:
 
     @property
     def resolution(self) -> float:
-        """Half of a typical contender's interval, as a fraction: the median over all; inf if none."""
+        """Half of a typical contender's interval, as a fraction: the median over all; inf if
+        none."""
         widths = [ratio.half_width for ratio in self.ratios.values()]
         return median(widths) if widths else math.inf
 
@@ -135,9 +137,9 @@ class Ranking:
 def compare(slices: Iterable[Slice], reference: str) -> Comparison:
     """Ratios to the reference from all slices that count (disturbed ones are left out before).
 
-    Blocks without the reference say nothing of a ratio and are passed over. With one block only, the
-    interval comes from its rounds: it is that of these very servers, and a fresh start may differ by
-    more (basis ROUNDS). Raises ValueError for a value that is nan, zero or negative.
+    Blocks without the reference say nothing of a ratio and are passed over. With one block only,
+    the interval comes from its rounds: it is that of these very servers, and a fresh start may
+    differ by more (basis ROUNDS). Raises ValueError for a value that is nan, zero or negative.
     """
     series: dict[str, dict[int, float]] = {reference: {}}
     fits: list[tuple[int, Sequence[str], robust.TwoWay]] = []
@@ -168,8 +170,9 @@ def compare(slices: Iterable[Slice], reference: str) -> Comparison:
 def rank(found: Comparison, among: Sequence[str], higher_is_better: bool) -> Ranking:
     """Who is best, and who is distinguishably worse: all pairs of `among`, by Tukey [T49, K56].
 
-    The chance that any of several equal contenders is called worse is at most 5 %. The noise of each
-    pair's difference is pooled as for ratios. A contender in fewer than two blocks is untested.
+    The chance that any of several equal contenders is called worse is at most 5 %. The noise of
+    each pair's difference is pooled as for ratios. A contender in fewer than two blocks is
+    untested.
     """
     sign = -1.0 if higher_is_better else 1.0
     middles = {
@@ -219,8 +222,8 @@ def agree(a: Ratio | None, b: Ratio | None) -> bool | None:
 
 
 def finer(a: Ratio, b: Ratio) -> Ratio:
-    """Of two that agree the one with the narrower interval. (Not their mean: they are two questions,
-    a shared and an own CPU, which happened to have one answer.)"""
+    """Of two that agree the one with the narrower interval. (Not their mean: they are two
+    questions, a shared and an own CPU, which happened to have one answer.)"""
     return a if a.half_width <= b.half_width else b
 
 
@@ -387,7 +390,8 @@ def _difference(found: Comparison, a: str, b: str) -> _Difference | None:
         return _Difference(one.n, one.center, Variance(one.variance, one.freedom))
     left, right = robust.location(list(x.values())), robust.location(list(y.values()))
     # Each side has references of its own. On the scale of one log ratio, so that it can be pooled:
-    # equal noise v and n runs each give variance v and n / 2, hence v (1/n + 1/n) for the difference.
+    # equal noise v and n runs each give variance v and n / 2, hence v (1/n + 1/n) for the
+    # difference.
     n = 1 / (1 / left.n + 1 / right.n)
     variance = n * (left.variance / left.n + right.variance / right.n)
     return _Difference(

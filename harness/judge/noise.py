@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""How much replicates of one and the same thing differ (A/A), and what that allows to be told apart."""
+"""How much replicates of one thing differ (A/A), and what that allows to be told apart."""
 from __future__ import annotations
 
 import math
@@ -13,7 +13,7 @@ LEAST = 4  # replicates: with fewer there is no half to compare with the other
 
 @dataclass(frozen=True)
 class Noise:
-    """Spread of replicates of the same thing, as the standard deviation of logarithms (0.03 is 3 %),
+    """Spread of replicates of the same thing, as the standard deviation of logarithms (0.03: 3 %),
     and whether its first and second half could be told apart (they should not)."""
 
     metric: str

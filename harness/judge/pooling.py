@@ -50,8 +50,8 @@ def pool(own: Mapping[str, Variance], common: Variance) -> dict[str, Variance]:
 
 
 def _prior(own: Mapping[str, Variance], common: Variance) -> Variance:
-    """What variance to expect, and how many degrees of freedom that expectation is worth; infinitely
-    many where the variances differ no more than chance makes them."""
+    """What variance to expect, and how many degrees of freedom that expectation is worth;
+    infinitely many where the variances differ no more than chance makes them."""
     positive = [n for n in own.values() if n.value > 0]
     if len(positive) < 3:
         return Variance(common.value, math.inf)

@@ -29,8 +29,8 @@ Floats = NDArray[np.float64]
 BOUND = 1.345
 # The median of |x| for a standard normal x: makes the median of |residuals| a standard deviation.
 NORMAL_MEDIAN = 0.6745
-# The variance of Huber's estimate is itself known a little worse than that of a mean: as if there were
-# a fifth fewer degrees of freedom (normal noise, simulated; tests/test_judge_robust.py).
+# The variance of Huber's estimate is itself known a little worse than that of a mean: as if there
+# were a fifth fewer degrees of freedom (normal noise, simulated; tests/test_judge_robust.py).
 WORTH = 0.8
 # How far beyond the largest finite value an infinite one is put, in units of the logarithm.
 BEYOND = 20.0

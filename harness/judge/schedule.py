@@ -22,8 +22,9 @@ LEAST_ROUNDS = 2  # one round says nothing of the variance within a block
 
 @dataclass(frozen=True)
 class Components:
-    """Variances of a log value: within a block, from slice to slice, and between blocks, of what one
-    start of a server has of its own (0 where the first explains all there is); nan if unknown."""
+    """Variances of a log value: within a block, from slice to slice, and between blocks, of what
+    one start of a server has of its own (0 where the first explains all there is); nan if
+    unknown."""
 
     within: float
     between: float
@@ -50,9 +51,9 @@ def rounds_per_block(
 
         n = sqrt(cost_block / cost_round * var_within / var_between), rounded up,
 
-    in [2, most]. cost_round_s: one slice of every contender, settling included. cost_block_s: what a
-    block costs beside its rounds: starting, connecting, warming up. Nothing between blocks (0): as
-    many rounds as allowed. Unknown (nan): as many as make the rounds take as long as the rest.
+    in [2, most]. cost_round_s: one slice of every contender, settling included. cost_block_s: what
+    a block costs beside its rounds: starting, connecting, warming up. Nothing between blocks (0):
+    as many rounds as allowed. Unknown (nan): as many as make the rounds take as long as the rest.
     Raises ValueError for a cost that is not above 0.
     """
     if not (cost_round_s > 0 and cost_block_s > 0):

@@ -107,7 +107,8 @@ class Line:
 def line(samples: Mapping[float, Sequence[float]], level: float = 0.95) -> Line | str:
     """The line through the replicates at each x; every value positive and finite.
 
-    Needs two levels, and an interval needs a level with two replicates. Returns why, where it cannot.
+    Needs two levels, and an interval needs a level with two replicates. Returns why, where it
+    cannot.
     """
     if len(samples) < 2:
         return "fewer than two levels with a value"

@@ -8,7 +8,8 @@ Sources:
     [H15] T. Hesterberg, "What Teachers Should Know About the Bootstrap", The American Statistician
           69(4), 2015: the expanded percentile interval, and why the plain one is too narrow.
     [W47] B. L. Welch, "The generalization of 'Student's' problem", Biometrika 34, 1947.
-    [H79] S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6, 1979.
+    [H79] S. Holm, "A simple sequentially rejective multiple test procedure", Scand. J. Stat. 6,
+    1979.
 """
 from __future__ import annotations
 
@@ -50,7 +51,8 @@ class Estimate:
 
 
 class Relation(Enum):
-    """What the replicates allow to be said about two sets of values, as numbers (not as quality)."""
+    """What the replicates allow to be said about two sets of values, as numbers (not as
+    quality)."""
 
     LESS = "less"
     GREATER = "greater"
@@ -209,7 +211,8 @@ def _welch(left: list[float], right: list[float], level: float) -> Comparison:
     (mean_a, var_a), (mean_b, var_b) = moments(left), moments(right)
     difference, variance = mean_a - mean_b, var_a + var_b
     if variance <= 1e-24:
-        # Identical replicates on both sides: only counters do that, and then the difference is exact.
+        # Identical replicates on both sides: only counters do that, and then the difference is
+        # exact.
         relation = _relation(difference, 0.0)
         p = 1.0 if relation is Relation.SAME else 0.0
         ratio = math.exp(difference)

@@ -12,18 +12,20 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-# A slice has a stall when its p99 is more than this many times that of the median slice. Chance does
-# not do that: the p99 of 1000 replies has a standard deviation of sqrt(0.99 / (0.01 * 1000)) = 0.31
-# in the logarithm even for a Pareto tail of index 1, which is heavier than that of any queue without
-# stalls; log 3 is 3.5 of these. (Variance of a sample quantile: F. Mosteller, Ann. Math. Stat. 17, 1946.)
+# A slice has a stall when its p99 is more than this many times that of the median slice. Chance
+# does not do that: the p99 of 1000 replies has a standard deviation of sqrt(0.99 / (0.01 * 1000)) =
+# 0.31 in the logarithm even for a Pareto tail of index 1, which is heavier than that of any queue
+# without stalls; log 3 is 3.5 of these. (Variance of a sample quantile: F. Mosteller, Ann. Math.
+# Stat. 17, 1946.)
 STALL_FACTOR = 3.0
 STALL_REPLIES = 1000
 
 
 @dataclass(frozen=True)
 class Tail:
-    """pooled_ns: of all requests. median_ns: of the slices' own. slices: how many could show a stall
-    (1000 replies or more); stalls: how many of them did; share: of them, nan if none could."""
+    """pooled_ns: of all requests. median_ns: of the slices' own. slices: how many could show a
+    stall (1000 replies or more); stalls: how many of them did; share: of them, nan if none
+    could."""
 
     pooled_ns: float
     median_ns: float

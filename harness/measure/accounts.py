@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: MIT
 """Do the parts of the load generator's report add up?
 
-It checks itself; this is the second pair of eyes. A worker that is stopped or killed can leave a report
-that looks whole: a window of 0 s, requests of which nobody knows what became of them.
+It checks itself; this is the second pair of eyes. A worker that is stopped or killed can leave a
+report that looks whole: a window of 0 s, requests of which nobody knows what became of them.
 """
 from __future__ import annotations
 

@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: MIT
 """What this machine and this client can show: ceiling, timer error, noise floor.
 
-- ceiling: the client's throughput against a server that does next to nothing (loadgen/bench/null.c).
-  A model measured near it is measured by the client.
+- ceiling: the client's throughput against a server that does next to nothing
+  (loadgen/bench/null.c). A model measured near it is measured by the client.
 - lag: how late the client sends at a modest open-loop rate against that server.
-- noise: replicates of one and the same thing (A/A), each with a fresh server. harness/judge/noise.py
-  says what follows from their spread.
+- noise: replicates of one and the same thing (A/A), each with a fresh server.
+  harness/judge/noise.py says what follows from their spread.
 """
 from __future__ import annotations
 

@@ -53,9 +53,9 @@ OPEN_DRAIN_S = 0.25
 CLOSED_DRAIN_S = 2.0
 TIMEOUT_S = 5.0
 
-# What a saturated open loop looks like to the load generator: requests are due that no connection is
-# free for, the answered ones do not speak for the others, and after a while only overdue requests
-# are sent, so that perhaps none of the window was answered.
+# What a saturated open loop looks like to the load generator: requests are due that no connection
+# is free for, the answered ones do not speak for the others, and after a while only overdue
+# requests are sent, so that perhaps none of the window was answered.
 SATURATED = frozenset({"schedule", "unanswered"})
 SATURATION = SATURATED | {"littles-law", "too-few"}
 
@@ -93,8 +93,8 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
     """Run one cell. scratch: path prefix for the client's files; <scratch>.hgrm is left there.
 
     Whatever goes wrong with the server is the outcome, not an exception. What the machine lacked is
-    a HostFault: it says nothing about the model. KeyboardInterrupt passes through. Every process has
-    ended in each case.
+    a HostFault: it says nothing about the model. KeyboardInterrupt passes through. Every process
+    has ended in each case.
     """
     began = time.monotonic()
     try:
@@ -152,8 +152,8 @@ def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tup
     """(status, reason) of a cell from the load generator's exit status and verdict.
 
     A client that finds itself limited is a status of its own. Past a server's capacity an open loop
-    has requests that are never sent or answered; the percentiles count them as infinite, so this is a
-    result and not a doubt (the cell's badge "saturated" says so).
+    has requests that are never sent or answered; the percentiles count them as infinite, so this is
+    a result and not a doubt (the cell's badge "saturated" says so).
     """
     said = client.get("verdict") or {}
     reasons = said.get("reasons") or []

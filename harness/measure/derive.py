@@ -99,8 +99,8 @@ class CallSample:
 def syscall_metrics(begin: CallSample, end: CallSample, connections: int) -> dict[str, float]:
     """System calls per second over replies per second between two samples.
 
-    Not calls over replies: the client tells its replies a little before the calls are read, and that
-    little differs between the two samples.
+    Not calls over replies: the client tells its replies a little before the calls are read, and
+    that little differs between the two samples.
     """
     calls, calls_ns = end.calls - begin.calls, end.calls_ns - begin.calls_ns
     replies, replies_ns = end.replies - begin.replies, end.replies_ns - begin.replies_ns
@@ -141,9 +141,9 @@ def frozen_percentiles(
     Requests arrive evenly over a window of `window_s`. A freeze of F seconds holds the fraction
     F / W of them; one that arrives t before its end waits t, so the wait of those is uniform on
     [0, F]. The percentile q of all requests is then F - (1 - q) W where that is positive, and
-    otherwise that of an undisturbed run (`service` holds those, keyed like METRICS: service_p50_ns…).
-    It neglects the time to work off the backlog, which is short where the offered rate is far
-    below capacity.
+    otherwise that of an undisturbed run (`service` holds those, keyed like METRICS:
+    service_p50_ns…). It neglects the time to work off the backlog, which is short where the offered
+    rate is far below capacity.
     """
     out: dict[str, float] = {}
     for percentile in PERCENTILES:

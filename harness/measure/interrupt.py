@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
 """Ctrl-C, SIGTERM and SIGHUP as KeyboardInterrupt that cannot get lost.
 
-A signal that arrives while Python runs a callback of its own (around a fork, in a destructor) raises
-its exception there, where it is printed and dropped. So the handler also remembers, and what runs for
-long asks with `check`. A process has one set of signal handlers: hence the one flag.
+A signal that arrives while Python runs a callback of its own (around a fork, in a destructor)
+raises its exception there, where it is printed and dropped. So the handler also remembers, and what
+runs for long asks with `check`. A process has one set of signal handlers: hence the one flag.
 """
 from __future__ import annotations
 

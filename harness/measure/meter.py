@@ -2,8 +2,8 @@
 """What a server costs while it runs: CPU time and memory of its whole process tree.
 
 A control group is the best source: one small file covers 10,000 forked children, live and reaped,
-with microsecond resolution. Where no group can be made, /proc is summed over the tree instead. Which
-source was used is recorded with every cell.
+with microsecond resolution. Where no group can be made, /proc is summed over the tree instead.
+Which source was used is recorded with every cell.
 
 CPU time: only the total is precise. Where the kernel accounts by ticks (CONFIG_TICK_CPU_ACCOUNTING,
 the usual case) user and system are the total split in the ratio of ticks seen in either mode.
@@ -77,7 +77,8 @@ def probe(
 
 @dataclass
 class Meter:
-    """Meters one server. Make it before the server, start the server with `join`, then give its pid.
+    """Meters one server. Make it before the server, start the server with `join`, then give its
+    pid.
 
     close() removes the groups; every process must be gone by then.
     """

@@ -141,7 +141,8 @@ class Child:
                 os.sched_setaffinity(0, cpu_set)
             resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
-        # Python drops an exception that a signal raises in its hooks around fork(2): no signal then.
+        # Python drops an exception that a signal raises in its hooks around fork(2): no signal
+        # then.
         unblocked = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTIONS)
         try:
             self._popen = subprocess.Popen(

@@ -79,8 +79,8 @@ def pilot_cells(request: Request, model: Model, pilot_s: float) -> Setting:
 
 
 def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) -> float:
-    """Expected length of a run in seconds, pilots included; before the pilots ran, as if every model
-    used two thirds of the grid."""
+    """Expected length of a run in seconds, pilots included; before the pilots ran, as if every
+    model used two thirds of the grid."""
     profile = request.profile
     if profile.grid is None:
         settings = plan.settings(request.experiment, profile, request.models, {})
@@ -224,8 +224,8 @@ def _kept(run: Run) -> Iterator[None]:
 def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
     """Measure every cell of the run that is not there yet. True when the run is complete.
 
-    KeyboardInterrupt and HostFault pass through; everything recorded until then stays, and nothing is
-    recorded of the cell in which they come.
+    KeyboardInterrupt and HostFault pass through; everything recorded until then stays, and nothing
+    is recorded of the cell in which they come.
     """
     experiment = experiments.of(run)
     profile = experiment.profiles[run.meta["profile"]]

@@ -26,7 +26,8 @@ from harness.measure import host
 from harness.measure.process import tree
 from harness.measure.process import Child, Exit, ProcessError, Server, task_state
 
-# Of wall time, spent runnable but not running, or stolen by the host: above it a slice is disturbed.
+# Of wall time, spent runnable but not running, or stolen by the host: above it a slice is
+# disturbed.
 DISTURBED_SHARE = 0.03
 SETTLE_S = 0.02  # after SIGCONT, until the replies that had been waiting are dealt with
 START_TIMEOUT_S = 10.0
@@ -201,8 +202,8 @@ class Contender:
         """Let it go on, interrupt it (SIGINT), and return what it wrote and its exit status."""
         assert self.child is not None
         self.child.signal(signal.SIGCONT)
-        # Only threads that run again can be told apart: until then the kernel may give SIGINT to any
-        # of them, and wrk heeds it in its main thread alone.
+        # Only threads that run again can be told apart: until then the kernel may give SIGINT to
+        # any of them, and wrk heeds it in its main thread alone.
         ended = self.child.wait(SETTLE_S)
         if ended is None:
             self.child.signal(signal.SIGINT)

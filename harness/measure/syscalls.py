@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
 """How many system calls a server makes: the kernel's tracepoint raw_syscalls:sys_enter, counted.
 
-Counted are the server's own tasks, whatever they are called: those in its control group (version 2),
-or, where no such group can be made, the tasks of its tree when counting begins and those they make
-(perf_event_open with `inherit`). A group is better: a counter per CPU does for 10,000 tasks, and is not
-attached to any of them, which would make each of their context switches dearer. Counting costs the
-server some 170 ns per call (dd(1) on a virtual machine), so it is done during warm-up and never in the
-window.
+Counted are the server's own tasks, whatever they are called: those in its control group (version
+2), or, where no such group can be made, the tasks of its tree when counting begins and those they
+make (perf_event_open with `inherit`). A group is better: a counter per CPU does for 10,000 tasks,
+and is not attached to any of them, which would make each of their context switches dearer. Counting
+costs the server some 170 ns per call (dd(1) on a virtual machine), so it is done during warm-up and
+never in the window.
 
 Needs root (or CAP_PERFMON with perf_event_paranoid <= 0). Nothing is left behind: the tracepoint's
 number is read from a tracefs mounted in a mount namespace that ends with the reading.

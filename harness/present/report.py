@@ -68,8 +68,8 @@ class Section:
 
 
 def render(runs: Mapping[Path, Sequence[Path]], kind: str, out: Path) -> str:
-    """The text of a report of these runs, each with its figures, to be written to `out` (whose folder
-    matters for links)."""
+    """The text of a report of these runs, each with its figures, to be written to `out` (whose
+    folder matters for links)."""
     environment = jinja2.Environment(
         loader=jinja2.FileSystemLoader(TEMPLATES),
         autoescape=kind == "html",
@@ -102,7 +102,8 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
 
 
 def figures(folder: Path, kind: str) -> list[Path]:
-    """The figures in a folder: PNG (small enough to carry along) for HTML, SVG or PNG for Markdown."""
+    """The figures in a folder: PNG (small enough to carry along) for HTML, SVG or PNG for
+    Markdown."""
     suffixes = (".png",) if kind == "html" else (".svg", ".png")
     found: dict[str, Path] = {}
     for suffix in suffixes:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The words for what was measured and concluded: numbers, levels, notes. Pure functions to plain text.
+"""The words for what was measured and concluded. Pure functions to plain text.
 
 Console and report say the same thing in the same words, because both take them from here.
 """
@@ -67,8 +67,8 @@ def _digits(value: float) -> str:
 
 
 def spread(estimate: Estimate) -> str:
-    """Half the interval's width in percent: "±3%"; "±>1x" where it is more than the estimate itself;
-    empty where there is no interval or no finite estimate."""
+    """Half the interval's width in percent: "±3%"; "±>1x" where it is more than the estimate
+    itself; empty where there is no interval or no finite estimate."""
     if estimate.n < 2:
         return ""
     if math.isinf(estimate.value):

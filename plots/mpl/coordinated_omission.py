@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""coordinated_omission: the same requests timed from their intended start and from their sending."""
+"""coordinated_omission: the same requests timed from their intended start and from their
+sending."""
 
 import math
 from dataclasses import replace
@@ -48,8 +49,8 @@ def draw(run: Results, figure: Figure) -> None:
     used = [kind for kind in KINDS if any(curves[kind] for curves in all_curves)]
     columns = min(3, len(cells))
     notes = [
-        "Response time counts from when a request was due, service time from when it was sent: what "
-        "waits behind a frozen server is late in the first and absent from the second."
+        "Response time counts from when a request was due, service time from when it was sent: "
+        "what waits behind a frozen server is late in the first and absent from the second."
     ]
     if any(p.estimate == math.inf for p in points):
         notes.append("↑ infinite: more requests stayed unanswered than the percentile leaves out.")

@@ -10,7 +10,13 @@ from plots.style import format_bytes
 
 X = CONNECTIONS.factor
 PANELS = [
-    Panel("kernel_bytes_per_connection", "kernel memory per connection, whole machine", format_bytes, "log", 2),
+    Panel(
+        "kernel_bytes_per_connection",
+        "kernel memory per connection, whole machine",
+        format_bytes,
+        "log",
+        2,
+    ),
     Panel("user_bytes_per_connection", "user memory per connection", format_bytes, "log", 2),
 ]
 

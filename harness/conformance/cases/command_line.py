@@ -216,8 +216,8 @@ def port_taken(t: Trial) -> None:
     """A second server on the same port ends with exit status 1 and a line that says so; the first
     goes on.
 
-    What usually goes wrong: SO_REUSEPORT: both start, the kernel deals clients out between them, and
-    a measurement measures two servers.
+    What usually goes wrong: SO_REUSEPORT: both start, the kernel deals clients out between them,
+    and a measurement measures two servers.
     """
     first = t.start()
     done = t.run("-p", str(first.port), "-P", t.protocol)
@@ -233,8 +233,8 @@ def port_taken(t: Trial) -> None:
 def counters(t: Trial) -> None:
     """The counters at the end are those of what happened: connections, requests, bytes.
 
-    What usually goes wrong: counters of forked children are lost; counters shared by threads without
-    care lose some; a byte is counted when it was handed over instead of when it was sent.
+    What usually goes wrong: counters of forked children are lost; counters shared by threads
+    without care lose some; a byte is counted when it was handed over instead of when it was sent.
     """
     subject = t.start()
     clients, requests = 5, 40

@@ -54,7 +54,8 @@ def pipelined_burst(t: Trial) -> None:
 
     What usually goes wrong: only the first of the requests in a buffer is answered and the rest
     waits for the next bytes, which do not come; the request that is cut by the end of the buffer is
-    lost; or server and client wait for each other for ever, because a full send buffer was an error.
+    lost; or server and client wait for each other for ever, because a full send buffer was an
+    error.
     """
     count = 12_000
     with t.connect(t.start()) as peer:
