@@ -164,11 +164,13 @@ deps:
 	@harness/deps build run test
 
 # PYTEST_ARGS: for example PYTEST_ARGS='-k epoll'
+# Most tests wait most of the time, for a server to end or not to answer: two of them for each CPU.
+TEST_JOBS ?= $(shell n=$$((2 * $$(nproc))); echo $$((n < 16 ? n : 16)))
 test:
 	@harness/deps build run test
 	+$(Q)$(MAKE) --no-print-directory all unit
 	$(call say,PYTEST,tests)
-	$(Q)$(PYTHON) -m pytest -q -n 2 tests $(PYTEST_ARGS)
+	$(Q)$(PYTHON) -m pytest -q -n $(TEST_JOBS) tests $(PYTEST_ARGS)
 
 # The conformance suite of sanitized servers, and of some under valgrind: about 6 minutes.
 PHONY += sanitize
