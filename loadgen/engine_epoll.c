@@ -16,7 +16,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "loadgen/session.h"
 
 enum {
 	EVENTS = 256,
@@ -31,19 +30,19 @@ struct epoll_engine {
 	struct epoll_event events[EVENTS];
 };
 
-static void epoll_close(struct session *s)
+static void epoll_close(struct traffic *t)
 {
-	struct epoll_engine *e = s->engine_data;
+	struct epoll_engine *e = t->engine_data;
 
 	if (e->fd >= 0)
 		close(e->fd);
 	free(e->unread);
 	free(e->is_unread);
 	free(e);
-	s->engine_data = NULL;
+	t->engine_data = NULL;
 }
 
-static const char *epoll_open(struct session *s)
+static const char *epoll_open(struct traffic *t)
 {
 	struct epoll_engine *e = calloc(1, sizeof(*e));
 	const char *reason = "out of memory";
@@ -51,64 +50,64 @@ static const char *epoll_open(struct session *s)
 	if (!e)
 		return reason;
 	e->fd = -1;
-	s->engine_data = e;
-	e->unread = calloc(s->conn_count + 1, sizeof(*e->unread));
-	e->is_unread = calloc(s->conn_count + 1, sizeof(*e->is_unread));
+	t->engine_data = e;
+	e->unread = calloc(t->lane_count + 1, sizeof(*e->unread));
+	e->is_unread = calloc(t->lane_count + 1, sizeof(*e->is_unread));
 	if (e->unread && e->is_unread) {
 		reason = "epoll_create1 failed; raise the descriptor limit (ulimit -n)";
 		e->fd = epoll_create1(EPOLL_CLOEXEC);
 	}
 	if (e->fd >= 0)
 		return NULL;
-	epoll_close(s);
+	epoll_close(t);
 	return reason;
 }
 
-static int epoll_connect(struct session *s, struct conn *c)
+static int epoll_connect(struct traffic *t, struct lane *c)
 {
-	struct epoll_engine *e = s->engine_data;
+	struct epoll_engine *e = t->engine_data;
 	struct epoll_event event = {
 		.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET,
-		.data.u64 = (uint64_t)c->generation << 32 | (uint64_t)(c - s->conns),
+		.data.u64 = (uint64_t)c->generation << 32 | (uint64_t)(c - t->lanes),
 	};
 
-	if (connect(c->fd, (struct sockaddr *)&s->server, sizeof(s->server)) < 0 &&
+	if (connect(c->fd, (struct sockaddr *)&t->server, sizeof(t->server)) < 0 &&
 	    errno != EINPROGRESS)
 		return errno;
 	/* If it is established already, this very call makes it ready to be reported. */
 	return epoll_ctl(e->fd, EPOLL_CTL_ADD, c->fd, &event) < 0 ? errno : 0;
 }
 
-static void epoll_send(struct session *s, struct conn *c)
+static void epoll_send(struct traffic *t, struct lane *c)
 {
 	while (c->unsent_bytes) {
 		size_t length;
-		const char *data = session_produce(s, c, s->scratch, SESSION_BUFFER, &length);
+		const char *data = traffic_produce(t, c, t->scratch, TRAFFIC_BUFFER, &length);
 		ssize_t n = send(c->fd, data, length, MSG_DONTWAIT | MSG_NOSIGNAL);
 
 		if (n >= 0) {
-			session_sent(s, c, (size_t)n);
+			traffic_sent(t, c, (size_t)n);
 		} else if (errno == EAGAIN) {
 			return; /* EPOLLOUT will come */
 		} else if (errno != EINTR) {
-			session_send_failed(s, c);
+			traffic_send_failed(t, c);
 			return;
 		}
 	}
 }
 
 /* Closing the only descriptor of a socket takes it out of the epoll set. */
-static void epoll_drop(struct session *s, struct conn *c)
+static void epoll_drop(struct traffic *t, struct lane *c)
 {
-	(void)s;
+	(void)t;
 	close(c->fd);
 }
 
 /* An edge is reported once: remember a socket that is not empty, to read on in the next turn. */
-__attribute__((noinline, cold)) static void remember_unread(struct session *s, struct conn *c)
+__attribute__((noinline, cold)) static void remember_unread(struct traffic *t, struct lane *c)
 {
-	struct epoll_engine *e = s->engine_data;
-	uint32_t index = (uint32_t)(c - s->conns);
+	struct epoll_engine *e = t->engine_data;
+	uint32_t index = (uint32_t)(c - t->lanes);
 
 	if (e->is_unread[index])
 		return;
@@ -117,20 +116,20 @@ __attribute__((noinline, cold)) static void remember_unread(struct session *s, s
 }
 
 /* What recv(2) returned, and errno, mean; false if the connection is gone, *empty if it is empty. */
-static bool take(struct session *s, struct conn *c, ssize_t n, bool *empty)
+static bool take(struct traffic *t, struct lane *c, ssize_t n, bool *empty)
 {
 	*empty = false;
 	if (n > 0)
-		return session_received(s, c, s->buffer, (size_t)n);
+		return traffic_received(t, c, t->buffer, (size_t)n);
 	if (n < 0 && errno == EINTR)
 		return true;
 	*empty = n < 0 && errno == EAGAIN;
 	if (*empty)
 		return true;
 	if (n == 0)
-		session_eof(s, c);
+		traffic_eof(t, c);
 	else
-		session_recv_failed(s, c, errno);
+		traffic_recv_failed(t, c, errno);
 	return false;
 }
 
@@ -138,49 +137,49 @@ static bool take(struct session *s, struct conn *c, ssize_t n, bool *empty)
  * Read until the socket is empty, or for RECVS_MOST times: a reply without end must keep nobody
  * else, and no time-out, waiting. False if the connection is gone.
  */
-__attribute__((noinline)) static bool empty_socket(struct session *s, struct conn *c)
+__attribute__((noinline)) static bool empty_socket(struct traffic *t, struct lane *c)
 {
 	bool empty = false, there = true;
 
 	for (int i = 0; i < RECVS_MOST && there && !empty; i++)
-		there = take(s, c, recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT), &empty);
+		there = take(t, c, recv(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT), &empty);
 	if (there && !empty)
-		remember_unread(s, c);
+		remember_unread(t, c);
 	return there;
 }
 
 /* Read what came; false if the connection is gone. */
-static bool epoll_receive(struct session *s, struct conn *c, bool until_end)
+static bool epoll_receive(struct traffic *t, struct lane *c, bool until_end)
 {
 	ssize_t n;
 
 	if (until_end)
-		return empty_socket(s, c);
-	n = recv(c->fd, s->buffer, SESSION_BUFFER, MSG_DONTWAIT);
-	if (n <= 0 || n == SESSION_BUFFER) {
+		return empty_socket(t, c);
+	n = recv(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT);
+	if (n <= 0 || n == TRAFFIC_BUFFER) {
 		bool empty;
 
-		return take(s, c, n, &empty) && (empty || empty_socket(s, c));
+		return take(t, c, n, &empty) && (empty || empty_socket(t, c));
 	}
 	/* Less than was asked for: that was all. */
-	return session_received(s, c, s->buffer, (size_t)n);
+	return traffic_received(t, c, t->buffer, (size_t)n);
 }
 
 /* Read on where reading was broken off. */
-__attribute__((noinline, cold)) static void read_on(struct session *s)
+__attribute__((noinline, cold)) static void read_on(struct traffic *t)
 {
-	struct epoll_engine *e = s->engine_data;
+	struct epoll_engine *e = t->engine_data;
 	uint32_t n = e->unread_count;
 
 	/* What is still not empty goes back into the list, behind the place it is read from. */
 	e->unread_count = 0;
 	for (uint32_t i = 0; i < n; i++) {
-		struct conn *c = &s->conns[e->unread[i]];
+		struct lane *c = &t->lanes[e->unread[i]];
 
 		e->is_unread[e->unread[i]] = false;
 		/* It may have been closed, or even opened anew, meanwhile; to read does no harm. */
-		if (c->state == CONN_READY && empty_socket(s, c) && c->unsent_bytes)
-			epoll_send(s, c);
+		if (c->state == LANE_READY && empty_socket(t, c) && c->unsent_bytes)
+			epoll_send(t, c);
 	}
 }
 
@@ -193,33 +192,33 @@ static int socket_error(int fd)
 	return error;
 }
 
-static void epoll_event(struct session *s, struct conn *c, uint32_t events)
+static void epoll_event(struct traffic *t, struct lane *c, uint32_t events)
 {
 	bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	uint32_t generation = c->generation;
 
-	if (c->state == CONN_CONNECTING) {
+	if (c->state == LANE_CONNECTING) {
 		int error = socket_error(c->fd);
 
 		if (error) {
-			session_unconnected(s, c, error);
+			traffic_unconnected(t, c, error);
 			return;
 		}
 		if (!(events & EPOLLOUT))
 			return;
-		session_connected(s, c);
+		traffic_connected(t, c);
 		if (c->generation != generation)
 			return;
 	}
-	if (conn_is_slow(c)) {
+	if (lane_is_slow(c)) {
 		if (c->unsent_bytes && c->population == POPULATION_SLOW_READERS)
-			epoll_send(s, c);
+			epoll_send(t, c);
 		return;
 	}
-	if ((events & EPOLLIN || ended) && !epoll_receive(s, c, ended))
+	if ((events & EPOLLIN || ended) && !epoll_receive(t, c, ended))
 		return;
 	if (c->unsent_bytes)
-		epoll_send(s, c);
+		epoll_send(t, c);
 }
 
 static int epoll_pause(int fd, struct epoll_event *events, uint64_t timeout_ns)
@@ -233,26 +232,26 @@ static int epoll_pause(int fd, struct epoll_event *events, uint64_t timeout_ns)
 	return n;
 }
 
-static void epoll_turn(struct session *s, uint64_t timeout_ns)
+static void epoll_turn(struct traffic *t, uint64_t timeout_ns)
 {
-	struct epoll_engine *e = s->engine_data;
+	struct epoll_engine *e = t->engine_data;
 	int n;
 
 	if (__builtin_expect(e->unread_count != 0, 0)) {
-		read_on(s);
+		read_on(t);
 		timeout_ns = 0;
 	}
 	n = epoll_pause(e->fd, e->events, timeout_ns);
 	for (int i = 0; i < n; i++) {
 		uint64_t data = e->events[i].data.u64;
-		struct conn *c = &s->conns[(uint32_t)data];
+		struct lane *c = &t->lanes[(uint32_t)data];
 
 		/* The next one's memory comes while this one's system calls run. */
 		if (i + 1 < n)
-			__builtin_prefetch(&s->conns[(uint32_t)e->events[i + 1].data.u64], 1);
+			__builtin_prefetch(&t->lanes[(uint32_t)e->events[i + 1].data.u64], 1);
 		/* The socket this was about may have been closed earlier in the batch. */
 		if (c->generation == data >> 32)
-			epoll_event(s, c, e->events[i].events);
+			epoll_event(t, c, e->events[i].events);
 	}
 }
 

@@ -24,7 +24,6 @@
 #include <unistd.h>
 
 #include "common/clock.h"
-#include "loadgen/session.h"
 
 enum {
 	ENTRIES = 1024,      /* of the submission queue */
@@ -61,15 +60,15 @@ struct uring {
 
 static char reason[128];
 
-static uint64_t tag(const struct session *s, const struct conn *c, enum op op)
+static uint64_t tag(const struct traffic *t, const struct lane *c, enum op op)
 {
 	return (uint64_t)c->generation << 32 | (uint64_t)op << INDEX_BITS |
-	       (uint64_t)(c - s->conns);
+	       (uint64_t)(c - t->lanes);
 }
 
-static struct link *link_of(const struct session *s, const struct conn *c)
+static struct link *link_of(const struct traffic *t, const struct lane *c)
 {
-	return &((struct uring *)s->engine_data)->links[c - s->conns];
+	return &((struct uring *)t->engine_data)->links[c - t->lanes];
 }
 
 static void submit(struct uring *u)
@@ -171,43 +170,39 @@ static int init_buffers(struct uring *u, uint32_t connections)
 	return 0;
 }
 
-static size_t send_room(const struct session *s)
+static size_t send_room(const struct traffic *t)
 {
-	size_t room = s->client.request_bytes * s->pipeline;
-
-	if (s->client.protocol == PROTOCOL_HTTP)
-		return 0; /* an http request is always the same bytes and stays where it is */
-	return room < SEND_MOST ? room : SEND_MOST;
+	return t->room_bytes < SEND_MOST ? t->room_bytes : SEND_MOST;
 }
 
-static bool init_links(struct uring *u, const struct session *s)
+static bool init_links(struct uring *u, const struct traffic *t)
 {
-	size_t room = send_room(s);
+	size_t room = send_room(t);
 
-	u->links = calloc(s->conn_count + 1, sizeof(*u->links));
-	u->send_space = map(s->conn_count * room + 1);
+	u->links = calloc(t->lane_count + 1, sizeof(*u->links));
+	u->send_space = map(t->lane_count * room + 1);
 	if (!u->links || !u->send_space)
 		return false;
-	for (uint32_t i = 0; i < s->conn_count; i++)
+	for (uint32_t i = 0; i < t->lane_count; i++)
 		u->links[i].data = u->send_space + i * room;
 	return true;
 }
 
-static void uring_close(struct session *s)
+static void uring_close(struct traffic *t)
 {
-	struct uring *u = s->engine_data;
+	struct uring *u = t->engine_data;
 
 	submit(u);
 	io_uring_queue_exit(&u->ring);
 	unmap(u->free, u->buffer_count * sizeof(struct io_uring_buf));
 	free(u->buffers);
-	unmap(u->send_space, s->conn_count * send_room(s) + 1);
+	unmap(u->send_space, t->lane_count * send_room(t) + 1);
 	free(u->links);
 	free(u);
-	s->engine_data = NULL;
+	t->engine_data = NULL;
 }
 
-static const char *uring_open(struct session *s)
+static const char *uring_open(struct traffic *t)
 {
 	struct uring *u = calloc(1, sizeof(*u));
 	int error;
@@ -223,17 +218,17 @@ static const char *uring_open(struct session *s)
 			 strerror(-error));
 		return reason;
 	}
-	s->engine_data = u;
+	t->engine_data = u;
 	u->multishot = true;
 	/* Spares looking the ring's descriptor up at each system call; without it, all is well too.
 	 */
 	(void)io_uring_register_ring_fd(&u->ring);
-	error = init_buffers(u, s->conn_count);
-	if (!error && !init_links(u, s))
+	error = init_buffers(u, t->lane_count);
+	if (!error && !init_links(u, t))
 		error = -ENOMEM;
 	if (!error)
 		return NULL;
-	uring_close(s);
+	uring_close(t);
 	snprintf(reason, sizeof(reason),
 		 "io_uring: no ring of receive buffers (Linux 5.19): %s; use --engine epoll",
 		 strerror(-error));
@@ -242,12 +237,12 @@ static const char *uring_open(struct session *s)
 
 /* --- operations --------------------------------------------------------------------------- */
 
-static void receive(struct session *s, struct conn *c)
+static void receive(struct traffic *t, struct lane *c)
 {
-	struct uring *u = s->engine_data;
+	struct uring *u = t->engine_data;
 	struct io_uring_sqe *sqe;
 
-	if (conn_is_slow(c))
+	if (lane_is_slow(c))
 		return;
 	sqe = next_sqe(u);
 	if (u->multishot)
@@ -256,32 +251,32 @@ static void receive(struct session *s, struct conn *c)
 		io_uring_prep_recv(sqe, c->fd, NULL, BUFFER_BYTES, 0);
 	sqe->flags |= IOSQE_BUFFER_SELECT;
 	sqe->buf_group = GROUP;
-	io_uring_sqe_set_data64(sqe, tag(s, c, OP_RECV));
-	link_of(s, c)->receiving = true;
+	io_uring_sqe_set_data64(sqe, tag(t, c, OP_RECV));
+	link_of(t, c)->receiving = true;
 }
 
-static int uring_connect(struct session *s, struct conn *c)
+static int uring_connect(struct traffic *t, struct lane *c)
 {
-	struct io_uring_sqe *sqe = next_sqe(s->engine_data);
+	struct io_uring_sqe *sqe = next_sqe(t->engine_data);
 
-	io_uring_prep_connect(sqe, c->fd, (struct sockaddr *)&s->server, sizeof(s->server));
-	io_uring_sqe_set_data64(sqe, tag(s, c, OP_CONNECT));
+	io_uring_prep_connect(sqe, c->fd, (struct sockaddr *)&t->server, sizeof(t->server));
+	io_uring_sqe_set_data64(sqe, tag(t, c, OP_CONNECT));
 	return 0;
 }
 
-static void uring_send(struct session *s, struct conn *c)
+static void uring_send(struct traffic *t, struct lane *c)
 {
-	struct link *link = link_of(s, c);
+	struct link *link = link_of(t, c);
 	struct io_uring_sqe *sqe;
 	const char *data;
 	size_t length;
 
 	if (link->sending || c->unsent_bytes == 0)
 		return;
-	data = session_produce(s, c, link->data, send_room(s), &length);
-	sqe = next_sqe(s->engine_data);
+	data = traffic_produce(t, c, link->data, send_room(t), &length);
+	sqe = next_sqe(t->engine_data);
 	io_uring_prep_send(sqe, c->fd, data, length, MSG_NOSIGNAL);
-	io_uring_sqe_set_data64(sqe, tag(s, c, OP_SEND));
+	io_uring_sqe_set_data64(sqe, tag(t, c, OP_SEND));
 	link->sending = true;
 }
 
@@ -294,91 +289,91 @@ static void cancel(struct uring *u, uint64_t data)
 }
 
 /* c->generation is already that of the next socket. */
-static void uring_drop(struct session *s, struct conn *c)
+static void uring_drop(struct traffic *t, struct lane *c)
 {
-	struct uring *u = s->engine_data;
-	struct link *link = link_of(s, c);
+	struct uring *u = t->engine_data;
+	struct link *link = link_of(t, c);
 	uint64_t before = UINT64_C(1) << 32;
 
 	submit(u);
 	close(c->fd);
 	if (link->receiving)
-		cancel(u, tag(s, c, OP_RECV) - before);
+		cancel(u, tag(t, c, OP_RECV) - before);
 	if (link->sending)
-		cancel(u, tag(s, c, OP_SEND) - before);
+		cancel(u, tag(t, c, OP_SEND) - before);
 	link->receiving = link->sending = false;
 }
 
 /* --- completions -------------------------------------------------------------------------- */
 
-static void received(struct session *s, struct conn *c, const struct io_uring_cqe *cqe)
+static void received(struct traffic *t, struct lane *c, const struct io_uring_cqe *cqe)
 {
-	struct uring *u = s->engine_data;
+	struct uring *u = t->engine_data;
 	unsigned int id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
 	uint32_t generation = c->generation;
 
 	if (!(cqe->flags & IORING_CQE_F_MORE))
-		link_of(s, c)->receiving = false;
+		link_of(t, c)->receiving = false;
 	if (cqe->res > 0) {
-		session_received(s, c, u->buffers + (size_t)id * BUFFER_BYTES, (size_t)cqe->res);
+		traffic_received(t, c, u->buffers + (size_t)id * BUFFER_BYTES, (size_t)cqe->res);
 	} else if (cqe->res == 0) {
-		session_eof(s, c);
+		traffic_eof(t, c);
 	} else if (cqe->res == -EINVAL && u->multishot) {
 		u->multishot = false; /* before Linux 6.0 */
 	} else if (cqe->res != -ENOBUFS && cqe->res != -EINTR && cqe->res != -EAGAIN) {
-		session_recv_failed(s, c, -cqe->res);
+		traffic_recv_failed(t, c, -cqe->res);
 	}
-	if (c->generation == generation && !link_of(s, c)->receiving)
-		receive(s, c);
+	if (c->generation == generation && !link_of(t, c)->receiving)
+		receive(t, c);
 }
 
-static void sent(struct session *s, struct conn *c, int res)
+static void sent(struct traffic *t, struct lane *c, int res)
 {
-	link_of(s, c)->sending = false;
+	link_of(t, c)->sending = false;
 	if (res >= 0) {
-		session_sent(s, c, (size_t)res);
+		traffic_sent(t, c, (size_t)res);
 	} else if (res != -EINTR && res != -EAGAIN) {
-		session_send_failed(s, c);
+		traffic_send_failed(t, c);
 		return;
 	}
-	uring_send(s, c);
+	uring_send(t, c);
 }
 
-static void connected(struct session *s, struct conn *c, int res)
+static void connected(struct traffic *t, struct lane *c, int res)
 {
 	uint32_t generation = c->generation;
 
 	if (res) {
-		session_unconnected(s, c, -res);
+		traffic_unconnected(t, c, -res);
 		return;
 	}
-	session_connected(s, c);
+	traffic_connected(t, c);
 	if (c->generation == generation)
-		receive(s, c);
+		receive(t, c);
 }
 
-static void complete(struct session *s, const struct io_uring_cqe *cqe)
+static void complete(struct traffic *t, const struct io_uring_cqe *cqe)
 {
 	uint64_t data = cqe->user_data;
 	enum op op = (enum op)(data >> INDEX_BITS & 3);
-	struct conn *c = &s->conns[data & ((1u << INDEX_BITS) - 1)];
+	struct lane *c = &t->lanes[data & ((1u << INDEX_BITS) - 1)];
 
 	/* Of a socket that was closed meanwhile only the buffer matters. */
 	if (op != OP_IGNORED && c->generation == data >> 32) {
 		if (op == OP_RECV)
-			received(s, c, cqe);
+			received(t, c, cqe);
 		else if (op == OP_SEND)
-			sent(s, c, cqe->res);
+			sent(t, c, cqe->res);
 		else
-			connected(s, c, cqe->res);
+			connected(t, c, cqe->res);
 	}
 	if (cqe->flags & IORING_CQE_F_BUFFER)
-		give_back(s->engine_data, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
+		give_back(t->engine_data, cqe->flags >> IORING_CQE_BUFFER_SHIFT);
 }
 
-static void uring_turn(struct session *s, uint64_t timeout_ns)
+static void uring_turn(struct traffic *t, uint64_t timeout_ns)
 {
-	struct uring *u = s->engine_data;
+	struct uring *u = t->engine_data;
 	struct __kernel_timespec timeout = {.tv_sec = (long long)(timeout_ns / NS_PER_S),
 					    .tv_nsec = (long long)(timeout_ns % NS_PER_S)};
 	struct io_uring_cqe *cqe;
@@ -391,7 +386,7 @@ static void uring_turn(struct session *s, uint64_t timeout_ns)
 		io_uring_submit_and_get_events(&u->ring);
 	io_uring_for_each_cqe(&u->ring, head, cqe)
 	{
-		complete(s, cqe);
+		complete(t, cqe);
 		n++;
 	}
 	io_uring_cq_advance(&u->ring, n);

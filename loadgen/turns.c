@@ -18,7 +18,7 @@
 #include "loadgen/arrival.h"
 #include "loadgen/host.h"
 #include "loadgen/random.h"
-#include "loadgen/session.h"
+#include "loadgen/session_state.h"
 
 enum turn_phase { TURN_SETTLE, TURN_MEASURE, TURN_DRAIN, TURN_OVER };
 
@@ -723,7 +723,7 @@ static uint64_t edge_due_ns(const struct taker *k, const struct session *s, uint
 {
 	if (k->edge > cuts)
 		return UINT64_MAX;
-	return s->from_ns + (uint64_t)((double)s->window_ns / cuts * k->edge);
+	return s->window.from_ns + (uint64_t)((double)s->window.length_ns / cuts * k->edge);
 }
 
 /* From the first edge on: the others are due as soon as it is known how many there are. */
@@ -744,13 +744,13 @@ void taker_edge(struct taker *k, struct session *s)
 		k->warm_ns = clock_now_ns();
 		k->warm_replies = count_replies(k);
 		k->stage = WARM;
-		s->next_edge_ns = s->from_ns;
+		s->next_edge_ns = s->window.from_ns;
 		return;
 	case WARM:
 		learn_together(k);
 		together_edge(k, s);
 		k->stage = UNCUT;
-		s->next_edge_ns = s->from_ns + TURNS_CUT_NS + CUT_LOOK_NS;
+		s->next_edge_ns = s->window.from_ns + TURNS_CUT_NS + CUT_LOOK_NS;
 		await_cut(k, s);
 		return;
 	case UNCUT:
@@ -766,7 +766,7 @@ void taker_edge(struct taker *k, struct session *s)
 
 void taker_end(struct taker *k, struct session *s)
 {
-	if (k->worker == 0 && k->edge > 0 && s->now_ns >= s->from_ns + s->window_ns &&
+	if (k->worker == 0 && k->edge > 0 && s->now_ns >= s->window.from_ns + s->window.length_ns &&
 	    (k->stage == UNCUT || k->edge <= shared_load(&k->turns->cuts)))
 		together_edge(k, s);
 	s->next_edge_ns = UINT64_MAX;

@@ -18,6 +18,7 @@
 #include <cmocka.h>
 
 #include "common/clock.h"
+#include "loadgen/engine.h"
 #include "loadgen/session.h"
 
 enum { CONNECTIONS = 8 };
@@ -36,25 +37,25 @@ static bool waiting[CONNECTIONS];    /* a request has been sent and not been ans
 static bool connecting[CONNECTIONS]; /* connect has been called */
 static uint32_t connects[CONNECTIONS];
 
-static uint32_t index_of(const struct session *s, const struct conn *c)
+static uint32_t index_of(const struct traffic *t, const struct lane *c)
 {
-	return (uint32_t)(c - s->conns);
+	return (uint32_t)(c - t->lanes);
 }
 
-static const char *fake_open(struct session *s)
+static const char *fake_open(struct traffic *t)
 {
-	s->engine_data = &server;
+	t->engine_data = &server;
 	return NULL;
 }
 
-static void fake_close(struct session *s)
+static void fake_close(struct traffic *t)
 {
-	s->engine_data = NULL;
+	t->engine_data = NULL;
 }
 
-static int fake_connect(struct session *s, struct conn *c)
+static int fake_connect(struct traffic *t, struct lane *c)
 {
-	uint32_t i = index_of(s, c);
+	uint32_t i = index_of(t, c);
 
 	if (server.refuses || (server.refuses_later && connects[i]))
 		return ECONNREFUSED;
@@ -63,54 +64,54 @@ static int fake_connect(struct session *s, struct conn *c)
 	return 0;
 }
 
-static void fake_send(struct session *s, struct conn *c)
+static void fake_send(struct traffic *t, struct lane *c)
 {
-	waiting[index_of(s, c)] = true;
+	waiting[index_of(t, c)] = true;
 }
 
-static void fake_drop(struct session *s, struct conn *c)
+static void fake_drop(struct traffic *t, struct lane *c)
 {
-	uint32_t i = index_of(s, c);
+	uint32_t i = index_of(t, c);
 
 	waiting[i] = connecting[i] = false;
 	close(c->fd);
 }
 
 /* Send what is asked for straight back, or whatever else the server does. */
-static void answer(struct session *s, struct conn *c)
+static void answer(struct traffic *t, struct lane *c)
 {
 	char request[256];
 	size_t length;
-	const char *data = session_produce(s, c, request, sizeof(request), &length);
+	const char *data = traffic_produce(t, c, request, sizeof(request), &length);
 	char reply[256];
 
 	memcpy(reply, data, length);
-	session_sent(s, c, length);
-	waiting[index_of(s, c)] = false;
+	traffic_sent(t, c, length);
+	waiting[index_of(t, c)] = false;
 	server.replies++;
 	if (server.replies == server.closes_at) {
-		session_eof(s, c);
+		traffic_eof(t, c);
 		return;
 	}
 	if (server.replies == server.wrong_at)
 		reply[length - 1] ^= 1;
-	session_received(s, c, reply, length);
+	traffic_received(t, c, reply, length);
 }
 
-static void fake_wait(struct session *s, uint64_t timeout_ns)
+static void fake_wait(struct traffic *t, uint64_t timeout_ns)
 {
 	struct timespec pause = {.tv_nsec = timeout_ns < 100000 ? (long)timeout_ns : 100000};
 	bool nothing = true;
 
-	for (uint32_t i = 0; i < s->conn_count; i++) {
-		struct conn *c = &s->conns[i];
+	for (uint32_t i = 0; i < t->lane_count; i++) {
+		struct lane *c = &t->lanes[i];
 
 		if (connecting[i]) {
 			connecting[i] = false;
-			session_connected(s, c);
+			traffic_connected(t, c);
 			nothing = false;
 		} else if (waiting[i] && i >= server.mute) {
-			answer(s, c);
+			answer(t, c);
 			nothing = false;
 		}
 	}
