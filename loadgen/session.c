@@ -31,28 +31,27 @@ uint32_t session_share(int64_t connections, unsigned int worker, unsigned int wo
 }
 
 /*
- * No batch of events takes a tenth of a second. Who is so late with its housekeeping was stopped,
- * or had no CPU; the kernel counts the latter as starved, the former nowhere.
+ * No batch of events takes a tenth of a second. Who is so late, with its housekeeping or to begin
+ * with, was stopped, or had no CPU; the kernel counts the latter as starved, the former nowhere.
  */
-static void note_absence(struct session *s)
+static void note_absence(struct session *s, uint64_t due_ns)
 {
-	uint64_t from_ns = s->tick_ns, until_ns = s->now_ns, end_ns = window_end(&s->window);
+	uint64_t until_ns = earlier(s->now_ns, window_end(&s->window));
 
-	if (!s->running || until_ns - from_ns < ABSENT_NS)
+	if (s->now_ns < due_ns + ABSENT_NS)
 		return;
-	if (from_ns < s->window.from_ns)
-		from_ns = s->window.from_ns;
-	if (until_ns > end_ns)
-		until_ns = end_ns;
-	if (until_ns > from_ns)
-		s->record->absent_ns += until_ns - from_ns;
+	if (due_ns < s->window.from_ns)
+		due_ns = s->window.from_ns;
+	if (until_ns > due_ns)
+		s->record->absent_ns += until_ns - due_ns;
 }
 
 static void tick(struct session *s)
 {
 	uint64_t scan_gap = (uint64_t)s->options->timeout_ns / 16;
 
-	note_absence(s);
+	if (s->running)
+		note_absence(s, s->tick_ns);
 	s->tick_ns = s->now_ns + TICK_NS;
 	if (s->now_ns >= s->scan_ns) {
 		s->scan_ns = s->now_ns + (scan_gap < NS_PER_S ? scan_gap : NS_PER_S);
@@ -207,6 +206,7 @@ static void start_load(struct session *s)
 	account_inflight(s);
 	window_plan(&s->window, s->start_ns + (uint64_t)o->warmup_ns, (uint64_t)o->duration_ns);
 	s->send_until_ns = window_end(&s->window);
+	note_absence(s, s->start_ns);
 	opening_set_rate(&s->opening, s->options->connect_rate_rps,
 			 (unsigned int)s->options->workers);
 	s->opening.at_ns = s->now_ns;

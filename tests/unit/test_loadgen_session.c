@@ -144,6 +144,7 @@ static int reset(void **state)
 {
 	(void)state;
 	memset(&server, 0, sizeof(server));
+	start_in_ns = 20 * (int64_t)NS_PER_MS;
 	memset(&record, 0, sizeof(record));
 	memset(waiting, 0, sizeof(waiting));
 	memset(connecting, 0, sizeof(connecting));
@@ -159,9 +160,11 @@ static int reset(void **state)
 	return 0;
 }
 
+static int64_t start_in_ns; /* from the beginning of the set-up on */
+
 static void run(void)
 {
-	struct control control = {.start_ns = clock_now_ns() + 20 * NS_PER_MS};
+	struct control control = {.start_ns = clock_now_ns() + (uint64_t)start_in_ns};
 	struct target target;
 	struct session_setup setup = {.options = &options,
 				      .target = &target,
@@ -284,6 +287,23 @@ static void more_arrivals_than_can_be_drawn_are_all_counted(void **state)
 	assert_in_range(active->unsent_estimated, 80000000, 95000000);
 }
 
+static void a_worker_that_begins_late_was_absent_from_the_window(void **state)
+{
+	(void)state;
+	options.warmup_ns = 0;
+	options.duration_ns = (int64_t)NS_PER_S;
+	start_in_ns = -500 * (int64_t)NS_PER_MS;
+	run();
+	assert_conserved();
+	assert_in_range(record.absent_ns, 500 * NS_PER_MS, NS_PER_S);
+	reset(NULL);
+	options.warmup_ns = (int64_t)NS_PER_S; /* then it is late for the warm-up only */
+	start_in_ns = -500 * (int64_t)NS_PER_MS;
+	options.duration_ns = 10 * (int64_t)NS_PER_MS;
+	run();
+	assert_in_range(record.absent_ns, 0, options.duration_ns);
+}
+
 static void a_timed_out_connection_is_opened_anew(void **state)
 {
 	(void)state;
@@ -381,6 +401,7 @@ int main(void)
 		cmocka_unit_test_setup(unanswered_requests_are_infinite, reset),
 		cmocka_unit_test_setup(what_was_never_sent_is_infinite_too, reset),
 		cmocka_unit_test_setup(more_arrivals_than_can_be_drawn_are_all_counted, reset),
+		cmocka_unit_test_setup(a_worker_that_begins_late_was_absent_from_the_window, reset),
 		cmocka_unit_test_setup(a_timed_out_connection_is_opened_anew, reset),
 		cmocka_unit_test_setup(a_wrong_byte_is_noticed_and_explained, reset),
 		cmocka_unit_test_setup(a_close_is_counted_with_its_request, reset),
