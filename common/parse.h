@@ -10,6 +10,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* A decimal integer, optionally signed, in min..max. */
 bool parse_int(const char *text, int64_t min, int64_t max, int64_t *out);
 
@@ -26,9 +30,14 @@ bool parse_size(const char *text, int64_t min, int64_t max, int64_t *out);
 bool parse_duration_ns(const char *text, int64_t min_ns, int64_t max_ns, int64_t *out);
 
 /* Print "PROGRAM: OPTION: 'VALUE' is not ALLOWED" and exit 2. */
-_Noreturn void opt_refuse(const char *option, const char *value, const char *allowed);
+void opt_refuse(const char *option, const char *value, const char *allowed)
+	__attribute__((noreturn));
 
 /* parse_int() for option `option`; on failure opt_refuse() naming the range. */
 int64_t opt_int(const char *option, const char *text, int64_t min, int64_t max);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

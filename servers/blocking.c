@@ -6,15 +6,36 @@
  * for as long as it takes, so the program is a straight line: there is no state to keep between
  * events, because there are no events.
  *
- * What to look for: while one client is connected, even if it is silent, every other client waits
- * in the backlog. Open two connections and type into the second.
+ * What to look for: there are three calls that wait, accept, recv and send, and all three are here.
+ * While one client is connected, even if it is silent, every other client waits in the backlog.
+ * Open two connections and type into the second.
  *
  * Limits: serves 1 connection. The backlog holds the rest, and nothing tells them why.
  * Needs:  nothing.
  * Try:    build/servers/blocking -p 9000 &  nc 127.0.0.1 9000
  */
+#include <errno.h>
+#include <poll.h>
+#include <sys/socket.h>
+
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
+
+/* Wait for what comes next: bytes from the client, or room for bytes to it. */
+static enum conn_io step(struct conn *c)
+{
+	size_t len;
+	char *buf = conn_buf(c, &len);
+	ssize_t res;
+
+	if (conn_next(c) == OP_RECV)
+		res = recv(conn_fd(c), buf, len, 0);
+	else if (conn_next(c) == OP_SEND)
+		res = send(conn_fd(c), buf, len, MSG_NOSIGNAL);
+	else
+		return conn_step(c); /* a file, or the end: no client to wait for */
+	return conn_done(c, res < 0 ? -errno : res);
+}
 
 static void serve(int fd)
 {
@@ -24,7 +45,7 @@ static void serve(int fd)
 		return;
 	server_serving(fd);
 	while (!server_stopping()) {
-		if (conn_step(c) == IO_CLOSED)
+		if (step(c) == IO_CLOSED)
 			break;
 	}
 	server_serving(-1);
@@ -33,24 +54,21 @@ static void serve(int fd)
 
 static void run(const struct server *srv)
 {
-	int fd;
+	while (!server_stopping()) {
+		int res = accept4(srv->listen_fd, NULL, NULL, SOCK_CLOEXEC);
+		int fd = server_accepted(srv, res < 0 ? -errno : res);
 
-	while ((fd = server_accept_wait(srv)) >= 0)
-		serve(fd);
-}
-
-static int limit(int fds, int workers, const char **reason)
-{
-	(void)fds;
-	(void)workers;
-	*reason = "one connection at a time";
-	return 1;
+		if (fd >= 0)
+			serve(fd);
+		else if (fd == ACCEPT_FULL)
+			poll(NULL, 0, server_wait_ms(false)); /* and ask again */
+	}
 }
 
 const struct model model = {
 	.name = "blocking",
 	.summary = "one thread serves one connection at a time",
 	.family = "blocking",
-	.limit = limit,
+	.most = {1, "one connection at a time"},
 	.run = run,
 };

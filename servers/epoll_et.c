@@ -2,14 +2,13 @@
 /*
  * epoll_et: one thread, readiness, edge-triggered epoll (Linux 2.6, 2003).
  *
- * As epoll_lt.c, but a connection is reported only when something changes: new bytes arrive, or
- * room to write appears. Both are asked for once, at the start, and there is no epoll_ctl(2)
- * afterwards.
+ * As epoll_lt.c, but the kernel reports a connection only when something changes: new bytes arrive,
+ * or room to write appears. We ask for both once, at the start, and never call epoll_ctl(2) again.
  *
- * What to look for: the price is that a ready connection that is not used up is never reported
- * again. So it must be served until the kernel says EAGAIN, which costs one call in vain per
- * request; and a client that sends without end would keep all others waiting, so after STEPS it
- * goes to the end of a list of our own of those known to be still ready.
+ * What to look for: an edge is reported once. A connection that we leave half read is never reported
+ * again, so we serve it until the kernel says EAGAIN. That costs one call in vain per request. A
+ * client that sends without end would keep all others waiting, so after STEPS it moves to the back
+ * of our own list of connections still ready.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  Linux.
@@ -19,32 +18,33 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
 #include "servers/lib/stats.h"
 
-#define EVENTS 512 /* taken per wait; what is ready beyond that comes with the next */
-#define STEPS  32  /* of one connection before the others get theirs */
+#define EVENTS   512  /* taken per wait; what is ready beyond that comes with the next */
+#define LISTENER NULL /* in an event: the listening socket, which is no connection */
+#define STEPS    32   /* of one connection before the others get theirs */
+
+/* What we keep in each connection. */
+struct mine {
+	bool is_ready; /* it is in the list */
+};
 
 static int ep;
-static struct conn **ready; /* not used up yet; each at most once, as its flag says */
+static struct conn **ready; /* connections still ready; each at most once */
 static int n_ready;
-static bool more_clients; /* some may wait in the backlog that no edge will tell of */
+static bool more_clients; /* some may wait in the backlog that no edge will report */
 
-static int watch(int op, struct conn *c, int fd, uint32_t events)
-{
-	struct epoll_event event = {.events = events | EPOLLET, .data.ptr = c};
-
-	return epoll_ctl(ep, op, fd, &event);
-}
-
-/* An edge is told once: take all that wait, or remember that there may be more. */
+/* An edge is reported once: drain the backlog, or remember that it is not empty. */
 static void accept_clients(const struct server *srv)
 {
 	while (server_accepting(srv)) {
-		int fd = server_accept(srv);
+		int fd = server_accept(srv, SOCK_NONBLOCK);
+		struct epoll_event event = {.events = EPOLLIN | EPOLLOUT | EPOLLET};
 		struct conn *c;
 
 		if (fd == ACCEPT_FULL)
@@ -52,7 +52,10 @@ static void accept_clients(const struct server *srv)
 		if (fd < 0)
 			return;
 		c = conn_open(fd);
-		if (c && watch(EPOLL_CTL_ADD, c, fd, EPOLLIN | EPOLLOUT)) {
+		if (!c)
+			continue;
+		event.data.ptr = c;
+		if (epoll_ctl(ep, EPOLL_CTL_ADD, fd, &event)) {
 			warn("epoll_ctl: %s; this client is turned away", strerror(errno));
 			conn_close(c);
 		}
@@ -62,6 +65,7 @@ static void accept_clients(const struct server *srv)
 
 static void serve(struct conn *c)
 {
+	struct mine *mine = conn_mine(c);
 	enum conn_io io = IO_OK;
 
 	for (int i = 0; i < STEPS && io == IO_OK; i++)
@@ -69,7 +73,7 @@ static void serve(struct conn *c)
 	if (io == IO_CLOSED) {
 		conn_close(c);
 	} else if (io == IO_OK) {
-		conn_set_flag(c, true);
+		mine->is_ready = true;
 		ready[n_ready++] = c;
 	}
 }
@@ -81,30 +85,42 @@ static void serve_ready(void)
 	n_ready = 0;
 	for (int i = 0; i < n; i++) {
 		struct conn *c = ready[i]; /* serve() may put it at ready[n_ready], n_ready <= i */
+		struct mine *mine = conn_mine(c);
 
-		conn_set_flag(c, false);
+		mine->is_ready = false;
 		serve(c);
 	}
+}
+
+static void setup(const struct server *srv)
+{
+	struct epoll_event event = {.events = EPOLLIN | EPOLLET, .data.ptr = LISTENER};
+
+	ready = calloc((size_t)srv->max_conns, sizeof(struct conn *));
+	if (!ready)
+		die_errno("calloc", "lower -c");
+	ep = epoll_create1(EPOLL_CLOEXEC);
+	if (ep < 0)
+		die_errno("epoll_create1", NULL);
+	if (epoll_ctl(ep, EPOLL_CTL_ADD, srv->listen_fd, &event))
+		die_errno("epoll_ctl", NULL);
 }
 
 static void run(const struct server *srv)
 {
 	struct epoll_event events[EVENTS];
 
-	ep = epoll_create1(EPOLL_CLOEXEC);
-	ready = calloc((size_t)srv->max_conns, sizeof(struct conn *));
-	if (ep < 0 || !ready)
-		die_errno("epoll_create1", NULL);
-	if (watch(EPOLL_CTL_ADD, NULL, srv->listen_fd, EPOLLIN))
-		die_errno("epoll_ctl", NULL);
 	while (!server_stopping()) {
+		bool accepting = server_accepting(srv);
 		int n;
 
-		if (more_clients && server_accepting(srv)) {
+		if (more_clients && accepting) {
 			more_clients = false;
 			accept_clients(srv);
+			/* That took time and slots, so the answer may be another now. */
+			accepting = !more_clients;
 		}
-		n = epoll_wait(ep, events, EVENTS, n_ready ? 0 : server_wait_ms(srv));
+		n = epoll_wait(ep, events, EVENTS, n_ready ? 0 : server_wait_ms(accepting));
 		stats_waited(n);
 		if (n < 0) {
 			if (errno == EINTR)
@@ -113,10 +129,14 @@ static void run(const struct server *srv)
 		}
 		for (int i = 0; i < n; i++) {
 			struct conn *c = events[i].data.ptr;
+			struct mine *mine;
 
-			if (!c)
+			if (c == LISTENER) {
 				accept_clients(srv);
-			else if (!conn_flag(c)) /* in the list, its turn comes anyway */
+				continue;
+			}
+			mine = conn_mine(c);
+			if (!mine->is_ready) /* in the list, its turn comes anyway */
 				serve(c);
 		}
 		serve_ready(); /* after the events: it may close what they point to */
@@ -128,6 +148,8 @@ const struct model model = {
 	.summary = "one thread, told of changes only: edge-triggered epoll",
 	.family = "readiness",
 	.flags = USES_MAX_CONNS,
+	.conn_bytes = sizeof(struct mine),
+	.setup = setup,
 	.run = run,
 	.nonblocking = true,
 };

@@ -2,12 +2,12 @@
 /*
  * fork: one process per connection.
  *
- * The parent accepts, forks, and leaves the connection to the child, which serves it with blocking
- * calls as `blocking` does. The kernel's scheduler does what an event loop would do.
+ * The parent accepts and forks. The child serves the connection with blocking calls, as `blocking`
+ * does. The kernel's scheduler does what an event loop would do.
  *
- * What to look for: fork(2) at each connection; the parent must close its copy of the socket, or
- * the client never sees the end; it must reap every child (SIGCHLD and waitpid(2)), or dead ones
- * stay as zombies. Ignoring SIGCHLD would reap them too, but would lose the CPU time they used.
+ * What to look for: each connection costs a fork(2). The parent must close its copy of the socket,
+ * or the client never sees the end. It must reap every child (SIGCHLD and waitpid(2)), or the dead
+ * ones stay as zombies. Ignoring SIGCHLD would reap them too, but would lose the CPU time they used.
  *
  * Limits: processes (kernel.pid_max, ulimit -u, the control group) and about 300 KiB of kernel and
  *         user memory for each. A child that fails takes only its own client with it.
@@ -53,12 +53,10 @@ static void reap(int signal_number)
 	errno = saved;
 }
 
-static _Noreturn void serve(const struct server *srv, int fd)
+static _Noreturn void serve(int fd)
 {
-	struct conn *c;
+	struct conn *c = conn_open(fd);
 
-	close(srv->listen_fd);
-	c = conn_open(fd);
 	while (c && !server_stopping()) {
 		if (conn_step(c) == IO_CLOSED)
 			break;
@@ -87,15 +85,16 @@ static void start_child(const struct server *srv, int fd)
 	pid = fork();
 	if (pid == 0) {
 		signal(SIGCHLD, SIG_DFL);
+		close(srv->listen_fd);
 		server_child(fd, parent);
 		sigprocmask(SIG_SETMASK, &before, NULL);
-		serve(srv, fd);
+		serve(fd);
 	}
 	if (pid > 0)
 		children[n_children++] = pid;
 	else
 		warn("fork: %s; this client is turned away", strerror(errno));
-	close(fd); /* the child has its own; or nobody serves it */
+	server_turn_away(fd); /* the child has its own; or nobody serves it */
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
@@ -140,33 +139,34 @@ static void stop_children(void)
 	sigprocmask(SIG_SETMASK, &before, NULL);
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
 	struct sigaction chld = {.sa_handler = reap, .sa_flags = SA_NOCLDSTOP};
-	int fd;
 
 	children = calloc((size_t)srv->max_conns, sizeof(*children));
-	if (!children || sigaction(SIGCHLD, &chld, NULL))
+	if (!children)
+		die_errno("calloc", "lower -c");
+	if (sigaction(SIGCHLD, &chld, NULL))
 		die_errno("sigaction(SIGCHLD)", NULL);
-	while ((fd = server_accept_wait(srv)) >= 0) {
+}
+
+static void run(const struct server *srv)
+{
+	int fd;
+
+	while ((fd = server_accept_wait(srv, 0)) >= 0) {
 		start_child(srv, fd);
 		wait_for_room(srv);
 	}
 	stop_children();
 }
 
-static int limit(int fds, int workers, const char **reason)
-{
-	(void)fds; /* the parent keeps no connection open */
-	(void)workers;
-	return server_task_limit(1 << 30, BYTES_PER_CHILD, reason);
-}
-
 const struct model model = {
 	.name = "fork",
 	.summary = "one process per connection, forked at accept",
 	.family = "blocking",
-	.flags = USES_MAX_CONNS,
-	.limit = limit,
+	.flags = USES_MAX_CONNS | CONNS_IN_CHILDREN,
+	.bytes_per_task = BYTES_PER_CHILD,
+	.setup = setup,
 	.run = run,
 };

@@ -2,14 +2,14 @@
 /*
  * io_uring: completion, two rings shared with the kernel (Linux 5.1, 2019).
  *
- * Requests (accept, receive, send) are written into one ring, results are read from the other. One
- * system call, io_uring_enter(2), hands over all new requests and waits for results at once, so
- * that under load there is much less than one system call per request.
+ * We write requests (accept, receive, send) into one ring and read results from the other. One
+ * system call, io_uring_enter(2), hands over all new requests and waits for results. Under load
+ * there is much less than one system call per request.
  *
- * What to look for: the buffer belongs to the kernel from submission to completion, so every idle
+ * What to look for: the buffer belongs to the kernel from submission to completion. So every idle
  * connection holds one: that is the price of completion. A connection has one request at a time,
- * so a result can never reach a connection that has gone. Each request here is single-shot; asking
- * once and getting many results (multishot) is a model of its own.
+ * so a result can never reach a connection that has gone. Each request here gets one result; for
+ * many results of one request see io_uring_multishot.c.
  *
  * Limits: descriptors; one buffer per connection.
  * Needs:  Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
@@ -26,6 +26,7 @@
 #include "servers/lib/stats.h"
 
 #define SQ_ENTRIES 1024 /* requests collected before they must be handed over */
+#define LISTENER   NULL /* in a result: the listening socket, which is no connection */
 
 static struct io_uring ring;
 static bool accept_pending;
@@ -44,7 +45,7 @@ static void submit_accept(const struct server *srv)
 	struct io_uring_sqe *sqe = next_sqe();
 
 	io_uring_prep_accept(sqe, srv->listen_fd, NULL, NULL, SOCK_CLOEXEC);
-	io_uring_sqe_set_data(sqe, NULL);
+	io_uring_sqe_set_data(sqe, LISTENER);
 	accept_pending = true;
 }
 
@@ -52,13 +53,29 @@ static void submit_accept(const struct server *srv)
 static void submit(struct conn *c)
 {
 	struct io_uring_sqe *sqe = next_sqe();
+	off_t offset;
 	size_t len;
 	char *buf = conn_buf(c, &len);
+	int fd = conn_fd(c), file;
 
-	if (conn_next(c) == OP_SEND)
-		io_uring_prep_send(sqe, conn_fd(c), buf, len, MSG_NOSIGNAL);
-	else
-		io_uring_prep_recv(sqe, conn_fd(c), buf, len, 0);
+	switch (conn_next(c)) {
+	case OP_RECV:
+		io_uring_prep_recv(sqe, fd, buf, len, 0);
+		break;
+	case OP_SEND:
+		io_uring_prep_send(sqe, fd, buf, len, MSG_NOSIGNAL);
+		break;
+	case OP_READ:
+		conn_file(c, &file, &offset);
+		io_uring_prep_read(sqe, file, buf, (unsigned)len, (__u64)offset);
+		break;
+	case OP_SHUTDOWN:
+		io_uring_prep_shutdown(sqe, fd, SHUT_WR);
+		break;
+	case OP_CLOSE: /* never here: complete() closes it itself */
+		io_uring_prep_nop(sqe);
+		break;
+	}
 	io_uring_sqe_set_data(sqe, c);
 }
 
@@ -106,21 +123,26 @@ static int set_up(unsigned completions)
 	return res;
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
 	/* Room for a result of every connection: the ring never overflows. */
 	int error = -set_up((unsigned)srv->max_conns + SQ_ENTRIES);
 
 	if (error)
 		die_error(error, "io_uring_queue_init", NULL);
+}
+
+static void run(const struct server *srv)
+{
 	while (!server_stopping()) {
-		int ms = server_wait_ms(srv);
+		bool accepting = server_accepting(srv);
+		int ms = server_wait_ms(accepting);
 		struct __kernel_timespec wait = {.tv_nsec = ms * 1000000LL};
 		struct io_uring_cqe *cqe;
 		unsigned head, n = 0;
 		int res;
 
-		if (!accept_pending && server_accepting(srv))
+		if (!accept_pending && accepting)
 			submit_accept(srv);
 		if (ms < 0)
 			res = io_uring_submit_and_wait(&ring, 1);
@@ -132,10 +154,10 @@ static void run(const struct server *srv)
 		{
 			struct conn *c = io_uring_cqe_get_data(cqe);
 
-			if (c)
-				complete(c, cqe->res);
-			else
+			if (c == LISTENER)
 				accepted(srv, cqe->res);
+			else
+				complete(c, cqe->res);
 			n++;
 		}
 		io_uring_cq_advance(&ring, n);
@@ -144,12 +166,11 @@ static void run(const struct server *srv)
 	io_uring_queue_exit(&ring);
 }
 
-static int limit(int fds, int workers, const char **reason)
+static void probe(struct limit *limit)
 {
 	int res = set_up(SQ_ENTRIES);
 
-	(void)workers;
-	(void)reason;
+	(void)limit;
 	if (res == -ENOSYS || res == -EPERM || res == -EACCES)
 		die(EXIT_UNSUPPORTED,
 		    "io_uring_setup: %s; this kernel or its policy forbids it "
@@ -160,7 +181,6 @@ static int limit(int fds, int workers, const char **reason)
 		    "io_uring_setup: %s; raise the locked-memory limit (ulimit -l)",
 		    strerror(-res));
 	io_uring_queue_exit(&ring);
-	return fds;
 }
 
 const struct model model = {
@@ -169,6 +189,7 @@ const struct model model = {
 	.family = "completion",
 	.needs = "liburing",
 	.flags = USES_MAX_CONNS,
-	.limit = limit,
+	.probe = probe,
+	.setup = setup,
 	.run = run,
 };

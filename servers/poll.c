@@ -2,13 +2,13 @@
 /*
  * poll: one thread, readiness, one array (System V, 1986).
  *
- * As select.c, with an array of descriptors instead of bit sets: no highest number, and what is
- * asked for (events) stands apart from what is answered (revents), so that nothing is copied
+ * As select.c, with an array of descriptors instead of bit sets. There is no highest number. What
+ * we ask for (events) stands apart from what the kernel answers (revents), so nothing is copied
  * before a call. The whole array still goes into the kernel and back at every wait, however few of
- * its connections are ready: the next step is epoll_lt.c, where the kernel keeps the list.
+ * its connections are ready. The next step is epoll_lt.c, where the kernel keeps the list.
  *
- * What to look for: a call costs O(connections) in the kernel, and looking for the ready ones the
- * same again in the loop below.
+ * What to look for: a call costs O(connections) in the kernel, and looking for the ready ones costs
+ * the same again in the loop below.
  *
  * Limits: descriptors. It works at 10,000 connections; it is only slow there.
  * Needs:  nothing.
@@ -17,6 +17,7 @@
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
@@ -27,24 +28,19 @@ static struct pollfd *fds;  /* [0] is the listening socket */
 static struct conn **conns; /* conns[i] belongs to fds[i] */
 static int n_fds;
 
-static void watch(int i, enum conn_io io)
-{
-	fds[i].events = io == IO_AGAIN ? POLLOUT : POLLIN;
-}
-
 static void accept_clients(const struct server *srv)
 {
-	int fd;
-
 	for (int i = 0; i < srv->accept_batch && server_accepting(srv); i++) {
-		fd = server_accept(srv);
+		int fd = server_accept(srv, SOCK_NONBLOCK);
+		struct conn *c;
+
 		if (fd < 0)
 			return;
-		conns[n_fds] = conn_open(fd);
-		if (!conns[n_fds])
+		c = conn_open(fd);
+		if (!c)
 			continue;
-		fds[n_fds] = (struct pollfd){.fd = fd};
-		watch(n_fds, IO_OK);
+		fds[n_fds] = (struct pollfd){.fd = fd, .events = POLLIN};
+		conns[n_fds] = c;
 		n_fds++;
 	}
 }
@@ -53,7 +49,7 @@ static void serve(int i)
 {
 	enum conn_io io = conn_turn(conns[i]);
 
-	watch(i, io);
+	fds[i].events = io == IO_AGAIN ? POLLOUT : POLLIN;
 	if (io == IO_CLOSED) {
 		conn_close(conns[i]);
 		n_fds--;
@@ -62,7 +58,7 @@ static void serve(int i)
 	}
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
 	fds = calloc((size_t)srv->max_conns + 1, sizeof(*fds));
 	conns = calloc((size_t)srv->max_conns + 1, sizeof(struct conn *));
@@ -70,11 +66,16 @@ static void run(const struct server *srv)
 		die_errno("calloc", "lower -c");
 	fds[0].fd = srv->listen_fd;
 	n_fds = 1;
+}
+
+static void run(const struct server *srv)
+{
 	while (!server_stopping()) {
+		bool accepting = server_accepting(srv);
 		int n;
 
-		fds[0].events = server_accepting(srv) ? POLLIN : 0;
-		n = poll(fds, (nfds_t)n_fds, server_wait_ms(srv));
+		fds[0].events = accepting ? POLLIN : 0;
+		n = poll(fds, (nfds_t)n_fds, server_wait_ms(accepting));
 		stats_waited(n);
 		if (n < 0) {
 			if (errno == EINTR)
@@ -98,6 +99,7 @@ const struct model model = {
 	.summary = "one thread waits for all connections with poll(2)",
 	.family = "readiness",
 	.flags = USES_MAX_CONNS | USES_ACCEPT_BATCH,
+	.setup = setup,
 	.run = run,
 	.nonblocking = true,
 };

@@ -2,15 +2,17 @@
 /*
  * posix_aio: completion, POSIX asynchronous I/O (POSIX.1b, 1993), as glibc makes it.
  *
- * The program does not wait until it could read: it asks for a read (aio_read), goes on, and is
- * told when the bytes are in its buffer, here by a real-time signal that carries a pointer to the
- * request and is taken from a queue with sigwaitinfo(2).
+ * The program does not wait until it could read. It asks for a read (aio_read) and goes on. When the
+ * bytes are in its buffer it is told, here by a real-time signal. The signal carries the descriptor,
+ * and is taken from a queue with sigwaitinfo(2).
  *
  * What to look for: Linux has no such call for sockets. glibc starts a thread that blocks in
  * read(2) for every pending request, so this is `thread` in disguise, with two more switches for
  * each operation. aio_init() must allow one thread per connection, or the 21st connection starves.
  * glibc tries pread(2) first, which fails on a socket with ESPIPE: look at it with strace -f.
- * There is no aio_accept(), so a thread accepts. Compare io_uring.c, where the kernel does it all.
+ * There is no aio_accept(), so a thread accepts, and hands each connection over to the main thread.
+ * What the call was made for is a file: GET /file/NAME. Compare io_uring.c, where the kernel does it
+ * all.
  *
  * Limits: threads, queued signals (ulimit -i), and a buffer for every connection, idle or not.
  *         glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and
@@ -37,74 +39,65 @@
 #include "servers/lib/stats.h"
 
 #define BYTES_PER_CONN (64UL * 1024) /* a helper's kernel stack and touched pages, a buffer */
+#define NO_CONN        (-1)          /* in a signal: instead of a connection's descriptor */
 
-struct request {
-	struct aiocb cb;
-	struct conn *conn;
-	unsigned handed_over;
-};
-
-static struct request *requests; /* by descriptor; untouched, and so no memory, while unused */
-static sem_t room;               /* how many more connections may be open */
+static sigset_t completion; /* the signal that says so */
 
 /*
- * A request goes from the thread that accepts to the main thread with its first completion, and
- * back with its descriptor's number. Both ways lead through the kernel, which C knows nothing of:
- * what one thread wrote must be published to the other.
+ * By descriptor; untouched, and so no memory, while unused. Not in the connection, which is freed:
+ * glibc looks at a request for a moment longer than it takes to tell us that it is done.
  */
-static void hand_over(struct request *r)
-{
-	__atomic_store_n(&r->handed_over, 1, __ATOMIC_RELEASE);
-}
+static struct aiocb *requests;
+static sem_t room; /* how many more connections may be open */
 
-static void take_over(const struct request *r)
+static void drop(struct conn *c)
 {
-	(void)__atomic_load_n(&r->handed_over, __ATOMIC_ACQUIRE);
-}
-
-static void drop(struct request *r)
-{
-	hand_over(r);
-	conn_close(r->conn); /* from here on the descriptor, and with it *r, may be another's */
+	conn_close(c); /* from here on the descriptor, and with it the request, may be another's */
 	sem_post(&room);
 }
 
-/* Start what the connection waits for. Its completion belongs to the main thread. */
-static void submit(struct request *r)
+/*
+ * Start what the connection waits for. Its completion is the main thread's, and may be there at
+ * once: from the hand-over on, the connection is not ours.
+ */
+static void submit(struct conn *c)
 {
+	enum conn_op op;
+	struct aiocb *cb = &requests[conn_fd(c)];
 	size_t len;
-	char *buf = conn_buf(r->conn, &len);
-	bool to_send = conn_next(r->conn) == OP_SEND;
-	int failed;
+	char *buf;
 
-	r->cb = (struct aiocb){
-		.aio_fildes = conn_fd(r->conn),
+	while (conn_next(c) == OP_SHUTDOWN)
+		conn_step(c); /* which does not wait, and has no aio_ call */
+	op = conn_next(c);
+	buf = conn_buf(c, &len);
+	*cb = (struct aiocb){
+		.aio_fildes = conn_fd(c),
 		.aio_buf = buf,
 		.aio_nbytes = len,
 		.aio_sigevent = {.sigev_notify = SIGEV_SIGNAL,
 				 .sigev_signo = SIGRTMIN,
-				 .sigev_value.sival_ptr = r},
+				 .sigev_value.sival_int = conn_fd(c)},
 	};
-	hand_over(r); /* once submitted it may complete at once, in the main thread */
-	failed = to_send ? aio_write(&r->cb) : aio_read(&r->cb);
-	if (failed) {
+	if (op == OP_READ)
+		conn_file(c, &cb->aio_fildes, &cb->aio_offset);
+	conn_hand_over(c);
+	if (op == OP_SEND ? aio_write(cb) : aio_read(cb)) {
 		warn("aio: %s; this client is turned away", strerror(errno));
-		drop(r);
+		drop(c);
 	}
 }
 
-static void complete(struct request *r)
+static void complete(int fd)
 {
-	int error;
-	ssize_t res;
+	struct conn *c = conn_take_over(fd);
+	int error = aio_error(&requests[fd]);
+	ssize_t res = aio_return(&requests[fd]);
 
-	take_over(r);
-	error = aio_error(&r->cb);
-	res = aio_return(&r->cb);
-	if (conn_done(r->conn, error ? -error : res) == IO_CLOSED)
-		drop(r);
+	if (conn_done(c, error ? -error : res) == IO_CLOSED)
+		drop(c);
 	else
-		submit(r);
+		submit(c);
 }
 
 /* At the limit, the next client is accepted when a connection has ended. */
@@ -126,27 +119,23 @@ static void *accept_clients(void *arg)
 	const struct server *srv = arg;
 	int fd;
 
-	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0) {
-		struct request *r = &requests[fd];
+	while (wait_for_room() && (fd = server_accept_wait(srv, 0)) >= 0) {
+		struct conn *c = conn_open(fd);
 
-		take_over(r);
-		r->conn = conn_open(fd);
-		if (r->conn)
-			submit(r);
+		if (c)
+			submit(c);
 		else
 			sem_post(&room);
 	}
-	sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_ptr = NULL}); /* tell run() */
+	sigqueue(getpid(), SIGRTMIN, (union sigval){.sival_int = NO_CONN}); /* tell run() */
 	return NULL;
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
 	struct aioinit init = {
 		.aio_threads = srv->max_conns, .aio_num = srv->max_conns, .aio_idle_time = 1};
 	pthread_t thread;
-	sigset_t completion;
-	siginfo_t info;
 	int error;
 
 	/* Blocked everywhere, before any thread exists: a completion is taken, never delivered. */
@@ -162,6 +151,13 @@ static void run(const struct server *srv)
 	if (error)
 		die_error(error, "pthread_create", NULL);
 	pthread_detach(thread);
+}
+
+static void run(const struct server *srv)
+{
+	siginfo_t info;
+
+	(void)srv;
 	while (!server_stopping()) {
 		if (sigwaitinfo(&completion, &info) < 0) {
 			if (errno == EINTR)
@@ -169,23 +165,18 @@ static void run(const struct server *srv)
 			die_errno("sigwaitinfo", NULL);
 		}
 		stats_waited(1);
-		if (info.si_value.sival_ptr)
-			complete(info.si_value.sival_ptr);
+		if (info.si_value.sival_int != NO_CONN)
+			complete(info.si_value.sival_int);
 	}
 }
 
-static int limit(int fds, int workers, const char **reason)
+/* A completion that finds the queue of signals full is lost, and with it the connection. */
+static void probe(struct limit *limit)
 {
-	int tasks = server_task_limit(fds, BYTES_PER_CONN, reason);
 	struct rlimit queued;
 
-	(void)workers;
-	/* A completion that finds the queue full is lost, and with it the connection. */
-	if (getrlimit(RLIMIT_SIGPENDING, &queued) == 0 && queued.rlim_cur < (rlim_t)tasks) {
-		*reason = "queued signals (ulimit -i)";
-		return (int)queued.rlim_cur;
-	}
-	return tasks;
+	if (getrlimit(RLIMIT_SIGPENDING, &queued) == 0 && queued.rlim_cur < (rlim_t)limit->conns)
+		*limit = (struct limit){(int)queued.rlim_cur, "queued signals (ulimit -i)"};
 }
 
 const struct model model = {
@@ -194,6 +185,8 @@ const struct model model = {
 	.family = "completion",
 	.needs = "glibc",
 	.flags = USES_MAX_CONNS,
-	.limit = limit,
+	.bytes_per_task = BYTES_PER_CONN,
+	.probe = probe,
+	.setup = setup,
 	.run = run,
 };

@@ -2,12 +2,12 @@
 /*
  * select: one thread, readiness, three bit sets (4.2BSD, 1983).
  *
- * Before each wait the program tells the kernel about every connection, as bits in a set; the
- * kernel looks at every one of them and leaves the bits of the ready ones; the program looks
+ * Before each wait the program tells the kernel about every connection, as bits in a set. The
+ * kernel looks at every one of them and leaves the bits of the ready ones. The program then looks
  * through all of them again. Compare poll.c, which differs in the data structure, and epoll_lt.c,
  * which differs in who remembers it.
  *
- * What to look for: the sets are copied before each call, because select(2) overwrites them; the
+ * What to look for: the sets are copied before each call, because select(2) overwrites them. The
  * work of a call grows with the highest descriptor, not with what is ready.
  *
  * Limits: descriptors below FD_SETSIZE (1024), whatever ulimit says: a larger one would be written
@@ -17,72 +17,65 @@
  */
 #include <errno.h>
 #include <sys/select.h>
-#include <unistd.h>
+#include <sys/socket.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
 #include "servers/lib/stats.h"
 
-static struct conn *conns[FD_SETSIZE]; /* by descriptor */
-static fd_set reading, writing;        /* what to wait for */
-static int top;                        /* the highest descriptor in either */
-
-static void watch(int fd, enum conn_io io)
-{
-	FD_CLR(fd, &reading);
-	FD_CLR(fd, &writing);
-	if (io == IO_OK)
-		FD_SET(fd, &reading);
-	else if (io == IO_AGAIN)
-		FD_SET(fd, &writing);
-}
+static fd_set reading, writing; /* what to wait for; the listening socket comes and goes */
+static int top;                 /* the highest descriptor in either */
 
 static void accept_clients(const struct server *srv)
 {
-	int fd;
-
 	for (int i = 0; i < srv->accept_batch && server_accepting(srv); i++) {
-		fd = server_accept(srv);
+		int fd = server_accept(srv, SOCK_NONBLOCK);
+
 		if (fd < 0)
 			return;
 		if (fd >= FD_SETSIZE) {
 			warn("descriptor %d is beyond FD_SETSIZE (%d): turned away", fd,
 			     FD_SETSIZE);
-			close(fd);
+			server_turn_away(fd);
 			continue;
 		}
-		conns[fd] = conn_open(fd);
-		if (!conns[fd])
+		if (!conn_open(fd))
 			continue;
-		watch(fd, IO_OK);
+		FD_SET(fd, &reading);
 		if (fd > top)
 			top = fd;
 	}
 }
 
-static void serve(int fd)
+static void serve(struct conn *c)
 {
-	struct conn *c = conns[fd];
 	enum conn_io io = conn_turn(c);
+	int fd = conn_fd(c);
 
-	watch(fd, io);
-	if (io == IO_CLOSED) {
-		conns[fd] = NULL;
+	FD_CLR(fd, &reading);
+	FD_CLR(fd, &writing);
+	if (io == IO_CLOSED)
 		conn_close(c);
-	}
+	else
+		FD_SET(fd, io == IO_AGAIN ? &writing : &reading);
+}
+
+static void setup(const struct server *srv)
+{
+	top = srv->listen_fd;
 }
 
 static void run(const struct server *srv)
 {
-	top = srv->listen_fd;
 	while (!server_stopping()) {
-		int ms = server_wait_ms(srv);
+		bool accepting = server_accepting(srv);
+		int ms = server_wait_ms(accepting);
 		struct timeval wait = {.tv_usec = ms * 1000L};
 		fd_set readable = reading, writable = writing;
 		int n;
 
-		if (server_accepting(srv))
+		if (accepting)
 			FD_SET(srv->listen_fd, &readable);
 		n = select(top + 1, &readable, &writable, NULL, ms < 0 ? NULL : &wait);
 		stats_waited(n);
@@ -96,24 +89,13 @@ static void run(const struct server *srv)
 				continue;
 			n--;
 			if (fd != srv->listen_fd)
-				serve(fd);
+				serve(conn_of(fd));
 			else
 				accept_clients(srv);
 		}
-		while (top > srv->listen_fd && !conns[top])
+		while (top > srv->listen_fd && !conn_of(top))
 			top--;
 	}
-}
-
-static int limit(int fds, int workers, const char **reason)
-{
-	int most = FD_SETSIZE - 16; /* some descriptors are not connections */
-
-	(void)workers;
-	if (fds < most)
-		return fds;
-	*reason = "descriptors must be below FD_SETSIZE (1024)";
-	return most;
 }
 
 const struct model model = {
@@ -121,7 +103,9 @@ const struct model model = {
 	.summary = "one thread waits for all connections with select(2)",
 	.family = "readiness",
 	.flags = USES_MAX_CONNS | USES_ACCEPT_BATCH,
-	.limit = limit,
+	/* Some descriptors are not connections. */
+	.most = {FD_SETSIZE - 16, "descriptors must be below FD_SETSIZE (1024)"},
+	.setup = setup,
 	.run = run,
 	.nonblocking = true,
 };

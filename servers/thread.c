@@ -2,12 +2,12 @@
 /*
  * thread: one thread per connection.
  *
- * As `fork`, with threads: the main thread accepts and starts a thread, which serves its client
- * with blocking calls. The straight line of `blocking`, as often as there are clients.
+ * As `fork`, with threads. The main thread accepts and starts a thread, which serves its client
+ * with blocking calls. It is the straight line of `blocking`, once for each client.
  *
- * What to look for: threads share everything, so nothing has to be copied or closed twice, and one
- * thread that crashes takes all clients with it. A stack is address space until it is touched:
- * 10,000 small stacks are cheap, 10,000 of the default 8 MiB may not be had.
+ * What to look for: threads share everything, so nothing has to be copied or closed twice. One
+ * thread that crashes takes all clients with it. A stack is only address space until it is touched:
+ * 10,000 small stacks are cheap, 10,000 of the default 8 MiB may be refused.
  *
  * Limits: threads (kernel.threads-max, kernel.pid_max, the control group) and descriptors; a
  *         context switch for almost every request.
@@ -20,7 +20,6 @@
 #include <stdint.h>
 #include <string.h>
 #include <time.h>
-#include <unistd.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
@@ -29,6 +28,7 @@
 #define STACK_BYTES      (128UL * 1024) /* address space; a page or three of it is touched */
 #define BYTES_PER_THREAD (40UL * 1024)  /* kernel stack, touched pages, a buffer */
 
+static pthread_attr_t attr;
 static sem_t room; /* how many more connections may be open */
 
 static void *serve(void *arg)
@@ -45,14 +45,14 @@ static void *serve(void *arg)
 	return NULL;
 }
 
-static void start_thread(const pthread_attr_t *attr, int fd)
+static void start_thread(int fd)
 {
 	pthread_t thread;
-	int error = pthread_create(&thread, attr, serve, (void *)(intptr_t)fd);
+	int error = pthread_create(&thread, &attr, serve, (void *)(intptr_t)fd);
 
 	if (error) {
 		warn("pthread_create: %s; this client is turned away", strerror(error));
-		close(fd);
+		server_turn_away(fd);
 		sem_post(&room);
 	}
 }
@@ -71,11 +71,9 @@ static bool wait_for_room(void)
 	return true;
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
-	pthread_attr_t attr;
 	sigset_t all;
-	int fd;
 
 	sem_init(&room, 0, (unsigned)srv->max_conns);
 	pthread_attr_init(&attr);
@@ -85,15 +83,14 @@ static void run(const struct server *srv)
 	pthread_attr_setsigmask_np(&attr, &all);
 	/* Nobody joins them: at the end, those that block in recv(2) are left to exit(3). */
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	while (wait_for_room() && (fd = server_accept_wait(srv)) >= 0)
-		start_thread(&attr, fd);
-	pthread_attr_destroy(&attr);
 }
 
-static int limit(int fds, int workers, const char **reason)
+static void run(const struct server *srv)
 {
-	(void)workers;
-	return server_task_limit(fds, BYTES_PER_THREAD, reason);
+	int fd;
+
+	while (wait_for_room() && (fd = server_accept_wait(srv, 0)) >= 0)
+		start_thread(fd);
 }
 
 const struct model model = {
@@ -101,6 +98,7 @@ const struct model model = {
 	.summary = "one thread per connection, started at accept",
 	.family = "blocking",
 	.flags = USES_MAX_CONNS,
-	.limit = limit,
+	.bytes_per_task = BYTES_PER_THREAD,
+	.setup = setup,
 	.run = run,
 };

@@ -2,14 +2,14 @@
 /*
  * thread_pool: a fixed number of threads, each serving one connection at a time.
  *
- * All threads block in accept(2) on the same socket; the kernel hands each new connection to one
+ * All threads block in accept(2) on the same socket. The kernel hands each new connection to one
  * of them, which serves it until it ends. This is `blocking`, -w times over: no thread is started
- * while the server runs, and memory has a bound that is known beforehand.
+ * while the server runs, and the memory it can take is known beforehand.
  *
  * What to look for: the kernel wakes one thread per connection, not all (accept(2) waits
- * exclusively). A pool bounds the damage of too many clients by not serving them: connection
- * number -w + 1 waits until another ends, even if all the others are idle. Keep-alive and a small
- * pool do not go together.
+ * exclusively). A pool survives too many clients by not serving them: connection number -w + 1
+ * waits until another ends, even if all the others are idle. Keep-alive and a small pool do not go
+ * together.
  *
  * Limits: -w connections at a time (default 128).
  * Needs:  nothing.
@@ -43,12 +43,12 @@ static void *work(void *arg)
 	const struct server *srv = arg;
 	int fd;
 
-	while ((fd = server_accept_wait(srv)) >= 0)
+	while ((fd = server_accept_wait(srv, 0)) >= 0)
 		serve(fd);
 	return NULL;
 }
 
-static void run(const struct server *srv)
+static void setup(const struct server *srv)
 {
 	pthread_attr_t attr;
 	sigset_t all;
@@ -67,25 +67,20 @@ static void run(const struct server *srv)
 			die_error(error, "pthread_create", "start fewer threads: -w");
 	}
 	pthread_attr_destroy(&attr);
-	server_wait_stop(srv);
 }
 
-static int limit(int fds, int workers, const char **reason)
+static void run(const struct server *srv)
 {
-	int tasks = server_task_limit(fds, BYTES_PER_THREAD, reason);
-
-	if (tasks < workers)
-		return tasks;
-	*reason = "one connection per thread of the pool (-w)";
-	return workers;
+	server_wait_stop(srv);
 }
 
 const struct model model = {
 	.name = "thread_pool",
 	.summary = "a fixed pool of threads, each serving one connection at a time",
 	.family = "blocking",
-	.flags = USES_WORKERS,
+	.flags = USES_WORKERS | CONN_PER_WORKER,
 	.workers = 128,
-	.limit = limit,
+	.bytes_per_task = BYTES_PER_THREAD,
+	.setup = setup,
 	.run = run,
 };

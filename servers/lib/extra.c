@@ -24,7 +24,7 @@ enum {
 	TRIAL_STEPS = 1 << 18, /* to learn what a step takes: some 0.3 ms */
 };
 
-typedef unsigned answer_fn(struct session *s, struct buffer *in, struct buffer *out);
+typedef unsigned answer_fn(struct dialogue *d, struct buffer *in, struct buffer *out);
 
 static answer_fn *answer_inner;
 static uint64_t steps; /* per request */
@@ -50,9 +50,9 @@ static void spin(uint64_t n)
 	fence();
 }
 
-static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	unsigned answered = answer_inner(s, in, out);
+	unsigned answered = answer_inner(d, in, out);
 
 	for (unsigned i = 0; i < answered; i++)
 		spin(steps);
@@ -63,9 +63,9 @@ static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
  */
 
 /* Answers one request for free. */
-static unsigned answer_nothing(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer_nothing(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	(void)s;
+	(void)d;
 	(void)in;
 	(void)out;
 	return 1;

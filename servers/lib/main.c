@@ -1,11 +1,8 @@
 // SPDX-License-Identifier: MIT
 // main() of every server: options, the listening socket, the ready line, the counters at the end.
 #include <argp.h>
-#include <arpa/inet.h>
 #include <errno.h>
 #include <jansson.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -36,6 +33,7 @@ enum {
 	KEY_NODELAY,
 	KEY_DESCRIBE,
 	KEY_EXTRA_NS,
+	KEY_ROOT,
 };
 
 struct options {
@@ -49,9 +47,9 @@ struct options {
 	int somaxconn;
 	int accept_batch;
 	int nodelay;
-	int extra_ns; /* 0: nothing is added */
-	int limit;
-	const char *limit_reason;
+	int extra_ns;     /* 0: nothing is added */
+	const char *root; /* of /file/NAME, or NULL */
+	struct limit limit;
 	bool describe;
 };
 
@@ -59,7 +57,8 @@ static const struct argp_option all_options[] = {
 	{NULL, 'p', "PORT", 0, "TCP port to listen on; 0 (the default) takes any free one", 0},
 	{NULL, 'b', "ADDR", 0, "IPv4 or IPv6 address to listen on (default 127.0.0.1)", 0},
 	{NULL, 'P', "PROTO", 0, "echo (the default), http or rot13", 0},
-	{NULL, 'w', "WORKERS", 0, "threads or processes to start", 0},
+	{NULL, 'w', "WORKERS", 0,
+	 "threads or processes to start; \"cpus\": as many as there are CPUs", 0},
 	{NULL, 'c', "CONNS", 0,
 	 "connections to serve at a time; further clients wait in the backlog (default: as many as "
 	 "the model and the machine allow)",
@@ -72,6 +71,8 @@ static const struct argp_option all_options[] = {
 	 "connections to accept at most per wake-up (default 64)", 0},
 	{"nodelay", KEY_NODELAY, "0|1", 0,
 	 "TCP_NODELAY: send small replies without waiting for acknowledgements (default 1)", 0},
+	{"root", KEY_ROOT, "DIR", 0,
+	 "with -P http: answer /file/NAME from this directory, and from nowhere outside it", 0},
 	{"describe", KEY_DESCRIBE, NULL, 0, "print what this model is and can, as one JSON line",
 	 0},
 	/* For the harness, which must find this cost: see extra.h. */
@@ -142,7 +143,8 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 			opt_refuse(name, arg, "echo, http or rot13");
 		break;
 	case 'w':
-		o->workers = (int)opt_int(name, arg, 1, WORKERS_MAX);
+		o->workers = strcmp(arg, "cpus") == 0 ? limit_cpus()
+						      : (int)opt_int(name, arg, 1, WORKERS_MAX);
 		break;
 	case 'c':
 		o->max_conns = (int)opt_int(name, arg, 1, INT32_MAX);
@@ -159,6 +161,9 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_NODELAY:
 		o->nodelay = (int)opt_int(name, arg, 0, 1);
+		break;
+	case KEY_ROOT:
+		o->root = arg;
 		break;
 	case KEY_EXTRA_NS:
 		o->extra_ns = (int)opt_int(name, arg, 1, EXTRA_NS_MAX);
@@ -215,19 +220,17 @@ static int raise_fd_limit(void)
 
 static void check(struct options *o, int fds)
 {
-	const char *reason = "the descriptor limit (ulimit -n)";
 	char allowed[160], value[16];
 
-	o->limit = model.limit ? model.limit(fds, o->workers, &reason) : fds;
-	o->limit_reason = reason;
-	if (o->max_conns > o->limit) {
+	o->limit = limit_here(&model, fds, o->workers);
+	if (o->max_conns > o->limit.conns) {
 		snprintf(value, sizeof(value), "%d", o->max_conns);
-		snprintf(allowed, sizeof(allowed), "from 1 to %d, where %s is the limit", o->limit,
-			 reason);
+		snprintf(allowed, sizeof(allowed), "from 1 to %d, where %s is the limit",
+			 o->limit.conns, o->limit.reason);
 		opt_refuse("-c", value, allowed);
 	}
 	if (!o->max_conns)
-		o->max_conns = o->limit;
+		o->max_conns = o->limit.conns;
 	if (!o->buffer)
 		o->buffer = (int)(o->proto->min_buffer > BUFFER_DEFAULT ? o->proto->min_buffer
 									: BUFFER_DEFAULT);
@@ -237,6 +240,9 @@ static void check(struct options *o, int fds)
 			 o->proto->name, o->proto->min_buffer, BUFFER_MAX);
 		opt_refuse("--buffer", value, allowed);
 	}
+	if (o->root && o->proto != &proto_http)
+		die(EXIT_BAD_USAGE, "--root: '%s' is of no use to -P %s; files are for -P http",
+		    o->root, o->proto->name);
 }
 
 static void describe(const struct options *o)
@@ -254,11 +260,11 @@ static void describe(const struct options *o)
 	}
 	if (model.needs)
 		json_array_append_new(needs, json_string(model.needs));
-	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o}", "name",
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:b}", "name",
 			model.name, "summary", model.summary, "family", model.family, "protocols",
-			protocols, "limits", "connections", o->limit, "reason", o->limit_reason,
-			"workers", o->workers, "needs", needs, "options", names, "hidden_options",
-			hidden);
+			protocols, "limits", "connections", o->limit.conns, "reason",
+			o->limit.reason, "workers", o->workers, "needs", needs, "options", names,
+			"hidden_options", hidden, "busy_polls", !!(model.flags & BUSY_POLLS));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
@@ -283,51 +289,12 @@ static void report(double extra_ns)
 	json_decref(all);
 }
 
-static int listen_on(const struct options *o, int *port)
-{
-	struct sockaddr_in6 in6 = {.sin6_family = AF_INET6, .sin6_port = htons((uint16_t)o->port)};
-	struct sockaddr_in in = {.sin_family = AF_INET, .sin_port = htons((uint16_t)o->port)};
-	struct sockaddr_storage bound = {0};
-	struct sockaddr *sa = (struct sockaddr *)&in;
-	socklen_t len = sizeof(in), bound_len = sizeof(bound);
-	char call[96];
-	int fd, one = 1;
-
-	if (inet_pton(AF_INET6, o->address, &in6.sin6_addr) == 1) {
-		sa = (struct sockaddr *)&in6;
-		len = sizeof(in6);
-	} else if (inet_pton(AF_INET, o->address, &in.sin_addr) != 1) {
-		opt_refuse("-b", o->address, "a numeric IPv4 or IPv6 address");
-	}
-	fd = socket(sa->sa_family,
-		    SOCK_STREAM | SOCK_CLOEXEC | (model.nonblocking ? SOCK_NONBLOCK : 0), 0);
-	if (fd < 0)
-		die_errno("socket", NULL);
-	/* Old connections in TIME_WAIT do not keep the port; a server that listens on it does. */
-	if (setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one)))
-		die_errno("setsockopt(SO_REUSEADDR)", NULL);
-	/* Accepted sockets inherit it on Linux: one call here instead of one per connection. */
-	if (setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &o->nodelay, sizeof(o->nodelay)))
-		die_errno("setsockopt(TCP_NODELAY)", NULL);
-	snprintf(call, sizeof(call), "bind %s port %d", o->address, o->port);
-	if (bind(fd, sa, len))
-		die_errno(call, errno == EADDRINUSE ? "stop the server that has it, or take -p 0"
-						    : "choose another -b or -p");
-	if (listen(fd, o->backlog))
-		die_errno("listen", NULL);
-	if (getsockname(fd, (struct sockaddr *)&bound, &bound_len))
-		die_errno("getsockname", NULL);
-	*port = ntohs(bound.ss_family == AF_INET6 ? ((struct sockaddr_in6 *)&bound)->sin6_port
-						  : ((struct sockaddr_in *)&bound)->sin_port);
-	return fd;
-}
-
 int main(int argc, char **argv)
 {
 	struct options o = {
 		.address = "127.0.0.1",
 		.proto = &proto_echo,
-		.workers = model.workers,
+		.workers = model.workers == ONE_PER_CPU ? limit_cpus() : model.workers,
 		.somaxconn = somaxconn(),
 		.accept_batch = BATCH_DEFAULT,
 		.nodelay = 1,
@@ -344,17 +311,28 @@ int main(int argc, char **argv)
 		describe(&o);
 		return EXIT_SUCCESS;
 	}
+	if (o.root)
+		http_serve_files(o.root);
 	srv = (struct server){
-		.listen_fd = listen_on(&o, &port),
+		.listen_fd = listen_on(&(struct listening){.address = o.address,
+							   .port = o.port,
+							   .backlog = o.backlog,
+							   .nodelay = o.nodelay,
+							   .nonblocking = model.nonblocking,
+							   .again = model.flags & LISTENS_AGAIN},
+				       &port),
 		.max_conns = o.max_conns,
 		.workers = o.workers,
 		.accept_batch = o.accept_batch,
+		.backlog = o.backlog,
 	};
 	if (o.extra_ns)
 		o.proto = extra_proto(o.proto, o.extra_ns, &extra_ns);
-	conn_init(o.proto, (size_t)o.buffer);
+	conn_init(o.proto, (size_t)o.buffer, model.conn_bytes);
 	stats_init(o.max_conns > o.workers ? o.max_conns : o.workers);
-	server_catch_signals(srv.listen_fd, model.nonblocking);
+	server_catch_signals(srv.listen_fd);
+	if (model.setup)
+		model.setup(&srv);
 	printf("ready model=%s port=%d pid=%d\n", model.name, port, (int)getpid());
 	fflush(stdout);
 	model.run(&srv);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: MIT
- * What a server model is: one .c file in servers/ with one symbol that is not static, `model`.
+ * What a server model is: one .c or .cc file in servers/ with one symbol that is not static,
+ * `model`.
  *
  * The shared code in servers/lib is called by the model and never calls back into a loop of its
  * own: the waiting system call and everything decided around it stay in the model's file.
@@ -7,36 +8,76 @@
 #ifndef TENK_MODEL_H
 #define TENK_MODEL_H
 
+#include <stdbool.h>
+#include <stddef.h>
+
 #include "servers/lib/server.h"
 
-/* Which of the common options a model heeds. An option it does not heed is refused. */
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 enum {
+	/* Which of the common options a model heeds. An option it does not heed is refused. */
 	USES_MAX_CONNS = 1,    /* -c: it stops accepting at srv->max_conns */
 	USES_WORKERS = 2,      /* -w: it starts srv->workers threads or processes */
 	USES_ACCEPT_BATCH = 4, /* --accept-batch: it accepts at most that many per wake-up */
+
+	LISTENS_AGAIN = 8,      /* it calls server_listen_again() */
+	CONN_PER_WORKER = 16,   /* a worker serves one connection at a time */
+	CONNS_IN_CHILDREN = 32, /* connections take no descriptor of the process that accepts */
+	BUSY_POLLS = 64,        /* it keeps a CPU busy while it waits, and means to */
 };
 
+/* For model.workers: as many as there are CPUs. */
+#define ONE_PER_CPU (-1)
+
+/* How many connections can be served at the same time, and what that comes from. */
+struct limit {
+	int conns;
+	const char *reason;
+};
+
+/* (C++ wants the members that are given in this order.) */
 struct model {
 	const char *name;    /* the file's stem, the binary's name, the legend entry */
 	const char *summary; /* one line */
 	const char *family;  /* blocking, readiness or completion */
 	const char *needs;   /* what the machine must offer beyond POSIX, or NULL */
-	unsigned flags;      /* USES_… */
-	int workers;         /* default of -w; 0 without USES_WORKERS */
+	unsigned flags;      /* of the enum above */
+	int workers;         /* default of -w, or ONE_PER_CPU; 0 without USES_WORKERS */
+	size_t conn_bytes;   /* of its own in each connection: conn_mine() */
 
 	/*
-	 * How many connections it can serve at the same time on this machine, given at most
-	 * `fds` descriptors for them (and srv->workers workers, for USES_WORKERS). Sets *reason to
-	 * what the limit comes from. NULL: the descriptors are the limit.
+	 * Its limits beyond the descriptors; 0 where there is none. What they come to on this
+	 * machine is the limit of -c, and in --describe.
 	 */
-	int (*limit)(int fds, int workers, const char **reason);
+	struct limit most;     /* the same on every machine */
+	size_t bytes_per_task; /* it takes a thread or process for each connection: that big */
+	int fds_per_worker;    /* descriptors that each worker takes for itself */
 
-	/* Serve until server_stopping(). Called once, with the listening socket open. */
+	/*
+	 * Can this machine run it? Ends the program with EXIT_UNSUPPORTED and the reason if not;
+	 * may lower *limit. NULL: it can. It is called for --describe too, and leaves nothing open.
+	 */
+	void (*probe)(struct limit *limit);
+
+	/*
+	 * All that may fail before the first client: queues, tables, threads. Called once, with the
+	 * listening socket open and before the ready line is printed: a server that says it is
+	 * ready is. NULL: there is nothing to set up.
+	 */
+	void (*setup)(const struct server *srv);
+	/* Serve until server_stopping(). Called once, after setup(), by the same thread. */
 	void (*run)(const struct server *srv);
-	/* The listening socket run() wants: true for O_NONBLOCK. */
+	/* The listening socket it wants: true for O_NONBLOCK. */
 	bool nonblocking;
 };
 
 extern const struct model model;
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

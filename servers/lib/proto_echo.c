@@ -3,9 +3,9 @@
 // from.
 #include "servers/lib/proto.h"
 
-static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	(void)s;
+	(void)d;
 	buffer_swap(in, out);
 	return 1;
 }

@@ -6,18 +6,26 @@
 #include <assert.h>
 #include <ctype.h>
 #include <errno.h>
+#include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "common/clock.h"
+#include "common/die.h"
 #include "common/wire.h"
 #include "servers/lib/server.h"
 
 /* No reply head is longer; output with less room than this takes no further reply. */
-#define REPLY_HEAD_MAX 256
-#define PATTERN_LEN    (sizeof(HTTP_BYTES_PATTERN) - 1)
+#define REPLY_HEAD_MAX  256
+#define PATTERN_LEN     (sizeof(HTTP_BYTES_PATTERN) - 1)
+#define FILE_PREFIX     "/file/"
+#define FILE_PREFIX_LEN (sizeof(FILE_PREFIX) - 1)
 
 enum connection {
 	KEEP_ALIVE,
@@ -311,6 +319,8 @@ static const char *reason(int status)
 		return "Content Too Large";
 	case 431:
 		return "Request Header Fields Too Large";
+	case 503:
+		return "Service Unavailable";
 	case 501:
 		return "Not Implemented";
 	case 505:
@@ -325,20 +335,27 @@ static void put(struct buffer *out, const char *text, size_t len)
 	out->end += (uint32_t)len;
 }
 
-static void put_head(struct buffer *out, const struct request *r, int status, uint64_t length,
-		     enum connection connection)
+/* A file may hold anything: its type is what its reader makes of it. */
+static void put_typed_head(struct buffer *out, const struct request *r, int status,
+			   const char *type, uint64_t length, enum connection connection)
 {
 	const char *say = connection == CLOSE ? "Connection: close\r\n"
 			  : r->http10         ? "Connection: keep-alive\r\n"
 					      : "";
 	int n = snprintf(out->data + out->end, buffer_room(out),
-			 "HTTP/1.1 %d %s\r\nServer: tenk\r\nContent-Type: text/plain\r\n"
+			 "HTTP/1.1 %d %s\r\nServer: tenk\r\nContent-Type: %s\r\n"
 			 "Content-Length: %llu\r\n%s%s\r\n",
-			 status, reason(status), (unsigned long long)length,
+			 status, reason(status), type, (unsigned long long)length,
 			 status == 405 ? "Allow: GET, HEAD\r\n" : "", say);
 
 	assert(n > 0 && n < REPLY_HEAD_MAX);
 	out->end += (uint32_t)n;
+}
+
+static void put_head(struct buffer *out, const struct request *r, int status, uint64_t length,
+		     enum connection connection)
+{
+	put_typed_head(out, r, status, "text/plain", length, connection);
 }
 
 static void put_short(struct buffer *out, const struct request *r, int status, const char *body,
@@ -350,18 +367,18 @@ static void put_short(struct buffer *out, const struct request *r, int status, c
 }
 
 /* As much of the body of /bytes/N as there is room for. */
-static void put_body(struct session *s, struct buffer *out)
+static void put_body(struct dialogue *d, struct buffer *out)
 {
-	while (s->body_left && buffer_room(out)) {
-		size_t n = PATTERN_LEN - s->body_phase;
+	while (d->body_left && buffer_room(out)) {
+		size_t n = PATTERN_LEN - d->body_phase;
 
 		if (n > buffer_room(out))
 			n = buffer_room(out);
-		if (n > s->body_left)
-			n = s->body_left;
-		put(out, &HTTP_BYTES_PATTERN[s->body_phase], n);
-		s->body_left -= n;
-		s->body_phase = (uint32_t)((s->body_phase + n) % PATTERN_LEN);
+		if (n > d->body_left)
+			n = d->body_left;
+		put(out, &HTTP_BYTES_PATTERN[d->body_phase], n);
+		d->body_left -= n;
+		d->body_phase = (uint32_t)((d->body_phase + n) % PATTERN_LEN);
 	}
 }
 
@@ -394,6 +411,121 @@ static void block(uint64_t us)
 		continue;
 }
 
+/* --- files --------------------------------------------------------------------------------------
+ */
+
+static int root = -1; /* the directory of --root */
+
+/* Open `name` beneath the root, or return -1 with errno set. */
+static int open_beneath(const char *name, uint64_t flags)
+{
+	/* The kernel itself refuses "..", absolute links and whatever else leads outside. */
+	struct open_how how = {
+		.flags = O_RDONLY | O_CLOEXEC | flags,
+		.resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS,
+	};
+
+	return (int)syscall(SYS_openat2, root, name, &how, sizeof(how));
+}
+
+void http_serve_files(const char *path)
+{
+	int fd;
+
+	root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+	if (root < 0)
+		die(EXIT_BAD_USAGE, "--root: '%s': %s; name a directory", path, strerror(errno));
+	fd = open_beneath(".", O_DIRECTORY);
+	if (fd < 0 && errno == ENOSYS)
+		die(EXIT_UNSUPPORTED, "--root: openat2: %s; it needs Linux 5.6", strerror(errno));
+	if (fd < 0)
+		die(EXIT_BAD_USAGE, "--root: '%s': %s; name a directory that can be read", path,
+		    strerror(errno));
+	close(fd);
+}
+
+static int hex(char ch)
+{
+	if (ch >= '0' && ch <= '9')
+		return ch - '0';
+	ch |= 0x20;
+	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
+}
+
+/* Undo percent-encoding (RFC 3986, 2.1). False where it is wrong, or names a NUL, or is too long. */
+static bool decode(const char *text, size_t len, char *name, size_t size)
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < len; i++) {
+		char ch = text[i];
+
+		if (ch == '%') {
+			int high = i + 2 < len ? hex(text[i + 1]) : -1;
+			int low = high >= 0 ? hex(text[i + 2]) : -1;
+
+			if (low < 0)
+				return false;
+			ch = (char)(high << 4 | low);
+			i += 2;
+		}
+		if (ch == '\0' || n + 1 >= size)
+			return false;
+		name[n++] = ch;
+	}
+	name[n] = '\0';
+	return n > 0;
+}
+
+/* Open the regular file /file/NAME stands for. Returns its descriptor, or -1 and sets *status. */
+static int open_file(const char *text, size_t len, uint64_t *size, int *status)
+{
+	char name[HTTP_HEAD_MAX];
+	struct stat st;
+	int fd = -1;
+
+	*status = 404;
+	if (root < 0 || !decode(text, len, name, sizeof(name)))
+		return -1;
+	/* O_NONBLOCK: to open a FIFO would wait for a writer. */
+	fd = open_beneath(name, O_NONBLOCK | O_NOCTTY);
+	if (fd < 0) {
+		if (errno == EMFILE || errno == ENFILE || errno == ENOMEM)
+			*status = 503;
+		return -1;
+	}
+	if (fstat(fd, &st) || !S_ISREG(st.st_mode)) {
+		close(fd);
+		return -1;
+	}
+	*size = (uint64_t)st.st_size;
+	return fd;
+}
+
+/* The head now; the bytes are read by the connection, as there is room for them. */
+static void answer_file(struct dialogue *d, const struct request *r, size_t len, struct buffer *out,
+			enum connection connection)
+{
+	uint64_t size;
+	int status,
+		fd = open_file(r->target + FILE_PREFIX_LEN, len - FILE_PREFIX_LEN, &size, &status);
+
+	if (fd < 0) {
+		put_short(out, r, status, status == 404 ? "not found\n" : "no descriptor is left\n",
+			  connection);
+		return;
+	}
+	put_typed_head(out, r, 200, "application/octet-stream", size, connection);
+	if (r->head || size == 0) {
+		close(fd);
+		return;
+	}
+	d->file_fd = fd;
+	d->file_offset = 0;
+	d->from_file = true;
+	d->body_left = size;
+}
+
 /* The number behind `prefix`, at most `max`. */
 static bool numbered(const char *path, size_t len, const char *prefix, uint64_t max, uint64_t *n)
 {
@@ -404,7 +536,7 @@ static bool numbered(const char *path, size_t len, const char *prefix, uint64_t 
 }
 
 /* Answer a sound request. Returns false if no further one may be answered at once. */
-static bool answer_target(struct session *s, const struct request *r, struct buffer *out,
+static bool answer_target(struct dialogue *d, const struct request *r, struct buffer *out,
 			  enum connection connection)
 {
 	const char *query = memchr(r->target, '?', r->target_len);
@@ -423,9 +555,9 @@ static bool answer_target(struct session *s, const struct request *r, struct buf
 			put_short(out, r, 200, HTTP_ROOT_BODY, connection);
 	} else if (numbered(r->target, len, "/bytes/", HTTP_BYTES_MAX, &n)) {
 		put_head(out, r, 200, n, connection);
-		s->body_left = r->head ? 0 : n;
-		s->body_phase = 0;
-		put_body(s, out);
+		d->body_left = r->head ? 0 : n;
+		d->body_phase = 0;
+		put_body(d, out);
 	} else if (numbered(r->target, len, "/work/", HTTP_PAUSE_US_MAX, &n)) {
 		work(n);
 		put_short(out, r, 200, "worked\n", connection);
@@ -434,27 +566,29 @@ static bool answer_target(struct session *s, const struct request *r, struct buf
 		block(n);
 		put_short(out, r, 200, "slept\n", connection);
 		return false;
+	} else if (len > FILE_PREFIX_LEN && memcmp(r->target, FILE_PREFIX, FILE_PREFIX_LEN) == 0) {
+		answer_file(d, r, len, out, connection);
 	} else {
 		put_short(out, r, 404, "not found\n", connection);
 	}
 	return true;
 }
 
-static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
 	unsigned answered = 0;
 	bool more = true;
 
-	put_body(s, out);
-	while (more && !s->closing && !s->body_left && buffer_len(in)) {
+	put_body(d, out);
+	while (more && !d->closing && !d->body_left && buffer_len(in)) {
 		struct request r;
 		enum connection connection;
 		size_t n;
 
-		if (s->skip_left) {
-			n = buffer_len(in) < s->skip_left ? buffer_len(in) : s->skip_left;
+		if (d->skip_left) {
+			n = buffer_len(in) < d->skip_left ? buffer_len(in) : d->skip_left;
 			in->start += (uint32_t)n;
-			s->skip_left -= (uint32_t)n;
+			d->skip_left = (d->skip_left - (uint32_t)n) & DIALOGUE_SKIP_MAX;
 			continue;
 		}
 		if (buffer_room(out) < REPLY_HEAD_MAX + sizeof(HTTP_ROOT_BODY))
@@ -470,11 +604,14 @@ static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
 		if (r.status)
 			put_short(out, &r, r.status, "", connection);
 		else
-			more = answer_target(s, &r, out, connection);
+			more = answer_target(d, &r, out, connection);
 		in->start += (uint32_t)n;
-		s->skip_left = (uint32_t)r.body;
-		s->closing = connection == CLOSE;
-		s->rude = s->closing && (r.status || buffer_len(in) || r.body);
+		if (r.body)
+			d->skip_left = (uint32_t)r.body & DIALOGUE_SKIP_MAX; /* 64 KiB at most */
+		if (connection == CLOSE) {
+			d->closing = true;
+			d->rude = r.status || buffer_len(in) || r.body;
+		}
 		answered++;
 	}
 	return answered;
@@ -482,7 +619,7 @@ static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
 
 const struct proto proto_http = {
 	.name = "http",
-	.summary = "HTTP/1.1: /, /bytes/N, /work/US, /sleep/US",
+	.summary = "HTTP/1.1: /, /bytes/N, /work/US, /sleep/US, /file/NAME",
 	.min_buffer = HTTP_HEAD_MAX + 1,
 	.answer = answer,
 };

@@ -16,7 +16,7 @@ static char rot13(char ch)
 	return ch;
 }
 
-static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
 	char *at = in->data + in->start;
 	size_t left = buffer_len(in);
@@ -33,7 +33,7 @@ static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
 		lines++;
 	}
 	if (left > ROT13_LINE_MAX)
-		s->closing = s->rude = true;
+		d->closing = d->rude = true;
 	whole = (size_t)(at - in->data) - in->start;
 	if (left == 0) {
 		buffer_swap(in, out);

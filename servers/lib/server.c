@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: MIT
 #include "servers/lib/server.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <limits.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,12 +20,13 @@
 #include "servers/lib/lifecycle.h"
 #include "servers/lib/stats.h"
 
-#define PAUSE_MS 50 /* between two tries to accept while descriptors are short */
+#define PAUSE_MS     50    /* between two tries to accept while descriptors are short */
+#define STOP_FDS_MAX 65536 /* untouched, and so no memory, as far as it is not used */
 
 static int stopping; /* set in a handler on one thread, read by all: always through __atomic_… */
-static volatile sig_atomic_t stop_fd = -1; /* what the handler shuts down: the listening socket */
+static int stop_fds[STOP_FDS_MAX]; /* what the handler shuts down: listening sockets and the like */
+static int n_stop_fds;             /* written after the entry it counts */
 static volatile sig_atomic_t serving_fd = -1; /* and the connection a single thread may block on */
-static bool socket_is_nonblocking;
 static __thread uint64_t paused_until_ns;
 
 /* --- stopping -----------------------------------------------------------------------------------
@@ -41,18 +42,31 @@ static void on_stop(int signal_number)
 
 	(void)signal_number;
 	__atomic_store_n(&stopping, 1, __ATOMIC_RELAXED);
-	shutdown(stop_fd, SHUT_RDWR);
+	for (int i = __atomic_load_n(&n_stop_fds, __ATOMIC_ACQUIRE); i > 0; i--)
+		shutdown(__atomic_load_n(&stop_fds[i - 1], __ATOMIC_RELAXED), SHUT_RDWR);
 	shutdown(serving_fd, SHUT_RDWR);
 	errno = saved;
 }
 
-void server_catch_signals(int listen_fd, bool nonblocking)
+void server_stop_also(int fd)
+{
+	static pthread_mutex_t one_at_a_time = PTHREAD_MUTEX_INITIALIZER;
+
+	pthread_mutex_lock(&one_at_a_time);
+	assert(n_stop_fds < STOP_FDS_MAX);
+	__atomic_store_n(&stop_fds[n_stop_fds], fd, __ATOMIC_RELAXED);
+	__atomic_store_n(&n_stop_fds, n_stop_fds + 1, __ATOMIC_RELEASE);
+	pthread_mutex_unlock(&one_at_a_time);
+	if (server_stopping())
+		shutdown(fd, SHUT_RDWR); /* the handler may have looked too early */
+}
+
+void server_catch_signals(int listen_fd)
 {
 	struct sigaction stop = {.sa_handler = on_stop};
 	struct sigaction ignore = {.sa_handler = SIG_IGN};
 
-	stop_fd = listen_fd;
-	socket_is_nonblocking = nonblocking;
+	server_stop_also(listen_fd);
 	if (sigaction(SIGTERM, &stop, NULL) || sigaction(SIGINT, &stop, NULL) ||
 	    sigaction(SIGPIPE, &ignore, NULL))
 		die_errno("sigaction", NULL);
@@ -80,8 +94,8 @@ void server_serving(int fd)
 
 void server_child(int fd, int parent_pid)
 {
+	__atomic_store_n(&n_stop_fds, 0, __ATOMIC_RELEASE);
 	serving_fd = fd;
-	stop_fd = -1;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent_pid)
 		_exit(EXIT_FAILURE); /* the parent died before prctl(2) could take effect */
 }
@@ -100,16 +114,12 @@ static int full(int error)
 	return ACCEPT_FULL;
 }
 
-int server_accepted(const struct server *srv, int res)
+/* accept(2) failed with `error`, an errno. */
+static int not_accepted(int error)
 {
-	(void)srv;
-	if (res >= 0) {
-		stats_add(&stats_mine()->connections, 1);
-		return res;
-	}
 	if (server_stopping())
 		return ACCEPT_STOPPED;
-	switch (-res) {
+	switch (error) {
 	case EAGAIN:
 	/* The client gave up while queued, or the network failed under it: accept(2), "Errors". */
 	case ECONNABORTED:
@@ -129,34 +139,63 @@ int server_accepted(const struct server *srv, int res)
 	case ENFILE:
 	case ENOBUFS:
 	case ENOMEM:
-		return full(-res);
+		return full(error);
 	}
-	die_error(-res, "accept", NULL);
+	die_error(error, "accept", NULL);
 }
 
-int server_accept(const struct server *srv)
+int server_accepted(const struct server *srv, int res)
 {
-	int flags = SOCK_CLOEXEC | (socket_is_nonblocking ? SOCK_NONBLOCK : 0);
-	int fd, res;
-
-	do {
-		fd = accept4(srv->listen_fd, NULL, NULL, flags);
-		if (fd >= 0 && server_stopping()) {
-			close(fd);
-			return ACCEPT_STOPPED;
-		}
-		res = server_accepted(srv, fd >= 0 ? fd : -errno);
-	} while (res == ACCEPT_EMPTY && errno != EAGAIN);
+	(void)srv;
+	if (res < 0)
+		return not_accepted(-res);
+	conn_slot_take(INT_MAX);
+	conn_slot_use(res);
+	stats_add(&stats_mine()->connections, 1);
 	return res;
 }
 
-int server_accept_wait(const struct server *srv)
+int server_accept(const struct server *srv, int flags)
+{
+	int fd, res, error = 0;
+
+	if (!conn_slot_take(srv->max_conns))
+		return ACCEPT_FULL;
+	do {
+		fd = accept4(srv->listen_fd, NULL, NULL, SOCK_CLOEXEC | flags);
+		if (fd >= 0 && !server_stopping()) {
+			conn_slot_use(fd);
+			stats_add(&stats_mine()->connections, 1);
+			return fd;
+		}
+		if (fd >= 0) {
+			close(fd);
+			res = ACCEPT_STOPPED;
+		} else {
+			error = errno;
+			res = not_accepted(error);
+		}
+	} while (res == ACCEPT_EMPTY && error != EAGAIN);
+	conn_slot_give();
+	return res;
+}
+
+int server_accept_wait(const struct server *srv, int flags)
 {
 	int fd;
 
-	while ((fd = server_accept(srv)) == ACCEPT_FULL || fd == ACCEPT_EMPTY)
+	while ((fd = server_accept(srv, flags)) == ACCEPT_FULL || fd == ACCEPT_EMPTY) {
+		if (server_stopping())
+			return ACCEPT_STOPPED;
 		poll(NULL, 0, PAUSE_MS);
+	}
 	return fd;
+}
+
+void server_turn_away(int fd)
+{
+	conn_slot_clear(fd);
+	close(fd);
 }
 
 bool server_accepting(const struct server *srv)
@@ -175,101 +214,7 @@ bool server_accepting(const struct server *srv)
 	return !paused_until_ns;
 }
 
-int server_wait_ms(const struct server *srv)
+int server_wait_ms(bool accepting)
 {
-	return server_accepting(srv) ? -1 : PAUSE_MS;
-}
-
-/* --- limits -------------------------------------------------------------------------------------
- */
-
-/* The number after `key` in a file of the kernel's, or LLONG_MAX ("max", or no such file). */
-static long long kernel_number(const char *path, const char *key)
-{
-	FILE *file = fopen(path, "re");
-	long long value = LLONG_MAX;
-	char line[256];
-
-	if (!file)
-		return value;
-	while (fgets(line, sizeof(line), file)) {
-		if (strncmp(line, key, strlen(key)) == 0) {
-			char *end, *digits = line + strlen(key);
-			long long n = strtoll(digits, &end, 10);
-
-			if (end != digits)
-				value = n;
-			break;
-		}
-	}
-	fclose(file);
-	return value;
-}
-
-/* The pids.max of this process's control group, version 1 or 2. */
-static long long cgroup_pids_max(void)
-{
-	FILE *file = fopen("/proc/self/cgroup", "re");
-	long long least = LLONG_MAX;
-	char line[512], path[640];
-
-	if (!file)
-		return least;
-	while (fgets(line, sizeof(line), file)) {
-		char *controller = strchr(line, ':');
-		char *group = controller ? strchr(controller + 1, ':') : NULL;
-		const char *mount = NULL;
-		long long max;
-
-		if (!group)
-			continue;
-		*group++ = '\0';
-		group[strcspn(group, "\n")] = '\0';
-		if (strcmp(controller, ":pids") == 0)
-			mount = "/sys/fs/cgroup/pids";
-		else if (strcmp(controller, ":") == 0)
-			mount = "/sys/fs/cgroup";
-		if (!mount)
-			continue;
-		snprintf(path, sizeof(path), "%s%s/pids.max", mount, group);
-		max = kernel_number(path, "");
-		if (max < least)
-			least = max;
-	}
-	fclose(file);
-	return least;
-}
-
-int server_task_limit(int most, size_t bytes_per_task, const char **reason)
-{
-	struct rlimit nproc = {RLIM_INFINITY, RLIM_INFINITY};
-	long long memory_kib = kernel_number("/proc/meminfo", "MemAvailable:");
-	long long least = most;
-	struct {
-		long long max;
-		const char *reason;
-	} limits[] = {
-		{kernel_number("/proc/sys/kernel/threads-max", ""), "kernel.threads-max"},
-		{kernel_number("/proc/sys/kernel/pid_max", ""), "kernel.pid_max"},
-		{cgroup_pids_max(), "the control group's pids.max"},
-		{LLONG_MAX, "the process limit (ulimit -u)"},
-		{LLONG_MAX, "available memory"},
-	};
-
-	/* Root is not held to RLIMIT_NPROC. */
-	if (geteuid() != 0 && getrlimit(RLIMIT_NPROC, &nproc) == 0 &&
-	    nproc.rlim_cur != RLIM_INFINITY)
-		limits[3].max = (long long)nproc.rlim_cur;
-	if (memory_kib != LLONG_MAX)
-		limits[4].max = memory_kib * 1024 / (long long)bytes_per_task;
-	for (size_t i = 0; i < sizeof(limits) / sizeof(*limits); i++) {
-		/* The machine's other processes need some of it too. */
-		long long max = limits[i].max == LLONG_MAX ? LLONG_MAX : limits[i].max / 10 * 9;
-
-		if (max < least) {
-			least = max;
-			*reason = limits[i].reason;
-		}
-	}
-	return (int)least;
+	return accepting ? -1 : PAUSE_MS;
 }

@@ -38,6 +38,8 @@ static void after_fork(void)
 
 void stats_init(int writers)
 {
+	int error;
+
 	n_slots = (uint32_t)writers + 64;
 	/* Shared with children, and touched only as far as it is used. */
 	slots = mmap(NULL, (n_slots + 1) * sizeof(*slots), PROT_READ | PROT_WRITE,
@@ -45,8 +47,12 @@ void stats_init(int writers)
 	if (slots == MAP_FAILED)
 		die_errno("mmap", "lower -c");
 	hint = (uint32_t *)&slots[n_slots];
-	if (pthread_key_create(&leave_at_exit, leave) || pthread_atfork(NULL, NULL, after_fork))
-		die_errno("pthread_key_create", NULL);
+	error = pthread_key_create(&leave_at_exit, leave);
+	if (error)
+		die_error(error, "pthread_key_create", NULL);
+	error = pthread_atfork(NULL, NULL, after_fork);
+	if (error)
+		die_error(error, "pthread_atfork", NULL);
 }
 
 /*

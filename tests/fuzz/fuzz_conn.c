@@ -52,9 +52,9 @@ void *__wrap_malloc(size_t size)
 /* One process speaks one protocol; here it changes from input to input. */
 static const struct proto *current;
 
-static unsigned answer(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	return current->answer(s, in, out);
+	return current->answer(d, in, out);
 }
 
 static const struct proto any = {.name = "any", .min_buffer = 1, .answer = answer};
@@ -67,7 +67,7 @@ static void start(void)
 		return;
 	started = true;
 	stats_init(1);
-	conn_init(&any, BUFFER);
+	conn_init(&any, BUFFER, 0);
 }
 
 enum end {
@@ -120,6 +120,16 @@ static ssize_t result(struct stream *s, uint8_t step, enum conn_op op, size_t le
 	return (ssize_t)(n < most ? n : most);
 }
 
+/* The last reply is out: whatever comes of the call, it reads on. */
+static bool shut_down(struct conn *c, struct stream *s)
+{
+	ssize_t res = s->steps ? -ENOTCONN : 0;
+
+	if (conn_done(c, res) != IO_OK || conn_next(c) != OP_RECV)
+		s->wrong = "a shutdown is not followed by receiving";
+	return !s->wrong;
+}
+
 /* One operation. Returns false when the connection has come to its end. */
 static bool operate(struct conn *c, struct stream *s)
 {
@@ -130,6 +140,10 @@ static bool operate(struct conn *c, struct stream *s)
 	ssize_t res;
 	char *buf;
 
+	if (op == OP_SHUTDOWN) {
+		s->schedule -= s->steps > 0; /* it is not a result of the schedule's */
+		return shut_down(c, s);
+	}
 	s->steps -= s->steps > 0;
 	refused = false;
 	no_memory = step == STEP_NO_BUFFER;

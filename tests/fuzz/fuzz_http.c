@@ -28,7 +28,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		drive_open(&d, &proto_http, proto_http.min_buffer + 64u * data[0]);
 		drive_stream(&d, stream.data, stream.len, data[1] ? data[1] : stream.len);
 		wrong = d.complaint ? d.complaint : oracle_check(&due, d.said.data, d.said.len);
-		if (!wrong && !due.unsure && d.session.closing != due.closes)
+		if (!wrong && !due.unsure && d.dialogue.closing != due.closes)
 			wrong = due.closes ? "it must close and does not"
 					   : "it closes without need";
 		if (!wrong && !due.unsure && d.requests != due.n)

@@ -25,7 +25,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	if (!wrong &&
 	    (d.said.len != due.len || (due.len && memcmp(d.said.data, due.data, due.len))))
 		wrong = "not the rot13 of the lines";
-	if (!wrong && d.session.closing != too_long)
+	if (!wrong && d.dialogue.closing != too_long)
 		wrong = too_long ? "a line is too long and it goes on" : "it closes without need";
 	if (wrong)
 		fuzz_fail(wrong, &stream, &d.said);

@@ -41,7 +41,7 @@ static inline void text_free(struct text *t)
 
 struct drive {
 	const struct proto *proto;
-	struct session session;
+	struct dialogue dialogue;
 	struct buffer in, out;
 	struct text said;       /* everything it answered */
 	unsigned long requests; /* what answer() returned, summed */
@@ -68,17 +68,17 @@ static inline void drive_close(struct drive *d)
 static inline void drive_answer(struct drive *d)
 {
 	while (!d->complaint &&
-	       (d->session.body_left || (buffer_len(&d->in) && !d->session.closing))) {
+	       (d->dialogue.body_left || (buffer_len(&d->in) && !d->dialogue.closing))) {
 		size_t before = buffer_len(&d->in);
 
-		d->requests += d->proto->answer(&d->session, &d->in, &d->out);
+		d->requests += d->proto->answer(&d->dialogue, &d->in, &d->out);
 		if (d->in.end > d->in.size || d->in.start > d->in.end || d->out.end > d->out.size ||
 		    d->out.start > d->out.end)
 			d->complaint = "a buffer's bounds are broken";
-		else if (!buffer_len(&d->out) && d->session.body_left)
+		else if (!buffer_len(&d->out) && d->dialogue.body_left)
 			d->complaint = "it owes a body and puts nothing out";
 		else if (!buffer_len(&d->out) && before == d->in.size &&
-			 buffer_len(&d->in) == before && !d->session.closing)
+			 buffer_len(&d->in) == before && !d->dialogue.closing)
 			d->complaint = "stuck: a full buffer, no output, not closing";
 		if (!buffer_len(&d->out))
 			break;
@@ -90,7 +90,7 @@ static inline void drive_answer(struct drive *d)
 /* Receive at most `len` bytes, as many as there is room for. Returns how many it took. */
 static inline size_t drive_feed(struct drive *d, const char *data, size_t len)
 {
-	if (d->complaint || d->session.closing)
+	if (d->complaint || d->dialogue.closing)
 		return len; /* nobody listens any more */
 	if (d->in.start == d->in.end)
 		d->in.start = d->in.end = 0;

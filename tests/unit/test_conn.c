@@ -29,6 +29,7 @@
 #include "tests/lib/oracle.h"
 
 enum {
+	MINE = 24,      /* bytes of the model's own */
 	BUFFER = 16400, /* enough for every protocol; nothing else has this size */
 	POOL = 64,      /* conn.h: "Each thread keeps up to 64 buffers" */
 	MANY = 500,
@@ -131,17 +132,17 @@ ssize_t __wrap_recv(int fd, void *data, size_t len, int flags)
 /* A process speaks one protocol; here it changes from test to test. */
 static const struct proto *current;
 
-static unsigned answer_current(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer_current(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	return current->answer(s, in, out);
+	return current->answer(d, in, out);
 }
 
 static const struct proto any = {.name = "any", .min_buffer = 1, .answer = answer_current};
 
 /* Answers the first byte with a stream that has no end, a byte at a time. */
-static unsigned answer_endlessly(struct session *s, struct buffer *in, struct buffer *out)
+static unsigned answer_endlessly(struct dialogue *d, struct buffer *in, struct buffer *out)
 {
-	s->body_left = 1;
+	d->body_left = 1;
 	in->start = in->end;
 	out->data[out->end++] = 'x';
 	return 1;
@@ -199,6 +200,19 @@ static void assert_owes(struct conn *c, const char *text)
 	assert_memory_equal(buf, text, len);
 }
 
+/* If it wants to be shut down for sending: it is. */
+static void shut_down(struct conn *c)
+{
+	size_t len = 1;
+
+	if (conn_next(c) != OP_SHUTDOWN)
+		return;
+	assert_null(conn_buf(c, &len));
+	assert_int_equal(len, 0);
+	assert_int_equal(conn_done(c, 0), IO_OK);
+	assert_int_equal(conn_next(c), OP_RECV);
+}
+
 /* Let it send until it waits to receive again, or closes. */
 static enum conn_io send_all(struct conn *c, struct text *said)
 {
@@ -212,6 +226,8 @@ static enum conn_io send_all(struct conn *c, struct text *said)
 			text_add(said, buf, len);
 		io = conn_done(c, (ssize_t)len);
 	}
+	shut_down(c);
+	assert_int_equal(io == IO_CLOSED, conn_next(c) == OP_CLOSE);
 	return io;
 }
 
@@ -295,9 +311,8 @@ static void waits_to_receive_at_first(void **state)
 	assert_int_equal(conn_next(c), OP_RECV);
 	assert_non_null(conn_buf(c, &len));
 	assert_int_equal(len, BUFFER);
-	assert_false(conn_flag(c));
-	conn_set_flag(c, true);
-	assert_true(conn_flag(c));
+	assert_memory_equal(conn_mine(c), (char[MINE]){0}, MINE);
+	memset(conn_mine(c), 'm', MINE);
 	assert_int_equal(conn_count(), 1);
 	conn_close(c);
 	assert_int_equal(conn_count(), 0);
@@ -945,6 +960,8 @@ static void a_refused_client_hears_why(void **state)
 		assert_int_equal(conn_step(c), IO_OK);
 	assert_int_equal(write(peer, more, sizeof(more)), sizeof(more)); /* unread when it closes */
 	assert_int_equal(conn_step(c), IO_OK);
+	assert_int_equal(conn_next(c), OP_SHUTDOWN);
+	assert_int_equal(conn_step(c), IO_OK);
 	while ((got = read(peer, heard + n, sizeof(heard) - 1 - n)) > 0)
 		n += (size_t)got;
 	assert_int_equal(got, 0); /* the end, not a reset */
@@ -981,6 +998,7 @@ static void it_does_not_linger_for_ever(void **state)
 	current = &proto_rot13;
 	for (int i = 0; i < 17; i++) /* a line that is too long */
 		receive(c, flood, i < 16 ? 1000 : 385);
+	shut_down(c);
 	while (receive(c, flood, sizeof(flood)) == IO_OK)
 		assert_in_range(sent += sizeof(flood), 0, 2 * LINGER);
 	assert_in_range(sent, LINGER - BUFFER, LINGER + BUFFER);
@@ -1027,6 +1045,6 @@ int main(void)
 
 	alarm(120);
 	stats_init(1);
-	conn_init(&any, BUFFER);
+	conn_init(&any, BUFFER, MINE);
 	return cmocka_run_group_tests_name("conn", tests, NULL, NULL);
 }

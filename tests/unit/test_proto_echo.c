@@ -26,7 +26,7 @@ static void every_byte_comes_back(void **state)
 		assert_null(d.complaint);
 		assert_int_equal(d.said.len, sizeof(all));
 		assert_memory_equal(d.said.data, all, sizeof(all));
-		assert_false(d.session.closing);
+		assert_false(d.dialogue.closing);
 		drive_close(&d);
 	}
 }
@@ -46,11 +46,11 @@ static void bytes_are_answered_in_the_block_they_came_in(void **state)
 {
 	struct buffer in = {.data = (char[8]){"xyz"}, .size = 8, .start = 1, .end = 3};
 	struct buffer out = {.data = (char[8]){0}, .size = 8};
-	struct session session = {0};
+	struct dialogue dialogue = {0};
 	char *block = in.data;
 
 	(void)state;
-	assert_int_equal(proto_echo.answer(&session, &in, &out), 1);
+	assert_int_equal(proto_echo.answer(&dialogue, &in, &out), 1);
 	assert_ptr_equal(out.data, block);
 	assert_int_equal(buffer_len(&out), 2);
 	assert_int_equal(buffer_len(&in), 0);

@@ -46,7 +46,7 @@ static int status_of(const char *stream, bool *closes)
 
 	if (d.said.len && sscanf(d.said.data, "HTTP/1.1 %d ", &status) != 1)
 		fail_msg("no status line: %s", d.said.data);
-	*closes = d.session.closing;
+	*closes = d.dialogue.closing;
 	assert_int_equal(*closes, strstr(d.said.data, "\r\nConnection: close\r\n") != NULL);
 	drive_close(&d);
 	return status;
@@ -77,7 +77,7 @@ static void assert_waits(const char *stream)
 	struct drive d = served(stream);
 
 	assert_int_equal(d.said.len, 0);
-	assert_false(d.session.closing);
+	assert_false(d.dialogue.closing);
 	drive_close(&d);
 }
 
@@ -209,7 +209,7 @@ static void largest_body_is_announced(void **state)
 	(void)state;
 	assert_non_null(strstr(d.said.data, "200 OK\r\n"));
 	assert_non_null(strstr(d.said.data, "\r\nContent-Length: 1073741824\r\n"));
-	assert_int_equal(d.session.body_left, 0);
+	assert_int_equal(d.dialogue.body_left, 0);
 	drive_close(&d);
 }
 
@@ -350,7 +350,7 @@ static void nul_bytes_are_refused(void **state)
 		struct drive d = served_pieces(all[i].at, all[i].len, all[i].len, SMALL);
 
 		assert_non_null(strstr(d.said.data, "HTTP/1.1 400 "));
-		assert_true(d.session.closing);
+		assert_true(d.dialogue.closing);
 		drive_close(&d);
 	}
 }
@@ -523,7 +523,7 @@ static void the_largest_body_is_passed_over(void **state)
 	text_add(&stream, GET, strlen(GET));
 	d = served_pieces(stream.data, stream.len, 1000, SMALL);
 	assert_int_equal(d.requests, 2);
-	assert_false(d.session.closing);
+	assert_false(d.dialogue.closing);
 	assert_int_equal(buffer_len(&d.in), 0);
 	drive_close(&d);
 	text_free(&stream);
@@ -569,11 +569,11 @@ static void head_limit_is_exact(void **state)
 			struct drive d = served_pieces(most.data, most.len, pieces[p], buffers[b]);
 
 			assert_int_equal(strncmp(d.said.data, "HTTP/1.1 200 ", 13), 0);
-			assert_false(d.session.closing);
+			assert_false(d.dialogue.closing);
 			drive_close(&d);
 			d = served_pieces(more.data, more.len, pieces[p], buffers[b]);
 			assert_int_equal(strncmp(d.said.data, "HTTP/1.1 431 ", 13), 0);
-			assert_true(d.session.closing);
+			assert_true(d.dialogue.closing);
 			drive_close(&d);
 			/* As long as it may be, and its end has not come. */
 			d = served_pieces(more.data, HTTP_HEAD_MAX, pieces[p], buffers[b]);
@@ -598,7 +598,7 @@ static void leading_empty_lines_count_as_head(void **state)
 		text_add(&t, "\r\n", 2);
 	d = served_pieces(t.data, t.len, 100, SMALL);
 	assert_int_equal(strncmp(d.said.data, "HTTP/1.1 431 ", 13), 0);
-	assert_true(d.session.closing);
+	assert_true(d.dialogue.closing);
 	drive_close(&d);
 	text_free(&t);
 }
@@ -669,7 +669,7 @@ static void nothing_is_answered_after_the_last_reply(void **state)
 		assert_int_equal(followed.requests, 1);
 		assert_string_equal(followed.said.data, alone.said.data);
 		/* The client may still be sending: closing at once would destroy the reply. */
-		assert_true(followed.session.rude);
+		assert_true(followed.dialogue.rude);
 		drive_close(&alone);
 		drive_close(&followed);
 	}
@@ -711,7 +711,7 @@ static void fragmentation_changes_nothing(void **state)
 			drive_stream(&d, streams[i] + at, len - at, len);
 			assert_null(d.complaint);
 			assert_null(oracle_check(&due, d.said.data, d.said.len));
-			assert_int_equal(d.session.closing, due.closes);
+			assert_int_equal(d.dialogue.closing, due.closes);
 			drive_close(&d);
 			d = served_pieces(streams[i], len, at, SMALL);
 			assert_null(oracle_check(&due, d.said.data, d.said.len));
@@ -756,8 +756,8 @@ static void output_stops_where_the_room_ends(void **state)
 	drive_open(&d, &proto_http, SMALL);
 	memcpy(d.in.data, request, sizeof(request) - 1);
 	d.in.end = sizeof(request) - 1;
-	while (d.session.body_left || buffer_len(&d.in)) {
-		d.requests += proto_http.answer(&d.session, &d.in, &d.out);
+	while (d.dialogue.body_left || buffer_len(&d.in)) {
+		d.requests += proto_http.answer(&d.dialogue, &d.in, &d.out);
 		assert_true(buffer_len(&d.out) > 0 && d.out.end <= d.out.size);
 		text_add(&d.said, d.out.data, d.out.end);
 		d.out.end = 0;

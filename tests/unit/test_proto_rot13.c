@@ -33,7 +33,7 @@ static void assert_served(const char *stream, const char *due, unsigned long lin
 		assert_int_equal(d.said.len, strlen(due));
 		assert_memory_equal(d.said.data, due, strlen(due));
 		assert_int_equal(d.requests, lines);
-		assert_false(d.session.closing);
+		assert_false(d.dialogue.closing);
 		drive_close(&d);
 	}
 }
@@ -87,8 +87,8 @@ static void assert_line(size_t length, bool too_long)
 		for (size_t b = 0; b < sizeof(buffers) / sizeof(*buffers); b++) {
 			struct drive d = served(stream.data, stream.len, pieces[p], buffers[b]);
 
-			assert_int_equal(d.session.closing, too_long);
-			assert_int_equal(d.session.rude, too_long);
+			assert_int_equal(d.dialogue.closing, too_long);
+			assert_int_equal(d.dialogue.rude, too_long);
 			assert_int_equal(d.requests, too_long ? 0 : 2);
 			assert_int_equal(d.said.len, too_long ? 0 : length + 3);
 			if (!too_long)
@@ -127,10 +127,10 @@ static void the_limit_does_not_wait_for_the_newline(void **state)
 	(void)state;
 	memset(line, 'a', SMALL);
 	d = served(line, SMALL - 1, 1000, SMALL);
-	assert_false(d.session.closing);
+	assert_false(d.dialogue.closing);
 	drive_close(&d);
 	d = served(line, SMALL, 1000, SMALL);
-	assert_true(d.session.closing);
+	assert_true(d.dialogue.closing);
 	drive_close(&d);
 	free(line);
 }
@@ -149,7 +149,7 @@ static void lines_before_one_that_is_too_long_are_answered(void **state)
 		assert_int_equal(d.said.len, 6);
 		assert_memory_equal(d.said.data, "nop\nq\n", 6);
 		assert_int_equal(d.requests, 2);
-		assert_true(d.session.closing);
+		assert_true(d.dialogue.closing);
 		drive_close(&d);
 	}
 	text_free(&stream);
