@@ -12,17 +12,27 @@ PYTHON := /usr/bin/python3
 TENK   := harness/tenk
 
 comma := ,
+hash  := \#
 BUILD := build$(if $(SAN),/san-$(subst $(comma),-,$(SAN)))
 
 WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvla -Wconversion \
 	    -Wno-sign-conversion $(if $(WERROR),-Werror)
+# C++ has no prototypes to miss, and warns of designated initializers that leave something out.
+CXX_WARNINGS := $(filter-out -Wmissing-prototypes -Wstrict-prototypes,$(WARNINGS)) \
+		-Wmissing-declarations -Wno-missing-field-initializers
 CFLAGS   ?= -O2 -g
+CXXFLAGS ?= $(CFLAGS)
+# The C++ compiler that goes with the C compiler.
+ifeq ($(origin CXX),default)
+CXX := $(if $(findstring clang,$(CC)),$(subst clang,clang++,$(CC)),g++)
+endif
 # Hardening that does not change what is measured; docs/methodology.md says which and why.
 HARDEN   := -fstack-protector-strong -fPIE -Wformat -Wformat-security \
 	    $(if $(SAN),,-D_FORTIFY_SOURCE=2)
 LDHARDEN := -pie -Wl,-z,relro,-z,now,-z,noexecstack
 SANFLAGS := $(if $(SAN),-fsanitize=$(SAN) -fno-omit-frame-pointer -fno-sanitize-recover=all)
 TENK_CFLAGS  := -std=gnu17 -D_GNU_SOURCE -I. $(WARNINGS) $(HARDEN) $(SANFLAGS) -pthread
+TENK_CXXFLAGS := -std=gnu++20 -D_GNU_SOURCE -I. $(CXX_WARNINGS) $(HARDEN) $(SANFLAGS) -pthread
 TENK_LDFLAGS := $(LDHARDEN) $(SANFLAGS) -pthread
 # The load generator's files are optimized as one, which spares a tenth of its instructions per
 # request. By gcc alone: clang needs another linker for it. Not under sanitizers, which name lines.
@@ -36,8 +46,8 @@ Q    := @
 say   = @printf '  %-7s %s\n' '$(1)' '$(2)'
 endif
 
-# Everything is found, nothing is listed: a model is a .c file in servers/, and so on.
-MODELS      := $(patsubst servers/%.c,%,$(wildcard servers/*.c))
+# Everything is found, nothing is listed: a model is a .c or .cc file in servers/, and so on.
+MODELS      := $(basename $(notdir $(wildcard servers/*.c servers/*.cc)))
 SERVERS     := $(MODELS:%=$(BUILD)/servers/%)
 COMMON_SRC  := $(wildcard common/*.c)
 SERVER_SRC  := $(filter-out servers/lib/absent.c,$(wildcard servers/lib/*.c))
@@ -62,12 +72,26 @@ objects = $(1:%.c=$(BUILD)/obj/%.o)
 MAKEFLAGS += --no-builtin-rules
 PHONY := all
 
-all: $(SERVERS) $(LOADGEN) $(BENCH_BIN)
+# One model that does not compile stops no other: the rest is built, and the last lines say what is
+# not. Its old binary has gone with the old source: what runs is what is written.
+all:
+	+$(Q)$(MAKE) --no-print-directory -k everything || { \
+		for binary in $(SERVERS) $(LOADGEN) $(BENCH_BIN); do \
+			[ -e $$binary ] || echo "make: not built: $$binary" >&2; \
+		done; exit 1; }
+
+PHONY += everything gone
+everything: gone $(SERVERS) $(LOADGEN) $(BENCH_BIN)
+
+# Binaries whose source is no longer there.
+gone:
+	$(Q)rm -f $(filter-out $(SERVERS),$(wildcard $(BUILD)/servers/*))
 
 # --- compile -------------------------------------------------------------------------------------
 
 # Flags decide what an object is: when they change, everything is built anew.
-FLAGS_NOW := $(filter-out -Werror,$(CC) $(CFLAGS) $(TENK_CFLAGS) $(TENK_LDFLAGS) $(LTO))
+FLAGS_NOW := $(filter-out -Werror,$(CC) $(CFLAGS) $(TENK_CFLAGS) $(TENK_LDFLAGS) $(LTO) \
+	     $(CXX) $(CXXFLAGS) $(TENK_CXXFLAGS))
 $(BUILD)/flags: FORCE
 	@mkdir -p $(@D)
 	@printf '%s\n' '$(FLAGS_NOW)' | cmp -s - $@ || printf '%s\n' '$(FLAGS_NOW)' > $@
@@ -79,6 +103,19 @@ $(BUILD)/obj/%.o: %.c $(BUILD)/flags
 	$(call say,CC,$<)
 	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(TENK_CFLAGS) -MMD -MP -c -o $@ $<
 
+# A model: its binary goes first, so that none is left if this fails. EXTRA: see server_rule.
+$(BUILD)/obj/servers/%.o: servers/%.c $(BUILD)/flags
+	@mkdir -p $(@D)
+	@rm -f $(BUILD)/servers/$*
+	$(call say,CC,$<)
+	$(Q)$(CC) $(CPPFLAGS) $(CFLAGS) $(TENK_CFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+
+$(BUILD)/obj/servers/%.o: servers/%.cc $(BUILD)/flags
+	@mkdir -p $(@D)
+	@rm -f $(BUILD)/servers/$*
+	$(call say,CXX,$<)
+	$(Q)$(CXX) $(CPPFLAGS) $(CXXFLAGS) $(TENK_CXXFLAGS) $(EXTRA) -MMD -MP -c -o $@ $<
+
 $(COMMON_LIB): $(call objects,$(COMMON_SRC))
 $(SERVER_LIB): $(call objects,$(SERVER_SRC))
 $(LOADGEN_LIB): $(call objects,$(LOADGEN_SRC))
@@ -88,24 +125,38 @@ $(COMMON_LIB) $(SERVER_LIB) $(LOADGEN_LIB):
 	$(call say,AR,$@)
 	$(Q)rm -f $@ && ar rcs $@ $^
 
-# A model names the packages it needs in a comment of its own, "tenk-needs: liburing". Where
-# pkg-config does not find one, the binary is still built: it says why and exits 77.
-needs   = $(shell sed -n 's/.*tenk-needs: *//p' servers/$(1).c)
-present = $(if $(call needs,$(1)),$(shell pkg-config --exists $(call needs,$(1)) 2>/dev/null && echo yes),yes)
+# A model names what it needs in comments of its own: "tenk-needs: liburing>=2.3", as pkg-config knows
+# it, and "tenk-needs-header: asio.hpp" where there is no such package. Where one is not found, the
+# binary is still built: it says why and exits 77. Packages are linked, and their --cflags heeded.
+source   = $(wildcard servers/$(1).c servers/$(1).cc)
+compiler = $(if $(wildcard servers/$(1).cc),$(CXX) $(CXXFLAGS),$(CC) $(CFLAGS))
+needs    = $(shell sed -n 's/.*tenk-needs: *//p' $(call source,$(1)))
+headers  = $(shell sed -n 's/.*tenk-needs-header: *//p' $(call source,$(1)))
+package  = '$(subst >=, >= ,$(1))'
+packages = $(foreach p,$(call needs,$(1)),$(call package,$(p)))
+# The packages and headers that are missing; also the C++ compiler.
+missing  = $(strip \
+	$(foreach p,$(call needs,$(1)),$(shell pkg-config --exists $(call package,$(p)) 2>/dev/null || echo '$(p)')) \
+	$(foreach h,$(call headers,$(1)),$(shell printf '$(hash)if !__has_include(<$(h)>)\n$(hash)error\n$(hash)endif\n' | \
+		$(call compiler,$(1)) $(CPPFLAGS) $(if $(filter %.cc,$(call source,$(1))),-x c++,-x c) -fsyntax-only - \
+		2>/dev/null || echo $(h))) \
+	$(if $(filter %.cc,$(call source,$(1))),$(shell command -v $(CXX) >/dev/null || echo $(CXX))))
 
 define server_rule
-ifeq ($$(call present,$(1)),yes)
+ifeq ($(call missing,$(1)),)
+$(BUILD)/obj/servers/$(1).o: EXTRA = $$(if $$(call needs,$(1)),$$$$(pkg-config --cflags $$(call packages,$(1))))
 $(BUILD)/servers/$(1): $(BUILD)/obj/servers/$(1).o $(SERVER_LIB) $(COMMON_LIB)
 	@mkdir -p $$(@D)
+	@rm -f $$@
 	$$(call say,LD,$$@)
-	$$(Q)$$(CC) $$(CFLAGS) $$(TENK_LDFLAGS) -o $$@ $$^ \
-		$$(if $$(call needs,$(1)),$$$$(pkg-config --libs $$(call needs,$(1)))) -ljansson -lm
+	$$(Q)$$(call compiler,$(1)) $$(TENK_LDFLAGS) -o $$@ $$^ \
+		$$(if $$(call needs,$(1)),$$$$(pkg-config --libs $$(call packages,$(1)))) -ljansson -lm
 else
-$(BUILD)/servers/$(1): servers/lib/absent.c $(BUILD)/flags
+$(BUILD)/servers/$(1): servers/lib/absent.c $(call source,$(1)) $(BUILD)/flags
 	@mkdir -p $$(@D)
-	$$(call say,ABSENT,$$@ ($$(call needs,$(1)) not found))
+	$$(call say,ABSENT,$$@ ($$(call missing,$(1)) not found))
 	$$(Q)$$(CC) $$(CFLAGS) $$(TENK_CFLAGS) $$(TENK_LDFLAGS) -DMODEL='"$(1)"' \
-		-DNEEDS='"$$(call needs,$(1))"' -o $$@ $$<
+		-DNEEDS='"$$(call missing,$(1))"' -o $$@ $$<
 endif
 endef
 $(foreach model,$(MODELS),$(eval $(call server_rule,$(model))))
