@@ -135,6 +135,11 @@ class Trial:
         if option not in self.options:
             raise NotApplicable(f"the model has no option {option}")
 
+    def needs_blocking_waits(self) -> None:
+        """For cases that bound the CPU time of a server that has nothing to do."""
+        if self.model.describe.get("busy_polls"):
+            raise NotApplicable("it says that it keeps a CPU busy on purpose (busy_polls)")
+
     def needs_memory_measured(self) -> None:
         if not self.conditions.measures_memory:
             raise NotApplicable("memory cannot be judged in an instrumented build")

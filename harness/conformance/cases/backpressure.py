@@ -148,6 +148,7 @@ def idle_costs_nothing(t: Trial) -> None:
     What usually goes wrong: writing is waited for although there is nothing to write: a socket is
     writable nearly always, so every wait returns at once. It works, and uses a whole CPU.
     """
+    t.needs_blocking_waits()
     subject = t.start()
     peers = [t.connect(subject) for _ in range(5 if t.serves(5) else 1)]
     for i, peer in enumerate(peers):
@@ -168,6 +169,7 @@ def many_slow_readers(t: Trial) -> None:
     (or never disarmed: then the server spins, because a socket is nearly always writable).
     """
     t.needs_connections(21)
+    t.needs_blocking_waits()
     subject = t.start()
     t.probe(subject)
     slow = [t.connect(subject, receive_buffer=16384, send_buffer=16384) for _ in range(20)]

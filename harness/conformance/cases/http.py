@@ -401,6 +401,7 @@ def http_work_and_sleep(t: Trial) -> None:
     What usually goes wrong: they are mixed up, or the unit is. An experiment about blocking back
     ends would measure something else.
     """
+    t.needs_blocking_waits()
     subject = t.start()
     pause_s = 0.2
     with t.connect(subject) as peer:
