@@ -53,6 +53,13 @@ def test_ratios_are_formed_within_rounds_so_drift_cancels() -> None:
     assert ratios == pytest.approx([0.98] * 8)
 
 
+def test_a_slice_without_any_cpu_has_no_cost_and_spoils_no_other() -> None:
+    slices = blocks({BARE: 200e3, EPOLL: 200e3})
+    starved = [replace(slices[0], client_cpu=0.0), *slices[1:]]
+    assert bench.paired_costs(starved, EPOLL, BARE, 100) == pytest.approx([1.0] * 7)
+    assert bench.paired_costs(starved, BARE, EPOLL, 100) == pytest.approx([1.0] * 7)
+
+
 def test_the_ratio_of_a_block_is_the_median_of_its_rounds() -> None:
     """Rounds of one block share a start of the programs: they are one observation, not many."""
     slices = [one(BARE, 0, 100.0, number=i) for i in range(5)]

@@ -146,8 +146,9 @@ def paired_ratios(slices: Iterable[Slice], over: str, under: str, connections: i
 
 def paired_costs(slices: Iterable[Slice], over: str, under: str, connections: int) -> list[float]:
     """CPU per request of `under` over that of `over`, as the ratio of rates would be if each had a
-    CPU of its own; disturbed slices included: CPU time does not run while waiting."""
-    known = (s for s in slices if math.isfinite(s.cost_us))
+    CPU of its own; disturbed slices included: CPU time does not run while waiting. Left out is a
+    slice in which the client got no CPU at all: it has no cost."""
+    known = (s for s in slices if 0 < s.cost_us < math.inf)
     return _per_block(known, over, under, connections, lambda s: 1 / s.cost_us)
 
 
