@@ -162,6 +162,20 @@ def test_a_source_includes_its_own_header_first(path: Path) -> None:
     assert includes[0] == str(path.with_suffix(".h").relative_to(ROOT))
 
 
+FOLDERS = "harness|plots|servers|loadgen|common|tests|docs"
+PLACEHOLDER = re.compile(r"/(?:[A-Z]+|mine|my_\w+)\.\w+$")
+
+
+@each([p for p in TEXTS if p.suffix in {".md", ".py", ".c", ".cc", ".h"}])
+def test_a_file_that_is_named_is_there(path: Path) -> None:
+    """Names in comments and manuals are not compiled: they outlive what they name."""
+    text = path.read_text(encoding="utf-8")
+    pattern = rf"(?<![\w/.])((?:{FOLDERS})/[\w/.-]*\w\.(?:py|cc?|h|md|toml|gp|tsv|j2))(?!\w)"
+    named_there = {name for name in re.findall(pattern, text) if not PLACEHOLDER.search(name)}
+    gone = {name for name in named_there if not (ROOT / name).exists()}
+    assert not gone
+
+
 def test_every_page_of_the_manual_can_be_reached_from_the_readme() -> None:
     def links(page: Path) -> set[Path]:
         targets = re.findall(r"\]\(([^)#:]+\.md)", page.read_text(encoding="utf-8"))

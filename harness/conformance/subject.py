@@ -2,7 +2,7 @@
 """The server under test: a process, seen from outside only.
 
 Everything the suite knows of it comes from its command line, its sockets, its two output streams
-and /proc. It cannot outlive the suite (harness.process.Child).
+and /proc. It cannot outlive the suite (harness.measure.process.Child).
 """
 from __future__ import annotations
 
