@@ -477,6 +477,18 @@ static void break_off(struct watch *w)
 	w->stuck = true;
 }
 
+/* Rewritten ten times a second at most, and only on a terminal. */
+static void turns_progress(const struct watch *w)
+{
+	size_t done = 0, all = turns_slice_count(w->turns);
+
+	while (done < all && turns_slice(w->turns, done))
+		done++;
+	fprintf(stderr, "\r\033[K%zu of %zu slices%s", done, all,
+		all > w->result->options->urls.count ? "" : " (warm-up)");
+	fflush(stderr);
+}
+
 /* Workers pass the turn among themselves; we only look on, seldom. */
 static void watch_turns(struct watch *w)
 {
@@ -490,9 +502,13 @@ static void watch_turns(struct watch *w)
 	turns_start(w->turns);
 	while (!interrupted && !all_reached(w, WORKER_DONE) && !w->died && !w->stuck) {
 		sleep_until(clock_now_ns() + TURN_LOOK_NS);
+		if (w->pool->progress)
+			turns_progress(w);
 		if (is_stuck(w))
 			break_off(w);
 	}
+	if (w->pool->progress)
+		fprintf(stderr, "\r\033[K");
 	signal(SIGCHLD, SIG_DFL);
 }
 

@@ -243,6 +243,14 @@ static void report_targets(FILE *out, const struct result *all, const struct ver
 	fprintf(out, "  Slices      Req/Sec       p50       p99  CPU/Request  Target\n");
 	for (size_t i = 0; i < all->target_count; i++)
 		target_line(out, &all->targets[i]);
+	for (size_t i = 0; i < all->target_count && all->options->latency; i++) {
+		const struct result *r = &all->targets[i];
+
+		fprintf(out, "  %s\n", r->url);
+		distribution(out, "Latency Distribution (response time)", &r->total->response);
+		distribution(out, "Service Time", &r->total->service);
+		distribution(out, "Lag", &r->total->lag);
+	}
 	error_lines(out, all);
 	verdict_lines(out, v);
 }

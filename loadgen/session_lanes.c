@@ -169,12 +169,14 @@ void traffic_unconnected(struct traffic *t, struct lane *c, int error)
 	tally_of(s, c)->connection_errors[failure]++;
 	if (c->state != LANE_CLOSED)
 		lane_forget(s, c);
-	if (s->running) {
+	if (s->start_ns) {
 		if (failure == FAILURE_REFUSED) {
 			s->record->gone++;
 			if (!s->lost_since_ns)
 				s->lost_since_ns = s->now_ns;
 		}
+		if (!s->running) /* in the drain */
+			return;
 		opening_back_off(&s->opening, s->now_ns);
 		lane_queue(s, c);
 		return;

@@ -336,10 +336,11 @@ def test_the_text_has_one_line_for_each_target() -> None:
     with models("epoll_lt", "poll") as servers:
         urls = [server.url("echo") for server in servers]
         clocks = [a for s in servers for a in ("--server-cpu", f"pid:{s.pid}")]
-        done = run("--slice", "20ms", "--rounds", "2", "--warmup", "50ms", *clocks, *urls)
+        done = run("--slice", "20ms", "--rounds", "2", "--warmup", "50ms", "-L", *clocks, *urls)
     assert done.status in RAN, done.err
+    assert done.out.count("Latency Distribution (response time)") == 2
     for url in urls:
-        (line,) = [line for line in done.out.splitlines() if line.endswith(url)]
+        line = next(line for line in done.out.splitlines() if line.endswith(url))
         slices, rate, p50, p99, cpu, _ = line.split()
         assert int(slices) == 2 and float(rate) > 0 and cpu.endswith("us")
         assert p50 != "-" and p99 != "-"
