@@ -195,23 +195,33 @@ static void loop_line(FILE *out, const struct result *r)
 }
 
 /* What the measured slices of a target add up to. */
-static struct slice_change sum_slices(const struct result *r, size_t *slices)
-{
-	struct slice_change sum = {.server.known = true};
+struct sum {
+	size_t slices;
+	uint64_t wall_ns, replies;
+	struct whole cost; /* where the server's clock is exact: see docs/loadgen.md */
+};
 
-	*slices = 0;
+static struct sum sum_slices(const struct result *r)
+{
+	bool together = r->options->arrangement == ARRANGEMENT_TOGETHER;
+	struct sum sum = {.cost.server.known = true};
+
 	for (size_t i = 0; i < turns_slice_count(r->turns); i++) {
 		const struct slice *slice = turns_slice(r->turns, i);
 		struct slice_change change;
+		struct whole cost;
 
 		if (!slice || slice->warmup || slice->target != r->number)
 			continue;
 		change = slice_change(slice);
-		++*slices;
+		cost = together ? (struct whole){change.replies, change.server}
+				: slice_whole(slice);
+		sum.slices++;
 		sum.wall_ns += change.wall_ns;
 		sum.replies += change.replies;
-		sum.server.known &= change.server.known;
-		sum.server.total_ns += change.server.total_ns;
+		sum.cost.replies += cost.replies;
+		sum.cost.server.known &= cost.server.known;
+		sum.cost.server.total_ns += cost.server.total_ns;
 	}
 	return sum;
 }
@@ -219,13 +229,12 @@ static struct slice_change sum_slices(const struct result *r, size_t *slices)
 static void target_line(FILE *out, const struct result *r)
 {
 	char p50[32], p99[32], cpu[32] = "-";
-	size_t slices;
-	struct slice_change sum = sum_slices(r, &slices);
+	struct sum sum = sum_slices(r);
 
-	if (sum.server.known && sum.replies)
+	if (sum.cost.server.known && sum.cost.replies)
 		snprintf(cpu, sizeof(cpu), "%.3fus",
-			 (double)sum.server.total_ns / 1e3 / (double)sum.replies);
-	fprintf(out, "  %6zu %12.2f %9s %9s %12s  %s\n", slices,
+			 (double)sum.cost.server.total_ns / 1e3 / (double)sum.cost.replies);
+	fprintf(out, "  %6zu %12.2f %9s %9s %12s  %s\n", sum.slices,
 		sum.wall_ns ? (double)sum.replies * 1e9 / (double)sum.wall_ns : 0,
 		time_text((double)hist_percentile(&r->total->response, 50), p50, sizeof(p50)),
 		time_text((double)hist_percentile(&r->total->response, 99), p99, sizeof(p99)), cpu,

@@ -320,7 +320,9 @@ static json_t *slice_json(const struct result *r, size_t at)
 {
 	const struct slice *s = turns_slice(r->turns, at);
 	struct slice_change c = slice_change(s);
+	struct whole whole_turn = slice_whole(s);
 	uint64_t start_ns = r->turns->start_ns;
+	bool together = r->options->arrangement == ARRANGEMENT_TOGETHER;
 	json_t *o = json_object();
 
 	json_object_set_new(o, "target", whole(s->target));
@@ -337,6 +339,13 @@ static json_t *slice_json(const struct result *r, size_t at)
 	json_object_set_new(o, "server_cpu_ns", cpu_or_null(c.server.known, c.server.total_ns));
 	json_object_set_new(o, "server_user_ns", cpu_or_null(c.server.split, c.server.user_ns));
 	json_object_set_new(o, "server_system_ns", cpu_or_null(c.server.split, c.server.system_ns));
+	json_object_set_new(o, "turn_replies", cpu_or_null(!together, whole_turn.replies));
+	json_object_set_new(o, "turn_cpu_ns",
+			    cpu_or_null(whole_turn.server.known, whole_turn.server.total_ns));
+	json_object_set_new(o, "turn_user_ns",
+			    cpu_or_null(whole_turn.server.split, whole_turn.server.user_ns));
+	json_object_set_new(o, "turn_system_ns",
+			    cpu_or_null(whole_turn.server.split, whole_turn.server.system_ns));
 	json_object_set_new(o, "edge_skew_ns", whole(c.skew_ns));
 	json_object_set_new(o, "client_cpu_ns", whole(c.client_ns));
 	json_object_set_new(o, "client_spin_ns", whole(c.spin_ns));

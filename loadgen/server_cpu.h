@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: MIT
  * The CPU time of a server, read while it runs: of one process, or of a control group.
  *
- * "pid:N" is the CPU clock of process N: all its threads, those that run at the moment up to date,
- * to the nanosecond, without children and without the split into user and system time. Linux adds
- * the threads up for each reading: some 50 ns each.
- * "cgroup:PATH" is usage_usec, user_usec and system_usec of cpu.stat (control groups, version 2):
- * with children, living and dead, but behind by up to a kernel tick for what runs at the moment.
+ * "pid:N" is the CPU clock of process N, all its threads, without children and without the split
+ * into user and system time. Linux adds the threads up for each reading, some 50 ns each.
+ * "cgroup:PATH" is usage_usec, user_usec and system_usec of cpu.stat (control groups, version 2),
+ * with children, living and dead.
+ *
+ * Neither is exact for a thread that runs at the moment: its time is added when it leaves its CPU or
+ * the tick comes (kernel/sched/cputime.c thread_group_cputime() syncs the caller's own threads
+ * only), so both are behind by up to a tick, 1 to 10 ms, and exact while the server sleeps.
  */
 #ifndef TENK_LOADGEN_SERVER_CPU_H
 #define TENK_LOADGEN_SERVER_CPU_H

@@ -37,6 +37,14 @@ struct slice_change slice_change(const struct slice *s)
 	};
 }
 
+struct whole slice_whole(const struct slice *s)
+{
+	return (struct whole){
+		.replies = s->ended.replies - s->begun.replies,
+		.server = cpu_change(&s->begun.server, &s->ended.server),
+	};
+}
+
 uint64_t slice_foreign_ns(uint64_t busy_ns, uint64_t client_ns, uint64_t server_ns)
 {
 	return difference(busy_ns, client_ns + server_ns);

@@ -29,6 +29,15 @@ struct quantiles {
 	uint64_t count, p50_ns, p90_ns, p99_ns, p99_9_ns, max_ns;
 };
 
+/*
+ * The whole turn: from begin to all answered, when the server rests and its clock is therefore
+ * exact. Replies as in an edge.
+ */
+struct whole {
+	uint64_t replies;
+	struct cpu_time server;
+};
+
 struct slice {
 	uint32_t done; /* atomic: all of it has been written */
 	uint32_t target, round;
@@ -44,6 +53,7 @@ struct slice {
 	uint64_t idle_cpu_ns; /* what its server used in it; valid with idle_cpu_known */
 	bool idle_cpu_known;
 	struct quantiles latency;
+	struct whole begun, ended; /* turns */
 };
 
 /* What of a slice is a difference of its two edges. */
@@ -57,6 +67,9 @@ struct slice_change {
 };
 
 struct slice_change slice_change(const struct slice *s);
+
+/* The change over the whole turn; not known together. */
+struct whole slice_whole(const struct slice *s);
 
 /* busy - known, and 0 where ticks make it negative. */
 uint64_t slice_foreign_ns(uint64_t busy_ns, uint64_t client_ns, uint64_t server_ns);

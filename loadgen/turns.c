@@ -26,6 +26,7 @@ enum { EDGE_TRIES = 3, NO_TURN = UINT32_MAX >> 2 };
 
 #define EDGE_SKEW_NS   (20 * NS_PER_US)  /* an edge that took longer is read again */
 #define HELPER_LOOK_NS (100 * NS_PER_US) /* how often helpers look for an edge that is due */
+#define REST_NS        100000            /* after the last reply a server is asleep */
 #define CUT_LOOK_NS    (5 * NS_PER_MS)   /* together: how often to look whether it is cut */
 
 struct taker {
@@ -490,6 +491,7 @@ static void note_silence(struct taker *k, struct slice *slice)
 	slice->idle_ns = slice->begin_ns - k->drained_ns;
 	slice->idle_cpu_known = slice->idle_known && now.known && k->drained_cpu.known;
 	slice->idle_cpu_ns = now.total_ns - k->drained_cpu.total_ns;
+	slice->begun = (struct whole){.replies = count_replies(k), .server = now};
 }
 
 static void set_deadline(const struct taker *k, bool warmup)
@@ -514,12 +516,16 @@ static void await_helpers(struct taker *k, const struct session *s)
 /* From edge B on: stop, drain, edge C. */
 static void bring_to_rest(struct taker *k, struct session *s, struct slice *slice)
 {
+	static const struct timespec rest = {.tv_nsec = REST_NS};
+
 	session_end_turn(s);
 	await_helpers(k, s);
-	/* First the clock; in note_silence() last: so the server's CPU time is all from in between. */
 	k->drained_ns = clock_now_ns();
+	/* The server has sent its last reply, but must have gone to sleep for its clock to say so. */
+	nanosleep(&rest, NULL);
 	k->drained_cpu = server_cpu_read(&k->server);
 	slice->drained_ns = k->drained_ns;
+	slice->ended = (struct whole){.replies = count_replies(k), .server = k->drained_cpu};
 }
 
 /* What a slice needs beyond its edges. Nobody waits for it: the turn has been passed on. */

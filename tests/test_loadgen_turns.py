@@ -52,6 +52,10 @@ def compare(servers: list[Model], *args: str) -> Run:
     return run(*QUICK, *args, *clocks, *(server.url("echo") for server in servers))
 
 
+def cpu_clock_ns(server: Model) -> int:
+    return time.clock_gettime_ns((~server.pid << 3) | 2)  # clock_getcpuclockid(3)
+
+
 def counted(result: dict[str, Any], target: int | None = None) -> list[dict[str, Any]]:
     slices: list[dict[str, Any]] = result["slices"]
     return [s for s in slices if not s["warmup"] and target in (None, s["target"])]
@@ -119,6 +123,7 @@ def test_slices_together_cover_the_window() -> None:
         assert [s["round"] for s in slices] == list(range(len(slices)))
         assert 1 <= len(slices) <= 10
         assert all(a["to_ns"] == b["from_ns"] for a, b in zip(slices, slices[1:]))
+        assert all(s["turn_cpu_ns"] is None and s["turn_replies"] is None for s in slices)
         assert all(s["idle_ns"] is None and s["due"] is not None for s in slices)
         # Every response of the window is in a slice, but for those of the drain.
         latency = target["latency_ns"]["response"]
@@ -169,13 +174,27 @@ def test_the_cpu_time_in_a_slice_is_that_of_its_own_server() -> None:
             assert done.status in RAN, done.err
             for i, server in enumerate(servers):
                 slices = counted(done.json, i)
-                cpu = sum(s["server_cpu_ns"] for s in slices)
-                replies = sum(s["replies"] for s in slices)
-                # At its edges a slice has parts of requests, at most one per connection.
+                cpu = sum(s["turn_cpu_ns"] for s in slices)
+                replies = sum(s["turn_replies"] for s in slices)
+                assert replies > sum(s["replies"] for s in slices) > 0
                 if server is costly:
-                    assert cpu >= (replies - 2 * 8) * spin_us * 1000
+                    assert cpu >= replies * spin_us * 1000
                 else:
                     assert cpu < replies * spin_us * 1000
+
+
+def test_what_a_server_used_is_in_its_turns_or_between_them() -> None:
+    with models("epoll_lt", "poll") as servers:
+        before = [cpu_clock_ns(server) for server in servers]
+        done = compare(servers, "--rounds", "5")
+        used = [cpu_clock_ns(server) - b for server, b in zip(servers, before)]
+    assert done.status in RAN, done.err
+    for target, total in enumerate(used):
+        slices = [s for s in done.json["slices"] if s["target"] == target]
+        told = sum(s["turn_cpu_ns"] + (s["idle_cpu_ns"] or 0) for s in slices)
+        # The rest went into opening and closing connections.
+        assert 0 < told <= total
+        assert all(s["turn_cpu_ns"] >= s["server_cpu_ns"] for s in slices)
 
 
 def test_a_control_group_gives_user_and_system_time(tmp_path: Path) -> None:
@@ -196,6 +215,7 @@ def test_without_a_clock_the_server_s_time_is_not_known() -> None:
     assert done.status in RAN, done.err
     assert [target["server_cpu"] for target in done.json["targets"]] == [None, None]
     for s in done.json["slices"]:
+        assert s["turn_cpu_ns"] is None and s["turn_replies"] >= s["replies"]
         assert s["server_cpu_ns"] is None and s["foreign_cpu_ns"] is None
         assert s["idle_cpu_ns"] is None
 
@@ -230,9 +250,8 @@ def test_a_target_that_is_not_there_is_named(arrangement: str) -> None:
 
 def wait_for_load(server: Model) -> None:
     """Until the server has used some CPU time: the run is under way."""
-    clock = (~server.pid << 3) | 2  # clock_getcpuclockid(3)
-    before = time.clock_gettime(clock)
-    while time.clock_gettime(clock) < before + 0.02:
+    before = cpu_clock_ns(server)
+    while cpu_clock_ns(server) < before + 20_000_000:
         os.sched_yield()
 
 

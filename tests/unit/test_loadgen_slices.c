@@ -57,6 +57,8 @@ static void fill(struct slice *s, uint32_t number)
 	s->to.at_ns += 500000000;
 	s->to.replies += 5000;
 	s->to.server.total_ns += 5000 * 4000 * (s->target + UINT64_C(1));
+	s->begun = (struct whole){90, cpu(3)};
+	s->ended = (struct whole){7090, cpu(3 + 28000000)};
 	s->to.client_ns = 30000000;
 	s->to.spin_ns = 5000000;
 	s->to.busy_ns += 90000000;
@@ -166,6 +168,17 @@ static void what_ticks_and_spinning_make_negative_is_nothing(void **state)
 	assert_int_equal(slice_change(&s).client_ns, 0);
 	assert_int_equal(slice_foreign_ns(100, 60, 30), 10);
 	assert_int_equal(slice_foreign_ns(100, 80, 30), 0);
+}
+
+static void a_whole_turn_is_from_rest_to_rest(void **state)
+{
+	struct slice *s = &turns->slices[3];
+
+	(void)state;
+	assert_int_equal(slice_whole(s).replies, 7000);
+	assert_int_equal(slice_whole(s).server.total_ns, 28000000);
+	s->ended.server.known = false;
+	assert_false(slice_whole(s).server.known);
 }
 
 static void quantiles_are_those_of_the_histogram(void **state)
@@ -348,6 +361,9 @@ static void the_json_has_targets_in_order_and_slices_since_the_start(void **stat
 	assert_int_equal(number(slice, "replies"), 5000);
 	assert_int_equal(number(slice, "due"), 5000);
 	assert_int_equal(number(slice, "server_cpu_ns"), 40000000);
+	assert_int_equal(number(slice, "turn_replies"), 7000);
+	assert_int_equal(number(slice, "turn_cpu_ns"), 28000000);
+	assert_true(json_is_null(json_object_get(slice, "turn_user_ns")));
 	assert_true(json_is_null(json_object_get(slice, "server_user_ns")));
 	/* 90 ms were busy; 40 the server's, 30 the client's with its spinning. */
 	assert_int_equal(number(slice, "foreign_cpu_ns"), 20000000);
@@ -370,6 +386,7 @@ static void together_what_the_other_target_used_is_not_foreign(void **state)
 	root = told();
 	list = json_object_get(root, "slices");
 	assert_int_equal(json_array_size(list), TARGETS);
+	assert_true(json_is_null(json_object_get(json_array_get(list, 0), "turn_replies")));
 	/* 90 busy; servers 20 and 40, clients 30 and 30. */
 	assert_int_equal(number(json_array_get(list, 0), "foreign_cpu_ns"), 0);
 	turns->slices[0].to.busy_ns += 50000000;
@@ -388,6 +405,7 @@ int main(void)
 		TEST(the_longer_edge_is_the_skew_of_a_slice),
 		TEST(a_clock_that_failed_at_one_edge_is_not_known),
 		TEST(what_ticks_and_spinning_make_negative_is_nothing),
+		TEST(a_whole_turn_is_from_rest_to_rest),
 		TEST(quantiles_are_those_of_the_histogram),
 		TEST(the_cpu_time_of_a_group_is_found_by_its_key),
 		TEST(the_clock_of_a_process_goes_on_while_it_works_and_fails_when_it_has_gone),
