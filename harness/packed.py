@@ -44,7 +44,7 @@ def pack(run: Path) -> Path:
     target, temporary = run / NAME, run / f".{NAME}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as out:
-            out.write(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+            out.write(lzma.compress(text.encode(errors="replace"), preset=9 | lzma.PRESET_EXTREME))
             out.flush()
             os.fsync(out.fileno())
         if [document for _, document in _lines(temporary)] != documents:

@@ -374,7 +374,7 @@ def write_atomically(path: Path, text: str) -> None:
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        with open(temporary, "w", encoding="utf-8") as out:
+        with open(temporary, "w", encoding="utf-8", errors="replace") as out:
             out.write(text)
             out.flush()
             os.fsync(out.fileno())
