@@ -40,11 +40,11 @@ def pack(run: Path) -> Path:
     where it cannot be written, SetupError for a cell that is no JSON object; then nothing changed.
     """
     documents = list(_documents(run / FOLDER))
-    text = "".join(json.dumps(one, ensure_ascii=False) + "\n" for one in documents)
+    text = "".join(json.dumps(one) + "\n" for one in documents)
     target, temporary = run / NAME, run / f".{NAME}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as out:
-            out.write(lzma.compress(text.encode(errors="replace"), preset=9 | lzma.PRESET_EXTREME))
+            out.write(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
             out.flush()
             os.fsync(out.fileno())
         if [document for _, document in _lines(temporary)] != documents:

@@ -12,7 +12,10 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from matplotlib import rc_context
 from matplotlib.axes import Axes
+from matplotlib.markers import MarkerStyle
+from matplotlib.path import Path
 from matplotlib.text import Text
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullFormatter, NullLocator
 from matplotlib.transforms import ScaledTranslation
@@ -23,8 +26,24 @@ from plots.scale import WIDE, Axis, Panel, Scale, Series, ticks
 from plots.style import ModelStyle
 
 MARK_PT = 7.0  # room an edge mark takes, points
-_MARKS = {"unsupported": "x", "failed": "$!$", "void": "$?$"}
 MOST_ROWS = 5
+
+
+def _glyph(symbol: str) -> Path:
+    """A character as a marker. matplotlib draws one from mathematical text only, which is switched
+    off for all else (page.RC): a "$" in a name is a dollar."""
+    with rc_context({"text.parse_math": True}):
+        style = MarkerStyle(f"${symbol}$")
+        return style.get_path().transformed(style.get_transform())
+
+
+_MARKS: Mapping[str, str | Path] = {
+    "unsupported": "x",
+    "failed": _glyph("!"),
+    "void": _glyph("?"),
+    "infinite": _glyph(r"\uparrow"),
+    "nonpositive": _glyph(r"\downarrow"),
+}
 
 
 def draw_curves(
@@ -296,11 +315,11 @@ def _edge_marks(
             shift = _inside(axes, level, in_row) + (place - (in_row - 1) / 2) * MARK_PT
             row %= MOST_ROWS
             if point.estimate == math.inf:
-                kind, marker = "infinite", r"$\uparrow$"
+                kind = "infinite"
             elif _hidden(point, scale):
-                kind, marker = "nonpositive", r"$\downarrow$"
+                kind = "nonpositive"
             else:
-                kind, marker = point.status, _MARKS[point.status]
+                kind = point.status
             axes.plot(
                 [level],
                 [0.0],
@@ -309,7 +328,7 @@ def _edge_marks(
                     shift / 72, (base_pt + row * MARK_PT) / 72, axes.figure.dpi_scale_trans
                 ),
                 linestyle="none",
-                marker=marker,
+                marker=_MARKS[kind],
                 markersize=4.5 if kind == "unsupported" else 7,
                 markeredgewidth=1.3 if kind == "unsupported" else 0.4,
                 color=look[point.model].colour,

@@ -187,7 +187,10 @@ class Results:
         plan = self.meta.get("plan")
         found: dict[tuple[str, str], None] = {}
         for setting in plan if isinstance(plan, list) else ():
-            levels = {k: level_text(v) for k, v in setting.get("factors", {}).items()}
+            given = setting.get("factors") if isinstance(setting, dict) else None
+            if not isinstance(given, dict):
+                continue
+            levels = {k: level_text(v) for k, v in given.items()}
             if factor in levels and all(levels.get(name) == level for name, level in self.fixed):
                 found[str(setting.get("model")), levels[factor]] = None
         return tuple(found)
@@ -301,31 +304,48 @@ def read_spectrum(path: Path) -> Spectrum:
 def parse_spectrum(text: str, origin: str) -> Spectrum:
     """A percentile table in milliseconds, as loadgen writes it; DataError if malformed."""
     rows: list[tuple[float, float]] = []
-    count, finite = 0, 1.0
+    count, finite, whole = 0, 1.0, False
     for line in text.splitlines():
         fields = line.split()
         if line.startswith("#["):
             notes = dict(re.findall(r"([A-Z][A-Za-z ]*?) *= *([0-9.]+)", line))
-            count = int(float(notes.get("Total count", count)))
-            finite = 1 - float(notes.get("Fraction", 1 - finite))
+            said = number(notes.get("Total count", count)), number(notes.get("Fraction", 0.0))
+            if not all(map(math.isfinite, said)):
+                raise DataError(f"{origin}: not a note: {line.strip()!r}")
+            whole = whole or "Total count" in notes
+            count, finite = int(said[0]), 1 - said[1] if "Fraction" in notes else finite
             continue
         if not fields or fields[0] == "Value":
             continue
         value, percentile, total = (number(text) for text in (fields + [""] * 3)[:3])
-        if math.isnan(value) or not 0 <= percentile <= 1 or math.isnan(total):
+        if math.isnan(value) or not 0 <= percentile <= 1 or not math.isfinite(total):
             raise DataError(f"{origin}: not a percentile line: {line.strip()!r}")
         count = max(count, int(total))
         rows.append((percentile, value * 1e6))
     if not rows or not count:
         raise DataError(f"{origin}: holds no percentile line")
+    if not whole:
+        raise DataError(f"{origin}: cut short: the total count at its end is missing")
     # Rows finer than one request in the count, percentile 1 among them, all stand for the maximum.
     places = [min(1 / (1 - p) if p < 1 else math.inf, float(count)) for p, _ in rows]
     return Spectrum(tuple(places), tuple(value for _, value in rows), count, finite)
 
 
+def _json(text: str) -> Any:
+    """A JSON document; ValueError for what is none, NaN and bottomless nesting included."""
+
+    def refuse(name: str) -> Any:
+        raise ValueError(f"{name} is no number in JSON")
+
+    try:
+        return json.loads(text, parse_constant=refuse)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+
+
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = _json(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
     except ValueError as error:
@@ -336,8 +356,13 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
-    with path.open(encoding="utf-8", newline="") as stream:
-        rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
+    except OSError as error:
+        raise DataError(f"{path}: {error.strerror}") from error
+    except (ValueError, csv.Error) as error:
+        raise DataError(f"{path}: not a table: {error}") from error
     header = rows[0] if rows else []
     if header[:1] != ["model"] or tuple(header[-len(_TAIL_COLUMNS) :]) != _TAIL_COLUMNS:
         raise DataError(
@@ -386,12 +411,15 @@ def _documents(run: Path) -> Iterator[dict[str, Any]]:
         for path in sorted((run / "cells").glob("*.json")):
             spectrum = path.with_name(path.name.removesuffix(".json") + ".hgrm")
             text = spectrum.read_text("utf-8", "replace") if spectrum.is_file() else ""
-            yield {**_read_json(path), "hgrm": text}
+            document = _read_json(path)
+            if document.get("id", path.stem) != path.stem:
+                raise DataError(f"{path}: a stray copy: by its content it is {document['id']}")
+            yield {**document, "hgrm": text}
         return
     try:
         with lzma.open(packed, "rt", encoding="utf-8") as lines:
             for line in lines:
-                document = json.loads(line)
+                document = _json(line)
                 if not isinstance(document, dict):
                     raise ValueError("a JSON object is expected in each line")
                 yield document
@@ -411,7 +439,7 @@ def _read_cells(run: Path) -> tuple[Replicate, ...]:
                 factors={k: level_text(v) for k, v in factors.items()}
                 if isinstance(factors, dict)
                 else {},
-                replicate=int(raw.get("replicate") or 0),
+                replicate=_replicate(run, raw),
                 status=str(raw.get("status", "failed")),
                 reason=str(raw.get("reason") or ""),
                 metrics={k: number(v) for k, v in metrics.items()}
@@ -423,6 +451,13 @@ def _read_cells(run: Path) -> tuple[Replicate, ...]:
             )
         )
     return tuple(cells)
+
+
+def _replicate(run: Path, raw: dict[str, Any]) -> int:
+    value = raw.get("replicate", 0)
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise DataError(f"{run}: a cell of {raw.get('model')} is replicate {value!r}")
+    return value
 
 
 def _codes(client: object) -> tuple[str, ...]:

@@ -35,6 +35,7 @@ RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
     "font.size": TEXT_SIZE,
     "text.color": INK,
+    "text.parse_math": False,  # names and reasons are shown as they are
     "axes.edgecolor": "#8A8A8A",
     "axes.labelcolor": INK,
     "axes.labelsize": TEXT_SIZE,

@@ -13,6 +13,8 @@ import json
 import os
 import random
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -22,7 +24,7 @@ import pytest
 from harness_fakes import EXPERIMENT, add_loadgen, add_server
 from test_harness_reading import RATES, write_run
 
-from harness import cli, errors, store
+from harness import cli, errors, paths, store
 from harness.design import experiment
 from harness.measure import runner
 
@@ -245,6 +247,95 @@ def test_figures_of_a_damaged_run_are_drawn_or_refused_in_one_line(
         shutil.copytree(ground / "complete", copied)
         damage(rng, rng.choice(sorted(copied.glob(kinds[case % len(kinds)]))))
         check(f"case {case}", *tenk("plot", copied))
+
+
+@pytest.mark.parametrize("name", ["$x^$", "[/b]", "a|b", "<i>", "back\\"])
+def test_a_name_is_shown_as_it_is_and_means_nothing(tmp_path: Path, name: str) -> None:
+    raw = tomllib.loads(EXPERIMENT)
+    raw["title"] = raw["question"] = f"{name} of $\\frac{{^$"
+    raw["factors"]["connections"]["title"] = name
+    run = write_run(tmp_path / name.replace("<", "["), {name: [1.0, 2.0, 3.0]}, experiment=raw)
+    assert tenk("plot", run.path) == (0, "")
+    assert list((run.path / "figures").glob("*.png"))
+    for kind in ("html", "md"):
+        assert tenk("report", run.path, "--format", kind) == (0, "")
+    row = (run.path / "report.md").read_text(encoding="utf-8")
+    assert "| a\\|b |" in row or name != "a|b"
+    assert "\\<i\\>" in row and "<i>" not in row or name != "<i>"
+    assert "<i>" not in (run.path / "report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda text: text[: len(text) // 2], "cut short"),
+        (lambda text: text.replace("0.500", "0.5.0"), "not a percentile line"),
+        (lambda text: "", ""),
+    ],
+)
+def test_a_spectrum_that_was_cut_short_is_not_drawn_as_a_whole_one(
+    ground: Path, tmp_path: Path, change: Callable[[str], str], said: str
+) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(ground / "complete", copied)
+    for path in copied.glob("cells/*.hgrm"):
+        path.write_text(change(SPECTRUM), encoding="utf-8")
+    status, complaint = tenk("plot", copied)
+    assert status == (errors.EXIT_FAILURE if said else errors.EXIT_OK)
+    assert said in complaint
+
+
+def test_a_stray_copy_of_a_cell_is_named_and_not_counted(ground: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(ground / "complete", copied)
+    one = sorted(copied.glob("cells/*.json"))[0]
+    shutil.copy(one, one.with_name("copy of " + one.name))
+    for command in (("report", copied), ("plot", copied), ("compare", copied, copied)):
+        status, complaint = tenk(*command)
+        assert status == errors.EXIT_FAILURE and "stray copy" in complaint
+        assert "copy of " in complaint
+
+
+def as_other_user(*argv: object) -> list[str]:
+    """The command line without root's right to write where permissions forbid it."""
+    drop = "-dac_override,-dac_read_search"
+    words = [str(word) for word in argv]
+    if os.geteuid():
+        return words
+    return ["setpriv", f"--bounding-set={drop}", f"--inh-caps={drop}", *words]
+
+
+def test_a_run_that_can_only_be_read_is_reported_elsewhere(ground: Path, tmp_path: Path) -> None:
+    copied = tmp_path / "run"
+    shutil.copytree(ground / "complete", copied)
+    for folder in (copied, copied / "cells"):
+        folder.chmod(0o555)
+    launch = as_other_user(sys.executable, paths.ROOT / "harness" / "tenk")
+    try:
+        for kind in ("html", "md"):
+            out = tmp_path / f"elsewhere.{kind}"
+            words = [*launch, "report", str(copied), "--format", kind, "--out", str(out)]
+            done = subprocess.run(words, capture_output=True, text=True, timeout=60, check=False)
+            assert done.returncode == 0, done.stderr
+            text = out.read_text(encoding="utf-8")
+            assert "data:image/png;base64," in text if kind == "html" else "-figures/" in text
+        for words in (["report", str(copied)], ["plot", str(copied)]):
+            done = subprocess.run(
+                [*launch, *words], capture_output=True, text=True, timeout=60, check=False
+            )
+            assert done.returncode == errors.EXIT_FAILURE
+            assert done.stderr.count("\n") == 1 and "Permission denied" in done.stderr
+        (tmp_path / "closed").mkdir(mode=0o000)
+        words = ["run", "tiny", "--out", str(tmp_path / "closed" / "results")]
+        done = subprocess.run(
+            [*launch, *words], capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == errors.EXIT_FAILURE
+        assert done.stderr.count("\n") == 1 and "Permission denied" in done.stderr
+    finally:
+        for folder in (copied, copied / "cells", tmp_path / "closed"):
+            if folder.exists():
+                folder.chmod(0o755)
 
 
 def test_a_damaged_experiment_is_read_or_refused_in_one_line(
