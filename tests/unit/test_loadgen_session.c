@@ -140,6 +140,8 @@ static struct options options;
 static struct record record;
 static struct tally *active = &record.tallies[POPULATION_ACTIVE];
 
+static int64_t start_in_ns; /* from the beginning of the set-up on */
+
 static int reset(void **state)
 {
 	(void)state;
@@ -159,8 +161,6 @@ static int reset(void **state)
 	options.connect_rate_rps = 1e6;
 	return 0;
 }
-
-static int64_t start_in_ns; /* from the beginning of the set-up on */
 
 static void run(void)
 {
