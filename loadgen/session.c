@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: MIT
-#include "loadgen/session_state.h"
+#include "loadgen/session.h"
 
 #include <errno.h>
 #include <inttypes.h>
@@ -10,6 +10,7 @@
 #include "common/clock.h"
 #include "common/die.h"
 #include "loadgen/random.h"
+#include "loadgen/session_state.h"
 #include "loadgen/turns.h"
 
 #define TICK_NS        (10 * NS_PER_MS) /* housekeeping */

@@ -2,13 +2,13 @@
 /*
  * asio: completion on top of readiness, as a C++ library makes it (Asio 1.22, 2022).
  *
- * As io_uring.c, we ask for bytes to be received or sent, and a function of ours is called when that
- * is done (a proactor). But the kernel is asked as in epoll_et.c: Asio waits with edge-triggered
- * epoll and makes the calls itself. The program reads the same on systems that complete and on
- * systems that report readiness.
+ * As io_uring.c, we ask for bytes to be received or sent, and a function of ours is called when
+ * that is done (a proactor). But the kernel is asked as in epoll_et.c: Asio waits with
+ * edge-triggered epoll and makes the calls itself. The program reads the same on systems that
+ * complete and on systems that report readiness.
  *
- * What to look for: Asio tries each call at once, and waits for epoll only when it was in vain. So a
- * client that answers quickly costs one recv(2) in vain per request. The buffer is given when we
+ * What to look for: Asio tries each call at once, and waits for epoll only when it was in vain. So
+ * a client that answers quickly costs one recv(2) in vain per request. The buffer is given when we
  * ask, so every idle connection holds one. Asio takes memory for each request it keeps, from a
  * small store of its own. It has no file I/O here, so a file is read in the loop: everybody waits.
  *

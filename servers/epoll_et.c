@@ -5,10 +5,10 @@
  * As epoll_lt.c, but the kernel reports a connection only when something changes: new bytes arrive,
  * or room to write appears. We ask for both once, at the start, and never call epoll_ctl(2) again.
  *
- * What to look for: an edge is reported once. A connection that we leave half read is never reported
- * again, so we serve it until the kernel says EAGAIN. That costs one call in vain per request. A
- * client that sends without end would keep all others waiting, so after STEPS it moves to the back
- * of our own list of connections still ready.
+ * What to look for: an edge is reported once. A connection that we leave half read is never
+ * reported again, so we serve it until the kernel says EAGAIN. That costs one call in vain per
+ * request. A client that sends without end would keep all others waiting, so after STEPS it moves
+ * to the back of our own list of connections still ready.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  Linux.

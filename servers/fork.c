@@ -7,7 +7,8 @@
  *
  * What to look for: each connection costs a fork(2). The parent must close its copy of the socket,
  * or the client never sees the end. It must reap every child (SIGCHLD and waitpid(2)), or the dead
- * ones stay as zombies. Ignoring SIGCHLD would reap them too, but would lose the CPU time they used.
+ * ones stay as zombies. Ignoring SIGCHLD would reap them too, but would lose the CPU time they
+ * used.
  *
  * Limits: processes (kernel.pid_max, ulimit -u, the control group) and about 300 KiB of kernel and
  *         user memory for each. A child that fails takes only its own client with it.

@@ -337,7 +337,7 @@ static int set_up_buffers(void)
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = BUFFERS * sizeof(struct io_uring_buf);
 	int res;
 
-	/* Touched now: their memory is the server's, and not counted as that of its first clients. */
+	/* Touched now: their memory is the server's, not counted as that of its first clients. */
 	buffers = mmap(NULL, (size_t)BUFFERS * BUFFER, PROT_READ | PROT_WRITE,
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	free_buffers = aligned_alloc(page, (size + page - 1) / page * page);

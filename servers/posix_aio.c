@@ -2,17 +2,17 @@
 /*
  * posix_aio: completion, POSIX asynchronous I/O (POSIX.1b, 1993), as glibc makes it.
  *
- * The program does not wait until it could read. It asks for a read (aio_read) and goes on. When the
- * bytes are in its buffer it is told, here by a real-time signal. The signal carries the descriptor,
- * and is taken from a queue with sigwaitinfo(2).
+ * The program does not wait until it could read. It asks for a read (aio_read) and goes on. When
+ * the bytes are in its buffer it is told, here by a real-time signal. The signal carries the
+ * descriptor, and is taken from a queue with sigwaitinfo(2).
  *
  * What to look for: Linux has no such call for sockets. glibc starts a thread that blocks in
  * read(2) for every pending request, so this is `thread` in disguise, with two more switches for
  * each operation. aio_init() must allow one thread per connection, or the 21st connection starves.
  * glibc tries pread(2) first, which fails on a socket with ESPIPE: look at it with strace -f.
  * There is no aio_accept(), so a thread accepts, and hands each connection over to the main thread.
- * What the call was made for is a file: GET /file/NAME. Compare io_uring.c, where the kernel does it
- * all.
+ * What the call was made for is a file: GET /file/NAME. Compare io_uring.c, where the kernel does
+ * it all.
  *
  * Limits: threads, queued signals (ulimit -i), and a buffer for every connection, idle or not.
  *         glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and

@@ -59,8 +59,8 @@ void conn_close(struct conn *c);
 
 /*
  * The same two for a socket that this process has no descriptor of, as io_uring's direct ones:
- * `slot` is its number in the model's own table, below the descriptor limit. conn_new() returns NULL
- * and leaves it open when there is no memory; conn_free() closes nothing of it.
+ * `slot` is its number in the model's own table, below the descriptor limit. conn_new() returns
+ * NULL and leaves it open when there is no memory; conn_free() closes nothing of it.
  */
 struct conn *conn_new(int slot);
 void conn_free(struct conn *c);
@@ -129,9 +129,10 @@ enum conn_io conn_turn(struct conn *c);
 
 /*
  * A connection may go to another thread through the kernel: one thread arms epoll or submits a
- * request, another one gets the event. The memory model of C knows nothing of that way. So the first
- * thread publishes what it wrote, conn_hand_over(), before the call that lets the other one have
- * it; and does not touch it afterwards. It returns the descriptor, which is what to give the kernel.
+ * request, another one gets the event. The memory model of C knows nothing of that way. So the
+ * first thread publishes what it wrote, conn_hand_over(), before the call that lets the other one
+ * have it; and does not touch it afterwards. It returns the descriptor, which is what to give the
+ * kernel.
  */
 int conn_hand_over(struct conn *c);
 

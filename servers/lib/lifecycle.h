@@ -8,7 +8,7 @@
 
 #include "servers/lib/model.h"
 
-/* --- main.c → listen.c ------------------------------------------------------------------------- */
+/* --- main.c → listen.c ---------------------------------------------------------------------- */
 
 struct listening {
 	const char *address; /* numeric, IPv4 or IPv6 */
@@ -22,7 +22,7 @@ struct listening {
 /* Bind and listen, or die naming what is wrong. Sets *port to the port it got. */
 int listen_on(const struct listening *how, int *port);
 
-/* --- main.c → server.c, limits.c --------------------------------------------------------------- */
+/* --- main.c → server.c, limits.c ------------------------------------------------------------ */
 
 /* Catch SIGTERM and SIGINT (they shut `listen_fd` down), ignore SIGPIPE. */
 void server_catch_signals(int listen_fd);
@@ -37,7 +37,7 @@ struct limit limit_here(const struct model *m, int fds, int workers);
 /* CPUs this process may run on, at least 1. */
 int limit_cpus(void);
 
-/* --- server.c → conn.c: one slot for each connection ------------------------------------------- */
+/* --- server.c → conn.c: one slot for each connection ---------------------------------------- */
 
 /* Take a slot, unless `most` are taken. */
 bool conn_slot_take(int most);

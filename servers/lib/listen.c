@@ -84,8 +84,8 @@ int listen_on(const struct listening *how, int *port)
 		die_errno(call, errno == EADDRINUSE ? "stop the server that has it, or take -p 0"
 						    : "choose another -b or -p");
 	/*
-	 * The port is ours alone: two servers that shared it would be measured as one. Only now that
-	 * it is bound may further sockets of this process come to it.
+	 * The port is ours alone: two servers that shared it would be measured as one. Only now
+	 * that it is bound may further sockets of this process come to it.
 	 */
 	if (how->again)
 		set_option(fd, SOL_SOCKET, SO_REUSEPORT, 1, "setsockopt(SO_REUSEPORT)");

@@ -452,7 +452,7 @@ static int hex(char ch)
 	return ch >= 'a' && ch <= 'f' ? ch - 'a' + 10 : -1;
 }
 
-/* Undo percent-encoding (RFC 3986, 2.1). False where it is wrong, or names a NUL, or is too long. */
+/* Undo percent-encoding (RFC 3986, 2.1). False where it is wrong, names a NUL or is too long. */
 static bool decode(const char *text, size_t len, char *name, size_t size)
 {
 	size_t n = 0;

@@ -74,9 +74,9 @@ int server_wait_ms(bool accepting);
 
 /*
  * One more listening socket on the address and port of srv->listen_fd, like it in everything. The
- * kernel deals the clients out to all of them (SO_REUSEPORT), and a client that waits in the backlog
- * of one is not given to another. SIGTERM shuts it down as well. For models with LISTENS_AGAIN; dies
- * when it cannot be had.
+ * kernel deals the clients out to all of them (SO_REUSEPORT), and a client that waits in the
+ * backlog of one is not given to another. SIGTERM shuts it down as well. For models with
+ * LISTENS_AGAIN; dies when it cannot be had.
  */
 int server_listen_again(const struct server *srv);
 
