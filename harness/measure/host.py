@@ -2,6 +2,7 @@
 """What the numbers were measured on: machine, kernel, limits, and the state of the source tree."""
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -93,6 +94,15 @@ def descriptor_limit() -> int | None:
     """The most descriptors a process may have here (hard limit); None where there is no limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     return None if hard == resource.RLIM_INFINITY else hard
+
+
+def available_bytes() -> int:
+    """Memory that programs can still have; all of it where the kernel does not say."""
+    with contextlib.suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return 1024 * int(line.split()[1])
+    return _memory_bytes()
 
 
 def read_line(path: str) -> str | None:

@@ -197,6 +197,17 @@ def tree_cpu(pid: int) -> CpuUse | None:
     return CpuUse((user + system) / _CLOCK_TICKS, user / _CLOCK_TICKS, system / _CLOCK_TICKS)
 
 
+def has_children(pid: int) -> bool:
+    """Whether a process has children now, or has reaped some that used CPU time (10 ms or more)."""
+    try:
+        text = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return False
+    # Fields 16 and 17 count from the last ")", after which field 3 comes first.
+    fields = text.rpartition(")")[2].split()
+    return int(fields[13]) + int(fields[14]) > 0 or len(tree(pid)) > 1
+
+
 def tree_pss(pid: int) -> float | None:
     """PSS of the tree in bytes; of a large tree, that of evenly spaced members, scaled up."""
     members = tree(pid)

@@ -6,11 +6,11 @@ import hashlib
 import json
 import os
 import subprocess
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from harness.design.model import Model
-from harness.errors import SetupError, UsageError
+from harness.errors import EXIT_USAGE, SetupError, UsageError
 from harness.paths import servers_dir
 
 EXIT_CANNOT_RUN_HERE = 77
@@ -40,16 +40,26 @@ def choose(models: Iterable[Model], names: str | None) -> list[Model]:
     return [m for m in catalogue if m.name in wanted]
 
 
-def describe(path: Path) -> Model:
-    """Ask one server what it is; a server that cannot say so is listed as unavailable."""
+def describe(path: Path, options: Sequence[str] = ()) -> Model:
+    """Ask one server what it is; a server that cannot say so is listed as unavailable.
+
+    options: what it is to be started with, which may change its limits. UsageError if it refuses
+    them.
+    """
     try:
         done = subprocess.run(
-            [str(path), "--describe"], capture_output=True, text=True, timeout=10, check=False
+            [str(path), *options, "--describe"],
+            capture_output=True,
+            text=True,
+            timeout=10,
+            check=False,
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return Model(path.name, path, unavailable=f"--describe: {error}")
     if done.returncode == EXIT_CANNOT_RUN_HERE:
         return Model(path.name, path, unavailable=_last_line(done.stderr) or "exit status 77")
+    if done.returncode == EXIT_USAGE and options:
+        raise UsageError(path.name, " ".join(options), _last_line(done.stderr))
     if done.returncode != 0:
         why = _last_line(done.stderr) or "no message"
         return Model(path.name, path, unavailable=f"--describe: exit {done.returncode}: {why}")

@@ -249,6 +249,7 @@ class Server(Child):
         assert self._popen.stdout is not None
         self._out = self._popen.stdout.fileno()
         self._text = b""
+        self._told = False
         self.left_behind = False
         try:
             self.port = self._await_ready()
@@ -283,12 +284,18 @@ class Server(Child):
         text = f"server did not start: {ended.words(complaint)}"
         return ProcessError(text, ended.is_host_fault(complaint))
 
+    def terminate(self) -> None:
+        """Tell it to stop, and do not wait: so several stop at the same time."""
+        if self.exit is None and not self._told:  # once reaped, the number may be another's
+            self._told = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGTERM)
+
     def stop(self) -> dict[str, Any]:
         """SIGTERM, then the counters it prints. Raises ProcessError if it does not end properly."""
         # The model ends its own children: the contract says so, and doing it here would hide a
         # server that does not.
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, signal.SIGTERM)
+        self.terminate()
         deadline = time.monotonic() + STOP_TIMEOUT_S
         while (left := deadline - time.monotonic()) > 0:
             if not select.select([self._out], [], [], left)[0]:
