@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: MIT
+"""What a duel measures: contenders, the load they share, who meets whom, and in which order.
+
+A duel always has two controls beside its contenders: the *twin*, which is the reference once more,
+and the *control*, which is the reference with a known cost added to every request. It starts
+nothing.
+"""
+from __future__ import annotations
+
+import random
+import re
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
+
+from harness.design.load import Load
+from harness.design.model import Model
+from harness.errors import UsageError
+
+# ALONE is for who cannot be alive beside others; nobody asks for it.
+TOGETHER, TURNS, ALONE = "together", "turns", "alone"
+ARRANGEMENTS = (TOGETHER, TURNS)
+REFERENCE, TWIN, CONTROL, CONTENDER = "reference", "twin", "control", "contender"
+
+# What the control adds to the reference's CPU time per request.
+CONTROL_SHARE = 0.03
+# The load generator takes up to 32 targets; eight that take turns still have a slice each within a
+# second.
+MOST_IN_TURN = 8
+# Kernel memory of both ends of a connection with small buffers, in bytes, from above. What the
+# server's model adds to it (a thread, a process) is not in it.
+BYTES_PER_CONNECTION = 40_000
+# The duel sets these itself.
+OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Someone to be measured. name: what the user wrote, and what tables say.
+
+    program: a binary, or None for the built model of that name. options: further words of the
+    server's command line.
+    """
+
+    name: str
+    model: str
+    program: Path | None = None
+    options: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A contender, or one of the controls, as it takes part.
+
+    model: as it described itself with its options. extra_ns: added CPU time per request.
+    clock: whether its own process clock is all its CPU time; otherwise its control group's is read.
+    """
+
+    name: str
+    role: str
+    model: Model
+    options: tuple[str, ...] = ()
+    extra_ns: int = 0
+    clock: bool = True
+
+    def argv(self, protocol: str) -> list[str]:
+        """How its server is started; the port is the kernel's choice."""
+        extra = ["--extra-ns", str(self.extra_ns)] if self.extra_ns else []
+        return [str(self.model.path), "-p", "0", "-P", protocol, *self.options, *extra]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the command line asked for. load: of each contender; its offered_rps is 0 unless given.
+
+    fractions: of what a pair sustains when it shares its CPUs, the rates that both are offered in
+    *together*; empty where the rate is given or the loop is closed. seconds: of the whole duel.
+    until: the resolution (a fraction) at which it ends earlier, or 0.
+    """
+
+    contenders: tuple[Contender, ...]
+    load: Load
+    arrangements: tuple[str, ...]
+    fractions: tuple[float, ...]
+    seconds: float
+    until: float
+    seed: int
+
+    @property
+    def reference(self) -> Contender:
+        return self.contenders[0]
+
+
+def parse_contender(text: str) -> Contender:
+    """'epoll_lt', 'thread_pool -w 32' or './other-build/servers/epoll_lt'; UsageError if
+    neither.
+    """
+    try:
+        words = shlex.split(text)
+    except ValueError as error:
+        raise UsageError("CONTENDER", text, f"a model and its options: {error}") from None
+    if not words:
+        raise UsageError("CONTENDER", text, "name a model, 'a model and its options', or a binary")
+    first, *options = words
+    if re.match(r"[a-z0-9]+:", first):
+        raise UsageError(
+            "CONTENDER", text, "a model or the path of a binary, which the duel starts"
+        )
+    for option in options:
+        # Short options may carry their value: -p80.
+        if option.split("=")[0] in OWN_OPTIONS or option[:2] in OWN_OPTIONS:
+            raise UsageError("CONTENDER", text, f"the duel sets {', '.join(OWN_OPTIONS)} itself")
+    program = Path(first) if "/" in first else None
+    name = " ".join(words)
+    return Contender(name, program.name if program else first, program, tuple(options))
+
+
+def parse_contenders(texts: Sequence[str]) -> tuple[Contender, ...]:
+    """All of them, the first being the reference; each may be named once."""
+    found = tuple(parse_contender(text) for text in texts)
+    names = [contender.name for contender in found]
+    for name in names:
+        if names.count(name) > 1:
+            raise UsageError("CONTENDER", name, "name each once; the first meets its twin anyhow")
+    return found
+
+
+def parse_fractions(text: str) -> tuple[float, ...]:
+    """'50%' or '33%,67%' as fractions, each from 1 % to 95 % and named once."""
+    allowed = "percentages from 1% to 95%, each once, as 33%,67%"
+    parts = [part.strip() for part in text.split(",")]
+    fractions = tuple(_percent(part) or 0.0 for part in parts)
+    if not all(0.01 <= f <= 0.95 for f in fractions) or len(set(fractions)) < len(fractions):
+        raise UsageError("--load", text, allowed)
+    return fractions
+
+
+def parse_until(text: str) -> float:
+    """'1%' as 0.01; from 0.1 % to 50 %."""
+    value = _percent(text)
+    if value is None or not 0.001 <= value <= 0.5:
+        raise UsageError("--until", text, "a percentage from 0.1% to 50%, as 1%")
+    return value
+
+
+def controls(reference: Entry, extra_ns: int) -> tuple[Entry, Entry]:
+    """The twin and the control of a reference."""
+    ref = reference
+    twin = Entry(f"{ref.name} again", TWIN, ref.model, ref.options, 0, ref.clock)
+    # Two --extra-ns in one command line would be a matter of which one counts.
+    own = ref.options.index("--extra-ns") if "--extra-ns" in ref.options else None
+    base, options = 0, ref.options
+    if own is not None:
+        base = int(ref.options[own + 1])
+        options = ref.options[:own] + ref.options[own + 2 :]
+    name = f"{ref.name} +{100 * CONTROL_SHARE:g}%"
+    return twin, Entry(name, CONTROL, ref.model, options, base + extra_ns, ref.clock)
+
+
+def control_ns(cpu_ns_per_request: float) -> int:
+    """What to ask of --extra-ns so that it is CONTROL_SHARE of that cost; at least 20 ns, because
+    what a few steps of a spin cost is hardly known."""
+    return max(20, round(CONTROL_SHARE * cpu_ns_per_request))
+
+
+def groups(
+    entries: Sequence[Entry], connections: int, memory_bytes: int, most: int = MOST_IN_TURN
+) -> list[list[Entry]]:
+    """Who takes turns with whom. Each group begins with the reference, the twin and the control.
+
+    Where all do not fit (`most`, or the connections of all in half of the memory), the rest is
+    dealt out evenly, in the order given.
+    """
+    core = [e for e in entries if e.role != CONTENDER]
+    others = [e for e in entries if e.role == CONTENDER]
+    fit = memory_bytes // 2 // max(1, connections * BYTES_PER_CONNECTION)
+    room = max(1, min(most, fit) - len(core))
+    count = max(1, -(-len(others) // room))
+    return [core + others[i::count] for i in range(count)]
+
+
+def shuffled(items: Sequence[T], *key: object) -> list[T]:
+    """The items in an order that depends on the key alone, on every machine."""
+    order = list(items)
+    random.Random(":".join(["tenk-duel", *map(str, key)])).shuffle(order)
+    return order
+
+
+def client_seed(*key: object) -> int:
+    """A seed for the load generator, for each piece of a duel another one."""
+    return random.Random(":".join(["tenk-client", *map(str, key)])).randrange(1, 2_000_000_000)
+
+
+def _percent(text: str) -> float | None:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*%", text.strip())
+    return float(match.group(1)) / 100 if match else None

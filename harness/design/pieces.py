@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""What a duel has measured: slices, and the pieces they belong to. Records; nothing is decided
+here.
+
+A piece is one run of the load generator against fresh servers. *Together* it is a run of one pair;
+in *turns*, a block of rounds, each with one slice of every entry.
+"""
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Slice:
+    """One slice of one target; times in ns since the load began, the others between its edges.
+
+    What could not be read is None. p50_ns and p99_ns: response time, infinite where requests were
+    not answered, nan where there were none.
+    """
+
+    name: str
+    round: int
+    warmup: bool
+    begin_ns: float
+    from_ns: float
+    to_ns: float
+    replies: int
+    failures: int
+    due: float | None
+    server_cpu_ns: float | None
+    client_cpu_ns: float | None
+    client_spin_ns: float | None
+    client_delay_ns: float | None
+    steal_ns: float | None
+    foreign_cpu_ns: float | None
+    idle_ns: float | None
+    idle_cpu_ns: float | None
+    p50_ns: float
+    p99_ns: float
+
+    @property
+    def wall_ns(self) -> float:
+        return self.to_ns - self.from_ns
+
+    @property
+    def rate_rps(self) -> float:
+        return 1e9 * self.replies / self.wall_ns if self.wall_ns > 0 else 0.0
+
+    @property
+    def cpu_us(self) -> float | None:
+        """Server CPU time per request; None where either is not known."""
+        if self.server_cpu_ns is None or self.replies <= 0:
+            return None
+        return self.server_cpu_ns / self.replies / 1e3
+
+    @property
+    def idle_share(self) -> float | None:
+        """CPU time per wall time while it was not this target's turn; None where not known."""
+        if self.idle_cpu_ns is None or not self.idle_ns:
+            return None
+        return self.idle_cpu_ns / self.idle_ns
+
+
+@dataclass(frozen=True)
+class Piece:
+    """fraction: of capacity, where the rate was found by it; rate_rps: offered to each, 0 in a
+    closed loop. extra_ns: what the servers that have one say their added cost is. latency: per
+    entry, of all its counted slices. saturated: who did not keep up with the offered rate, and why
+    not. loaded_s: the part of wall_s inside slices, settling included.
+    """
+
+    arrangement: str
+    number: int
+    names: tuple[str, ...]
+    fraction: float
+    rate_rps: float
+    slices: tuple[Slice, ...]
+    extra_ns: Mapping[str, float]
+    latency: Mapping[str, Mapping[str, float]]
+    verdicts: Mapping[str, tuple[str, tuple[str, ...]]]
+    wall_s: float
+    loaded_s: float
+
+    def counted(self, name: str) -> list[Slice]:
+        """The slices of one entry that are not warm-up, in order."""
+        return [s for s in self.slices if s.name == name and not s.warmup]
