@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: MIT
+"""Measure a duel: a pilot, then pieces of both arrangements by turns until its time is over.
+
+    pilot      all contenders take turns once, without limit: what each sustains, what a
+               request costs, and who cannot take part
+    sweep      *together*: one run of every pair (the reference and one other), in random order
+    block      *turns*: one run with all entries of a group alive, several rounds of slices
+    alone      one that uses the CPU while nobody asks, and the reference, one after the other
+
+Every piece has fresh servers, started and connected in random order.
+"""
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Protocol
+
+from harness.design import duel as design
+from harness.design.duel import ALONE, CONTENDER, TOGETHER, TURNS, Plan
+from harness.design.pieces import Piece
+from harness.measure import pilot
+from harness.measure.staging import Bench, Record, Stage
+
+# A run of a pair, in seconds. Shorter ones are mostly starting and stopping; longer ones meet fewer
+# fresh servers, whose differences are part of what is asked.
+RUN_LEAST_S, RUN_MOST_S = 0.5, 2.0
+SWEEPS = 6
+BLOCK_LEAST_S, BLOCK_MOST_S = 2.0, 10.0
+BLOCKS = 4
+ALONE_S = 1.0
+# How many times longer a piece is than its starting and stopping: more than 80 % is then inside.
+INSIDE = 8
+# Two sweeps and two blocks are measured even if that takes this share of the time more: with fewer
+# there is no interval.
+OVERTIME = 0.5
+LEAST = 2
+# A rate that some pair does not keep up with is lowered by this, so many times at most. One starved
+# run may be the machine's: so many of them, and this share of the runs, must be.
+SLOWER, SLOWER_MOST = 0.75, 6
+STARVED_LEAST, STARVED_SHARE = 2, 1 / 3
+# A server whose CPU time while nobody asks is above this share of a CPU disturbs the others.
+SILENT_BELOW = 0.001
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What the pieces so far say of the next. resolution: of each arrangement (a fraction; 1 where
+    it is not known). rounds: worth measuring in a block, 0 where that is not known. starved:
+    numbers of the runs together in which one side did not keep up with the offered rate."""
+
+    resolution: Mapping[str, float]
+    rounds: int = 0
+    starved: frozenset[int] = frozenset()
+
+
+class Listener(Protocol):
+    """Told what happens; must not use the CPU while a piece is measured."""
+
+    def stage(self, text: str) -> None:
+        """What is about to be measured."""
+
+    def piece(self, record: Record) -> Outlook:
+        """A piece was recorded."""
+
+
+def measure(plan: Plan, record: Record, bench: Bench, listener: Listener) -> None:
+    """Fill the record until the plan's seconds are over or its resolution is reached.
+
+    Raises SetupError when the reference cannot be measured. KeyboardInterrupt passes through; what
+    is in the record stays.
+    """
+    with tempfile.TemporaryDirectory(prefix="tenk.") as folder:
+        stage = Stage(plan, record, bench, Path(folder))
+        try:
+            listener.stage("pilot: what each sustains, and what a request costs")
+            pilot.run(stage)
+            _Match(stage, listener).play()
+        finally:
+            record.wall_s = time.monotonic() - record.began
+
+
+class _Match:
+    def __init__(self, stage: Stage, listener: Listener) -> None:
+        self._stage = stage
+        self._plan = stage.plan
+        self._record = stage.record
+        self._listener = listener
+        self._outlook = Outlook({})
+        self._units = {TOGETHER: 0, TURNS: 0, ALONE: 0}
+        self._used = {TOGETHER: 0.0, TURNS: 0.0, ALONE: 0.0}
+        self._runs = 0
+        self._blocks = 0
+        self._slower = 0
+        self._stretch = 1.0  # how much longer a round takes than its slices should
+
+    def play(self) -> None:
+        """Sweeps and blocks, each time of the arrangement that has had less of its share."""
+        while True:
+            self._stage.require()
+            chosen = self._next()
+            if chosen is None:
+                self._record.ended = "time"
+                return
+            began = time.monotonic()
+            {TOGETHER: self._sweep, TURNS: self._turns, ALONE: self._alone}[chosen]()
+            self._used[chosen] += time.monotonic() - began
+            self._units[chosen] += 1
+            if self._plan.until and self._reached():
+                self._record.ended = "resolution"
+                return
+
+    # --- what comes next --------------------------------------------------------------------------
+
+    def _arrangements(self) -> list[str]:
+        return [*self._plan.arrangements, *([ALONE] if self._record.spinning() else [])]
+
+    def _next(self) -> str | None:
+        """The arrangement whose turn it is; None when the time is over.
+
+        Each has the same share at first. Once their resolution is known, the coarser gets more, up
+        to three quarters: that is what it needs.
+        """
+        left = self._plan.seconds - (time.monotonic() - self._record.began)
+        weights = _weights(self._arrangements(), self._outlook.resolution)
+        for chosen in sorted(weights, key=lambda a: self._used[a] / weights[a]):
+            least = LEAST * (max(1, len(self._record.rates)) if chosen == TOGETHER else 1)
+            owed = self._units[chosen] < least and left > -OVERTIME * self._plan.seconds
+            if owed or self._unit_s(chosen) <= 1.1 * left:
+                return chosen
+        return None
+
+    def _unit_s(self, arrangement: str) -> float:
+        overhead = self._stage.overhead_s[arrangement]
+        if arrangement == TURNS:
+            return len(self._stage.groups()) * (self._block_s() + overhead)
+        if arrangement == ALONE:
+            return 2 * len(self._record.spinning()) * (ALONE_S + overhead)
+        one = self._run_s() + self._stage.warmup_s() + overhead
+        return len(self._stage.pairs(0.0)) * one
+
+    def _reached(self) -> bool:
+        """Where somebody is alone, its resolution is whatever the time allows."""
+        resolution = self._outlook.resolution
+        return all(resolution.get(a, 1.0) <= self._plan.until for a in self._plan.arrangements)
+
+    def _add(self, piece: Piece) -> None:
+        self._record.pieces.append(piece)
+        self._outlook = self._listener.piece(self._record)
+
+    # --- together ---------------------------------------------------------------------------------
+
+    def _sweep(self) -> None:
+        """One run of every pair, at the fraction that has had the fewest."""
+        rates = self._record.rates
+        had = {f: sum(p.fraction == f for p in self._together()) for f in rates}
+        fraction = min(rates, key=lambda f: (had[f], f))
+        pairs = design.shuffled(
+            self._stage.pairs(fraction), self._plan.seed, TOGETHER, self._units[TOGETHER]
+        )
+        for entry in pairs:
+            if entry.role == CONTENDER and entry not in self._record.able():
+                continue
+            at = f" at {rates[fraction]:.0f}/s each" if rates[fraction] else ""
+            self._listener.stage(f"together: {self._record.reference.name} and {entry.name}{at}")
+            piece = self._stage.pair(entry, fraction, self._run_s(), self._runs)
+            self._runs += 1
+            if piece is None:
+                continue
+            self._add(piece)
+            if self._too_fast(fraction):
+                self._go_slower(fraction)
+                return
+
+    def _together(self) -> list[Piece]:
+        return [p for p in self._record.pieces if p.arrangement == TOGETHER]
+
+    def _too_fast(self, fraction: float) -> bool:
+        """Whether a rate that we chose ourselves is more than some pair sustains."""
+        if not self._plan.fractions or self._slower >= SLOWER_MOST:
+            return False
+        runs = [p.number for p in self._together() if p.fraction == fraction]
+        starved = sum(number in self._outlook.starved for number in runs)
+        return starved >= STARVED_LEAST and starved > STARVED_SHARE * len(runs)
+
+    def _go_slower(self, fraction: float) -> None:
+        """All runs at one rate: those of this fraction begin anew at a lower one."""
+        record = self._record
+        self._slower += 1
+        record.rates[fraction] = float(f"{SLOWER * record.rates[fraction]:.2g}")
+        record.pieces = [
+            p for p in record.pieces if p.arrangement != TOGETHER or p.fraction != fraction
+        ]
+        self._units[TOGETHER] = -1  # the sweep that ends here
+        self._outlook = self._listener.piece(record)
+
+    def _run_s(self) -> float:
+        pairs = len(self._stage.pairs(0.0)) * max(1, len(self._record.rates))
+        beside = self._stage.overhead_s[TOGETHER] + self._stage.warmup_s()
+        fitting = self._share_s() / (SWEEPS * pairs) - beside
+        worthwhile = INSIDE * self._stage.overhead_s[TOGETHER] - self._stage.warmup_s()
+        return max(RUN_LEAST_S, min(RUN_MOST_S, max(worthwhile, fitting)))
+
+    # --- turns ------------------------------------------------------------------------------------
+
+    def _turns(self) -> None:
+        """One block of every group."""
+        for group in self._stage.groups():
+            self._listener.stage(f"turns: block {self._blocks + 1}, {len(group)} in turn")
+            rounds = self._rounds(len(group))
+            piece, _ = self._stage.block(group, rounds, self._blocks)
+            self._blocks += 1
+            if piece is not None:
+                self._stretch = piece.loaded_s / (rounds * len(group) * self._stage.turn_s())
+                self._leave_out_the_restless(piece)
+                self._add(piece)
+
+    def _rounds(self, entries: int) -> int:
+        """Of a block: as many as are worth it, within what fits into the time."""
+        round_s = entries * self._stage.turn_s() * self._stretch
+        fitting = max(2, round(self._block_s() / round_s))
+        least = max(2, round(BLOCK_LEAST_S / round_s))
+        return max(least, min(fitting, self._outlook.rounds or fitting))
+
+    def _leave_out_the_restless(self, piece: Piece) -> None:
+        """Who uses the CPU in the others' turns is measured alone from now on."""
+        for name in piece.names:
+            shares = [s.idle_share for s in piece.counted(name)]
+            known = [share for share in shares if share is not None]
+            if known and median(known) > SILENT_BELOW and name in _contenders(self._record):
+                text = f"uses {100 * median(known):.2g} % of a CPU in the turns of others"
+                self._record.spins[name] = text
+
+    def _block_s(self) -> float:
+        overhead = self._stage.overhead_s[TURNS]
+        fitting = self._share_s() / (BLOCKS * len(self._stage.groups())) - overhead
+        return max(BLOCK_LEAST_S, INSIDE * overhead, min(BLOCK_MOST_S, fitting))
+
+    # --- alone ------------------------------------------------------------------------------------
+
+    def _alone(self) -> None:
+        """The reference and each one that spins, one after the other."""
+        for entry in self._record.spinning():
+            self._listener.stage(f"alone: {self._record.reference.name}, and {entry.name}")
+            piece = self._stage.alone(entry, ALONE_S, self._units[ALONE])
+            if piece is not None:
+                self._add(piece)
+
+    def _share_s(self) -> float:
+        """Seconds of the duel that are one arrangement's."""
+        return self._plan.seconds / len(self._arrangements())
+
+
+def _contenders(record: Record) -> set[str]:
+    return {e.name for e in record.entries if e.role == CONTENDER}
+
+
+def _weights(arrangements: Sequence[str], resolution: Mapping[str, float]) -> dict[str, float]:
+    known = {a: r for a in arrangements if 0 < (r := resolution.get(a, 0.0)) < 1}
+    if len(known) < len(arrangements) or len(known) < 2:
+        return {a: 1.0 for a in arrangements}
+    total = sum(known.values())
+    return {a: min(0.75, max(0.25, r / total)) for a, r in known.items()}
