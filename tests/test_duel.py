@@ -1,0 +1,396 @@
+# SPDX-License-Identifier: MIT
+"""tenk duel from the outside: fake servers and a fake load generator for what is decided, real ones
+once at the end."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+from duel_fakes import add_loadgen, add_server
+
+from harness import cli, errors, paths
+from harness.measure import duel_log, meter
+
+CPU, RATE = "server_cpu_us_per_request", "throughput_rps"
+
+
+@pytest.fixture
+def build(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build with a reference, one that costs a tenth more, and a load generator."""
+    build = tmp_path / "build"
+    add_loadgen(build)
+    add_server(build, "ref")
+    add_server(build, "dear", cost=11_000)
+    monkeypatch.setenv("TENK_BUILD", str(build))
+    return build
+
+
+def tenk(*arguments: object) -> int:
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as usage:
+        return int(usage.code or 0)
+
+
+def duel(tmp_path: Path, *arguments: object, until: str = "20%") -> tuple[int, dict[str, Any]]:
+    """Status and tenk.duel/1 of a duel that ends as soon as there is an interval."""
+    file = tmp_path / "duel.json"
+    file.unlink(missing_ok=True)
+    wanted = ("--until", until) if until else ()
+    status = tenk("duel", *arguments, *wanted, "--json", file, "--out", tmp_path / "results")
+    found: dict[str, Any] = json.loads(file.read_text()) if file.exists() else {}
+    return status, found
+
+
+def children() -> set[int]:
+    return set(meter.tree(os.getpid())) - {os.getpid()}
+
+
+def by_name(found: dict[str, Any], arrangement: str) -> dict[str, dict[str, Any]]:
+    return {c["name"]: c for c in found["arrangements"][arrangement]["contenders"]}
+
+
+# --- what comes out -------------------------------------------------------------------------------
+
+
+def test_a_duel_finds_a_known_difference_and_its_controls_and_keeps_the_result(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, found = duel(tmp_path, "ref", "dear", "-c", 10)
+    said = capsys.readouterr().out
+    assert status == errors.EXIT_OK, said
+    assert (found["schema"], found["reference"]) == ("tenk.duel/1", "ref")
+    assert found["level"]["connections"] == 10
+    assert set(found["arrangements"]) == {"together", "turns"}
+    for name, arrangement in found["arrangements"].items():
+        assert [c["name"] for c in arrangement["contenders"]] == ["ref", "dear"]
+        ratio = by_name(found, name)["dear"]["ratio"][CPU]
+        assert ratio["lo"] < 1.1 < ratio["hi"] and ratio["lo"] > 1.05
+        assert arrangement["twin"][CPU]["lo"] < 1 < arrangement["twin"][CPU]["hi"]
+        control = arrangement["control"]
+        assert control["expected"][CPU] == pytest.approx(1.03, abs=0.003)
+        assert control[CPU]["lo"] < control["expected"][CPU] < control[CPU]["hi"]
+        assert 0 < arrangement["resolution"][CPU] < 0.2
+        assert arrangement["blocks"] >= 2 and arrangement["seconds"] > 0
+        assert all({"samples", "discarded", "value"} <= set(c) for c in arrangement["contenders"])
+    assert set(found["arrangements"]["together"]["twin"]) == {CPU}
+    assert set(found["arrangements"]["turns"]["twin"]) == {CPU, RATE, "p50_ns", "p99_ns"}
+    assert found["agree"] == {"dear": True}
+    assert found["verdict"]["status"] == "valid" and found["seconds"] > 0
+    assert "dear takes" in said and "more CPU per request than ref" in said
+    assert not children()
+
+
+def test_a_result_lies_under_results_with_the_slices_it_was_made_from(
+    build: Path, tmp_path: Path
+) -> None:
+    duel(tmp_path, "ref", "dear")
+    (folder,) = (tmp_path / "results").glob("*/duel/*")
+    kept = json.loads((folder / "duel.json").read_text())
+    assert kept == json.loads((tmp_path / "duel.json").read_text())
+    pieces = duel_log.read(folder / "slices.jsonl.gz")
+    counted = sum(len(p.counted("dear")) for p in pieces if p.arrangement == "turns")
+    entry = by_name(kept, "turns")["dear"]
+    assert counted == entry["samples"] + entry["discarded"] > 0
+
+
+def test_nothing_is_kept_where_that_is_wanted(build: Path, tmp_path: Path) -> None:
+    assert tenk("duel", "ref", "dear", "--until", "20%", "--no-keep") == 0
+    assert not (tmp_path / "results").exists()
+
+
+def test_one_contender_alone_is_a_test_of_the_method(build: Path, tmp_path: Path) -> None:
+    status, found = duel(tmp_path, "ref")
+    assert status == 0
+    assert [c["name"] for c in found["arrangements"]["turns"]["contenders"]] == ["ref"]
+    assert CPU in found["arrangements"]["together"]["control"]
+
+
+def test_starting_and_connecting_have_another_order_in_each_piece_and_the_seed_gives_it(
+    build: Path, tmp_path: Path
+) -> None:
+    orders = []
+    for seed in (1, 1, 2):
+        duel(tmp_path, "ref", "dear", "--seed", seed, until="1%")
+        (folder,) = (tmp_path / "results").glob("*/duel/*")
+        found = duel_log.read(folder / "slices.jsonl.gz")
+        orders.append([p.names for p in found if p.arrangement == "together"])
+        for file in folder.iterdir():
+            file.unlink()
+        folder.rmdir()
+    least = min(map(len, orders))
+    assert orders[0][:least] == orders[1][:least] != orders[2][:least]
+    assert len({names.index("ref") for names in orders[0]}) == 2
+
+
+@pytest.mark.parametrize(("client_ns", "expected"), [(1000, False), (20_000, True)])
+def test_whether_the_client_set_the_rate_is_read_from_what_the_control_did_to_it(
+    build: Path, tmp_path: Path, client_ns: int, expected: bool
+) -> None:
+    add_loadgen(build, client_ns=client_ns, noise=0.002, drift=0.0005)
+    _, found = duel(tmp_path, "ref", "--arrangement", "turns", until="1%")
+    assert found["arrangements"]["turns"]["client_set_rate"] is expected
+
+
+def test_both_of_a_pair_are_offered_the_same_rate_a_share_of_what_they_sustain_together(
+    build: Path, tmp_path: Path
+) -> None:
+    _, found = duel(
+        tmp_path, "ref", "dear", "--load", "25%,50%", "--arrangement", "together", until="5%"
+    )
+    loads = found["arrangements"]["together"]["loads"]
+    assert [entry["fraction"] for entry in loads] == [0.25, 0.5]
+    # Both cost 21 us of one CPU: 47,600 requests/s of each.
+    cpus = max(1, len(os.sched_getaffinity(0)) // 2)
+    most = min(1e9 / 21_000 * cpus, 1e9 / 11_000)
+    assert loads[1]["offered_rps"] == pytest.approx(0.5 * most, rel=0.15)
+    assert loads[0]["offered_rps"] == pytest.approx(0.25 * most, rel=0.15)
+
+
+def test_a_rate_that_is_given_holds_for_everyone(build: Path, tmp_path: Path) -> None:
+    _, found = duel(tmp_path, "ref", "dear", "-R", "5k")
+    assert found["level"]["offered_rps"] == 5000
+    assert all(a["offered_rps"] == 5000 for a in found["arrangements"].values())
+
+
+# --- what cannot take part ------------------------------------------------------------------------
+
+
+def test_a_model_that_cannot_serve_the_level_is_listed_with_its_reason(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_server(build, "small", limit=5)
+    add_server(build, "absent", fault="absent")
+    status, found = duel(tmp_path, "ref", "dear", "small", "absent", "-c", 10)
+    assert status == 0
+    reasons = {entry["name"]: entry["reason"] for entry in found["unsupported"]}
+    assert reasons["small"] == "serves at most 5 connections at a time: it is small"
+    assert reasons["absent"] == "liburing is not installed"
+    said = capsys.readouterr().out
+    assert "small: unsupported: serves at most 5" in said
+
+
+def test_options_belong_to_a_contender_and_change_what_it_can_serve(
+    build: Path, tmp_path: Path
+) -> None:
+    add_server(build, "pool", fault="pool")
+    _, found = duel(tmp_path, "ref", "pool -w 8", "pool -w 20", "-c", 10)
+    assert [entry["name"] for entry in found["unsupported"]] == ["pool -w 8"]
+    assert list(by_name(found, "turns")) == ["ref", "pool -w 20"]
+
+
+def test_a_contender_may_be_a_binary_of_another_build(build: Path, tmp_path: Path) -> None:
+    other = add_server(tmp_path / "other", "ref", cost=12_000)
+    status, found = duel(tmp_path, "ref", other)
+    assert status == 0
+    ratio = by_name(found, "turns")[str(other)]["ratio"][CPU]
+    assert ratio["lo"] < 1.2 < ratio["hi"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        ("dies", "server died during the run: exit 134: assertion failed: true"),
+        ("unready", "server did not start: exit 1: cannot listen: no luck"),
+    ],
+)
+def test_a_contender_that_fails_is_left_out_and_the_others_are_measured(
+    build: Path, tmp_path: Path, fault: str, reason: str
+) -> None:
+    add_server(build, "bad", fault=fault)
+    status, found = duel(tmp_path, "ref", "bad", "dear")
+    assert status == errors.EXIT_DOUBTFUL
+    (entry,) = found["unsupported"]
+    assert (entry["name"], entry["status"]) == ("bad", "failed")
+    assert reason in entry["reason"]
+    assert by_name(found, "together")["dear"]["ratio"][CPU]["lo"] > 1.05
+    assert not children()
+
+
+def test_a_contender_whose_answers_are_wrong_has_no_cost(build: Path, tmp_path: Path) -> None:
+    add_loadgen(build, fault="verification")
+    add_server(build, "wrong", cost=7777)
+    status, found = duel(tmp_path, "ref", "wrong", "dear")
+    assert status == errors.EXIT_DOUBTFUL
+    assert "3 replies were wrong" in found["unsupported"][0]["reason"]
+    assert "wrong" not in by_name(found, "turns")
+
+
+def test_a_model_that_works_in_children_is_read_from_a_control_group_or_not_at_all(
+    build: Path, tmp_path: Path
+) -> None:
+    add_server(build, "forks", fault="children")
+    _, found = duel(tmp_path, "ref", "forks", "dear")
+    groups = meter.probe().cpu
+    if groups is None or groups.version != 2:
+        assert "control group" in found["unsupported"][0]["reason"]
+    else:
+        assert CPU in by_name(found, "turns")["forks"]["ratio"]
+
+
+def test_a_model_that_spins_is_measured_alone_and_the_result_says_so(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_server(build, "spins", fault="spins")
+    status, found = duel(tmp_path, "ref", "spins", "dear")
+    assert status == errors.EXIT_OK
+    assert "spins" not in by_name(found, "together")
+    entry = by_name(found, "turns")["spins"]
+    assert entry["alone"] is True and entry["samples"] >= 2
+    assert RATE in entry["ratio"]
+    assert "spins: measured alone: it uses" in capsys.readouterr().out
+
+
+# --- set-up and usage -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["nobody"], "known models: dear, ref"),
+        (["ref", "ref"], "name each once"),
+        (["ref", "dear", "-c", "0"], "'0' is not allowed"),
+        (["ref", "dear", "--arrangement", "duet"], "allowed: together, turns, both"),
+        (["ref", "dear", "--load", "0%"], "percentages from 1% to 95%"),
+        (["ref", "dear", "--load", "50%", "-R", "5k"], "-R"),
+        (["ref", "dear", "--load", "50%", "--arrangement", "turns"], "--arrangement together"),
+        (["ref", "dear", "--closed", "-R", "5k"], "-R"),
+        (["ref", "dear", "--until", "0"], "percentage"),
+        (["ref", "dear", "--seconds", "nan"], "seconds from 5"),
+        (["ref", "dear", "--path", "work"], "begins with /"),
+        (["ref", "dear", "--protocol", "gopher"], "allowed: http, echo, rot13"),
+        (["ref", "dear", "--placement", "moon"], "allowed: split, shared"),
+        (["ref", "dear --bogus"], "unknown option '--bogus'"),
+        (["ref", "dear -p 80"], "the duel sets"),
+        (["ref", "'"], "a model and its options"),
+        (["ref", " "], "name a model"),
+        (["ref", "./no/such/server"], "a program that can run"),
+        (["ref", "http://127.0.0.1:1/"], "a model or the path of a binary"),
+    ],
+)
+def test_bad_usage_is_one_line_that_names_the_remedy_and_nothing_is_written(
+    build: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    status = tenk("duel", *arguments, "--out", tmp_path / "results")
+    complaint = capsys.readouterr().err
+    assert status == errors.EXIT_USAGE
+    assert said in complaint and complaint.count("\n") == 1
+    assert not (tmp_path / "results").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["small", "ref", "-c", "10"], "small, the reference: serves at most 5 connections"),
+        (["ref", "small", "-c", "10"], "nobody is left to meet ref"),
+        (["ref", "dear", "-c", "9000000"], "descriptors"),
+        (["unready", "ref"], "unready, the reference"),
+    ],
+)
+def test_a_duel_that_cannot_be_held_says_why_in_one_line(
+    build: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    arguments: list[str],
+    said: str,
+) -> None:
+    add_server(build, "small", limit=5)
+    add_server(build, "unready", fault="unready")
+    status = tenk("duel", *arguments, "--no-keep")
+    complaint = capsys.readouterr().err
+    assert status == errors.EXIT_FAILURE
+    assert said in complaint and complaint.count("\n") == 1
+    assert not children()
+
+
+@pytest.mark.parametrize(
+    ("fault", "said"),
+    [
+        ("crash", "a worker process died"),
+        ("absent", "io_uring is not available"),
+        ("nonsense", "report not as agreed"),
+    ],
+)
+def test_a_load_generator_that_fails_is_named_with_its_words(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str, said: str
+) -> None:
+    add_loadgen(build, fault=fault)
+    assert tenk("duel", "ref", "dear", "--no-keep") == errors.EXIT_FAILURE
+    assert said in capsys.readouterr().err
+    assert not children()
+
+
+def test_without_a_load_generator_the_remedy_is_named(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (build / "loadgen" / "loadgen").unlink()
+    assert tenk("duel", "ref", "dear", "--no-keep") == errors.EXIT_FAILURE
+    assert "run `make` first" in capsys.readouterr().err
+
+
+# --- interruption ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_duel_prints_and_writes_what_is_known_and_leaves_nothing_running(
+    build: Path, tmp_path: Path, number: int
+) -> None:
+    file = tmp_path / "duel.json"
+    command = [str(paths.ROOT / "harness" / "tenk"), "duel", "ref", "dear", "--json", str(file)]
+    command += ["--out", str(tmp_path / "results"), "--seconds", "300", "--arrangement", "turns"]
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, process_group=0
+    ) as running:
+        assert running.stdout is not None
+        for line in running.stdout:
+            if "turns ±" in line:
+                break
+        running.send_signal(number)
+        said, complaint = running.communicate(timeout=60)
+    assert running.returncode == errors.EXIT_INTERRUPTED, complaint
+    assert "interrupted" in complaint
+    assert "turns: one after the other" in said
+    found = json.loads(file.read_text())
+    assert found["ended"] == "interrupted"
+    assert by_name(found, "turns")["dear"]["samples"] > 0
+    with pytest.raises(ProcessLookupError):
+        os.killpg(running.pid, 0)
+
+
+# --- the real ones --------------------------------------------------------------------------------
+
+BUILT = paths.ROOT / "build" / "servers" / "epoll_lt"
+
+
+@pytest.mark.skipif(not BUILT.exists(), reason="needs `make`")
+@pytest.mark.parametrize("options", [["-c", "20"], ["-c", "5", "-R", "2k", "--idle", "20"]])
+def test_real_servers_meet_and_every_field_of_the_result_is_there(
+    tmp_path: Path, options: list[str]
+) -> None:
+    status, found = duel(tmp_path, "epoll_lt", "poll", "fork", *options, "--seconds", 8, until="")
+    assert status in (errors.EXIT_OK, errors.EXIT_DOUBTFUL)
+    assert {"epoll_lt", "poll"} <= set(by_name(found, "together"))
+    for arrangement in found["arrangements"].values():
+        assert {
+            "contenders",
+            "twin",
+            "control",
+            "resolution",
+            "blocks",
+            "rounds",
+            "seconds",
+        } <= set(arrangement)
+        assert {"estimate", "lo", "hi"} <= set(arrangement["twin"][CPU])
+        assert arrangement["control"]["expected"][CPU] > 1
+    assert not children()
