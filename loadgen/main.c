@@ -43,16 +43,10 @@ enum {
 	SPARE_DESCRIPTORS = 16, /* standard streams, epoll or ring, output files, ... */
 };
 
-static int64_t all_connections(const struct options *o)
-{
-	return o->connections + o->idle + o->silent + o->slow_readers + o->slow_writers +
-	       o->short_lived;
-}
-
 /* Raise the descriptor limit as far as it goes; refuse what does not fit into one worker. */
 static void check_descriptors(const struct options *o)
 {
-	int64_t most = (all_connections(o) + o->workers - 1) / o->workers + POPULATIONS;
+	int64_t most = (options_all_connections(o) + o->workers - 1) / o->workers + POPULATIONS;
 	struct rlimit limit;
 
 	if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
@@ -66,7 +60,7 @@ static void check_descriptors(const struct options *o)
 		    "%" PRId64 " connections in %" PRId64 " workers need %" PRId64
 		    " descriptors each, the limit is %" PRIu64 "; use more workers (-t) or raise "
 		    "the hard limit (ulimit -Hn)",
-		    all_connections(o), o->workers, most + SPARE_DESCRIPTORS,
+		    options_all_connections(o), o->workers, most + SPARE_DESCRIPTORS,
 		    (uint64_t)limit.rlim_max);
 }
 
@@ -107,10 +101,10 @@ static size_t choose_sources(const struct options *o, const struct host_facts *h
 		}
 		return given;
 	}
-	if (ports <= 0 || all_connections(o) <= ports ||
+	if (ports <= 0 || options_all_connections(o) <= ports ||
 	    ntohl(server->sin_addr.s_addr) >> 24 != 127)
 		return 0;
-	n = (all_connections(o) + ports - 1) / ports;
+	n = (options_all_connections(o) + ports - 1) / ports;
 	for (int64_t i = 0; i < n && i < 250; i++)
 		sources[i] = htonl(0x7f000001u + (uint32_t)i);
 	return (size_t)(n < 250 ? n : 250);

@@ -466,10 +466,32 @@ static void check_targets(const struct options *o)
 				    "each slice is a run of its own");
 }
 
+int64_t options_population(const struct options *o, enum population population)
+{
+	static const size_t fields[POPULATIONS] = {
+		[POPULATION_ACTIVE] = FIELD(connections),
+		[POPULATION_IDLE] = FIELD(idle),
+		[POPULATION_SILENT] = FIELD(silent),
+		[POPULATION_SLOW_READERS] = FIELD(slow_readers),
+		[POPULATION_SLOW_WRITERS] = FIELD(slow_writers),
+		[POPULATION_SHORT_LIVED] = FIELD(short_lived),
+	};
+
+	return *(const int64_t *)((const char *)o + fields[population]);
+}
+
+int64_t options_all_connections(const struct options *o)
+{
+	int64_t n = 0;
+
+	for (int p = 0; p < POPULATIONS; p++)
+		n += options_population(o, (enum population)p);
+	return n;
+}
+
 static void check_combination(const struct options *o)
 {
 	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
-	int64_t others = o->idle + o->silent + o->slow_readers + o->slow_writers + o->short_lived;
 
 	if (o->rate_rps > 0 && o->arrival == ARRIVAL_TRACE)
 		die(EXIT_BAD_USAGE, "--rate: not allowed with --arrival trace; the trace has the "
@@ -481,7 +503,7 @@ static void check_combination(const struct options *o)
 	if (open && o->connections == 0)
 		die(EXIT_BAD_USAGE,
 		    "--connections: '0' is not allowed in an open loop; at least 1");
-	if (o->connections + others == 0)
+	if (options_all_connections(o) == 0)
 		die(EXIT_BAD_USAGE, "--connections: '0' is allowed only with another population "
 				    "(--idle, --silent, ...)");
 	if (o->connections > 0 && o->workers > o->connections)

@@ -10,6 +10,8 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "loadgen/record.h"
+
 enum arrival_kind { ARRIVAL_FIXED, ARRIVAL_POISSON, ARRIVAL_TRACE };
 enum verify_kind { VERIFY_FULL, VERIFY_NONE };
 enum close_kind { CLOSE_FIN, CLOSE_RST };
@@ -116,6 +118,10 @@ bool options_given(const struct options *o, const char *name);
 
 /* Fill *o with the defaults only: what a test starts from. */
 void options_defaults(struct options *o);
+
+/* How many connections of a population are asked for; of all of them. */
+int64_t options_population(const struct options *o, enum population population);
+int64_t options_all_connections(const struct options *o);
 
 /* Print --help, the option table of docs/loadgen.md, or the manual page (roff, for man(1)). */
 void options_help(FILE *out);

@@ -424,23 +424,16 @@ void session_end_turn(struct session *s)
 static void count_connections(struct session *s, const struct session_setup *setup)
 {
 	const struct options *o = setup->options;
-	const int64_t sizes[POPULATIONS] = {
-		[POPULATION_ACTIVE] = o->connections,
-		[POPULATION_IDLE] = o->idle,
-		[POPULATION_SILENT] = o->silent,
-		[POPULATION_SLOW_READERS] = o->slow_readers,
-		[POPULATION_SLOW_WRITERS] = o->slow_writers,
-		[POPULATION_SHORT_LIVED] = o->short_lived,
-	};
 	unsigned int workers = (unsigned int)o->workers;
 
 	for (int p = 0; p < POPULATIONS; p++) {
-		uint32_t share = session_share(sizes[p], setup->worker, workers);
+		int64_t size = options_population(o, (enum population)p);
+		uint32_t share = session_share(size, setup->worker, workers);
 
 		s->record->tallies[p].connections = share;
 		s->traffic.lane_count += share;
 		for (unsigned int w = 0; w < setup->worker; w++)
-			s->first_id += session_share(sizes[p], w, workers);
+			s->first_id += session_share(size, w, workers);
 	}
 }
 
