@@ -25,6 +25,7 @@
 #define RETRANSMITS_SUSPECT 1e-4 /* per request */
 #define DROPS_SUSPECT       1e-4 /* per request */
 #define STEAL_SUSPECT       0.01
+#define STEAL_TICKS         2 /* one tick of 10 ms is where the window's edges fell */
 
 __attribute__((format(printf, 4, 5))) static void add(struct verdict *v, enum verdict_status status,
 						      const char *code, const char *format, ...)
@@ -314,7 +315,7 @@ static void check_steal(struct verdict *v, const struct result *r)
 {
 	double stolen = share(r->disturbance.steal_ticks, r->disturbance.cpu_ticks);
 
-	if (stolen > STEAL_SUSPECT)
+	if (stolen > STEAL_SUSPECT && r->disturbance.steal_ticks >= STEAL_TICKS)
 		add(v, VERDICT_SUSPECT, "steal",
 		    "the hypervisor took %.1f %% of the CPU time during the window", stolen * 100);
 }

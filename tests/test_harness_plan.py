@@ -16,6 +16,7 @@ from harness.judge import claims, summary
 from harness.measure import derive, placement
 from harness.present import console, wording
 from harness.measure.cell import verdict
+from harness.design.experiment import Claim, Operand
 from harness.errors import UsageError
 from harness.design.grid import Grid
 from harness.design.load import Load
@@ -151,6 +152,15 @@ def test_blocks_hold_every_setting_once_in_an_order_that_only_the_seed_decides()
     assert first == plan.block_order(settings, 1, 0)
     assert first != plan.block_order(settings, 1, 1)
     assert first != plan.block_order(settings, 2, 0)
+
+
+def test_the_models_of_a_level_are_neighbours_in_a_block() -> None:
+    one = tiny()
+    settings = plan.settings(one, one.profiles["quick"], [model(n) for n in "abcdef"], {})
+    settings = [replace(s, factors={"level": i}) for s in settings for i in (1, 2, 3)]
+    for block in range(5):
+        levels = [s.factors["level"] for s in plan.block_order(settings, 1, block)]
+        assert sum(a != b for a, b in zip(levels, levels[1:])) == 2
 
 
 def test_blocks_stop_before_the_budget_but_never_before_the_minimum() -> None:
@@ -381,6 +391,79 @@ def claim_on(values_a: list[float], values_b: list[float]) -> str:
     cells = [cell("fast", 2, i, v) for i, v in enumerate(values_a)]
     cells += [cell("slow", 2, i, v) for i, v in enumerate(values_b)]
     return claims.judge(tiny().claims, summary.group(cells, ["fast", "slow"]))[0].outcome
+
+
+def rates(a: list[float], b: list[float], relation: str, limited: str, factor: float = 1.0) -> str:
+    """The outcome of a claim on two rates, of which those of the models in `limited` are the client's."""
+    one = Claim(
+        text="x",
+        a=Operand("throughput_rps", {"model": "a", "connections": 1}),
+        b=Operand("throughput_rps", {"model": "b", "connections": 1}),
+        relation=relation,
+        factor=factor,
+        value=0.0,
+    )
+    cells = [
+        cell(name, 1, r, value, "client-limited" if name in limited else "ok")
+        for name, values in (("a", a), ("b", b))
+        for r, value in enumerate(values)
+    ]
+    return claims.judge([one], summary.group(cells, ["a", "b"]))[0].outcome
+
+
+def test_a_rate_that_the_client_set_supports_only_what_it_can() -> None:
+    high, low = [100.0, 101.0, 102.0], [50.0, 51.0, 52.0]
+    assert rates(high, high, "within", "", 1.2) == claims.SUPPORTED
+    assert rates(high, high, "within", "ab", 1.2) == claims.UNDECIDED
+    assert rates(high, high, "within", "a", 1.2) == claims.UNDECIDED
+    # A lower bound is enough to be above, and not to be below.
+    assert rates(high, low, "above", "a") == claims.SUPPORTED
+    assert rates(high, low, "above", "b") == claims.UNDECIDED
+    assert rates(low, high, "above", "b") == claims.REFUTED
+    assert rates(low, high, "above", "a") == claims.UNDECIDED
+    assert rates(low, high, "below", "b") == claims.SUPPORTED
+    assert rates(low, high, "below", "a") == claims.UNDECIDED
+
+
+def test_a_claim_on_a_value_needs_a_95_percent_interval() -> None:
+    one = Claim(
+        text="x",
+        a=Operand("throughput_rps", {"model": "a", "connections": 1}),
+        b=None,
+        relation="above",
+        factor=1.0,
+        value=90.0,
+    )
+
+    def outcome(values: list[float]) -> str:
+        cells = [cell("a", 1, r, value) for r, value in enumerate(values)]
+        return claims.judge([one], summary.group(cells, ["a"]))[0].outcome
+
+    assert outcome([100.0, 100.5, 101.0]) == claims.SUPPORTED
+    assert outcome([91.0, 100.0, 109.0]) == claims.UNDECIDED  # all above, which is 75 % only
+
+
+def test_one_of_many_models_refutes_only_with_an_interval_adjusted_for_their_number() -> None:
+    one = Claim(
+        text="x",
+        a=Operand("throughput_rps", {"model": "*", "connections": 1}),
+        b=None,
+        relation="above",
+        factor=1.0,
+        value=90.0,
+    )
+
+    def outcome(models: int) -> str:
+        # 95 % of the odd one is below 90, 99.5 % is not.
+        values = {
+            "odd": [81.0, 83.0, 85.0],
+            **{f"m{i}": [100.0, 100.1, 100.2] for i in range(models)},
+        }
+        cells = [cell(n, 1, r, v) for n, vs in values.items() for r, v in enumerate(vs)]
+        return claims.judge([one], summary.group(cells, list(values)))[0].outcome
+
+    assert outcome(0) == claims.REFUTED
+    assert outcome(9) == claims.UNDECIDED
 
 
 def test_a_claim_ends_as_supported_refuted_or_undecided() -> None:

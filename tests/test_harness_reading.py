@@ -12,10 +12,15 @@ import pytest
 from harness_fakes import EXPERIMENT
 
 from harness import cli, errors, store
+from harness.design.load import Load
+from harness.design.metrics import METRICS
 from harness.judge import comparison
+from harness.judge.stats import Estimate
 from harness.measure import doctor
+from harness.measure.calibrate import spread_out
 from harness.measure.doctor import BAD, GOOD, NOTE, Facts
 from harness.measure.meter import Sources
+from harness.present import wording
 from harness.store import CellRecord, Run
 
 
@@ -60,14 +65,45 @@ def write_run(path: Path, rates: dict[str, list[float]], **meta: Any) -> Run:
 RATES = {"fast": [200.0, 201.0, 202.0], "slow": [100.0, 101.0, 102.0], "absent": [math.nan]}
 
 
-def test_compare_finds_the_model_that_changed_and_no_other(tmp_path: Path) -> None:
+def test_compare_sets_the_same_models_side_by_side_and_judges_none(tmp_path: Path) -> None:
     a = write_run(tmp_path / "a", RATES)
     b = write_run(tmp_path / "b", {**RATES, "slow": [80.0, 81.0, 82.0]})
     rows = {row.name.split()[0]: row for row in comparison.compare(a, b, None)}
     assert set(rows) == {"fast", "slow"}
-    assert rows["fast"].verdict == "not distinguishable"
-    assert rows["slow"].verdict == "worse" and rows["slow"].ratio == pytest.approx(0.802, abs=0.01)
+    assert rows["fast"].ratio == 1.0
+    assert rows["slow"].ratio == pytest.approx(0.802, abs=0.01)
+    assert (rows["slow"].a.value, rows["slow"].b.value) == (101.0, 81.0)
     assert comparison.mismatches(a.meta, b.meta) == []
+
+
+def test_compare_says_that_it_describes_and_what_would_judge(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in "ab":
+        write_run(tmp_path / name, RATES)
+    assert cli.main(["compare", str(tmp_path / "a"), str(tmp_path / "b")]) == 0
+    said = capsys.readouterr().out
+    assert "does not judge" in said and "tenk duel" in said
+    assert not any(word in said for word in ("worse", "B is", "distinguishable"))
+
+
+def test_a_heading_names_the_unit_only_where_the_numbers_do_not() -> None:
+    assert wording.heading(METRICS["p99_ns"]) == "response time p99, lower is better"
+    assert wording.quantity(250e3, METRICS["p99_ns"].unit) == "250 µs"
+    assert wording.heading(METRICS["throughput_rps"]).startswith("throughput (requests/s), higher")
+
+
+def test_a_spread_beyond_the_value_itself_is_said_in_percent() -> None:
+    assert wording.spread(Estimate(3, 1.0, 0.5, 5.0, 0.75)) == "±>100%"
+    assert wording.spread(Estimate(3, 1.0, 0.97, 1.03, 0.75)) == "±3%"
+
+
+def test_a_calibration_spreads_its_replicates_of_one_thing_over_the_whole_time() -> None:
+    load = Load()
+    order = spread_out([("same", load)] * 4, [(str(i), load) for i in range(6)])
+    at = [i for i, (name, _) in enumerate(order) if name == "same"]
+    assert at[0] == 0 and at[-1] == 9 and min(b - a for a, b in zip(at, at[1:])) >= 2
+    assert [name for name, _ in order if name != "same"] == [str(i) for i in range(6)]
 
 
 def test_compare_warns_of_runs_that_are_hard_to_compare(tmp_path: Path) -> None:

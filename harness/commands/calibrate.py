@@ -59,12 +59,11 @@ def run(args: argparse.Namespace) -> int:
     try:
         with tempfile.TemporaryDirectory(prefix="tenk.") as folder:
             scratch = Path(folder) / "cell"
-            ceilings = {n: calibrate.ceiling(bench, n, scratch) for n in calibrate.CEILING_AT}
-            lags = calibrate.lag(bench, scratch)
-            same = calibrate.same_again(bench, chosen[0].name, scratch)
+            found = calibrate.calibrate(bench, chosen[0].name, scratch)
     finally:
         os.sched_setaffinity(0, everywhere)
-    noises = [found for metric, values in same.items() if (found := noise(metric, values))]
+    ceilings, lags = found.ceiling_rps, found.lag_ns
+    noises = [each for metric, values in found.same.items() if (each := noise(metric, values))]
     table = Table(box=console.BOX, pad_edge=False)
     for heading in ("what", "found"):
         table.add_column(heading)

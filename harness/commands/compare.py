@@ -45,27 +45,25 @@ def run(args: argparse.Namespace) -> int:
     rows = comparison.compare(runs[0], runs[1], args.metric)
     for metric in dict.fromkeys(row.metric for row in rows):
         _print(out, metric, [row for row in rows if row.metric == metric])
-    real = sum(row.verdict in ("better", "worse") for row in rows)
     out.print(
-        f"{real} of {len(rows)} differ (B against A; Welch on logs, Holm over all {len(rows)}, 5 %)"
+        "B / A describes and does not judge: what differs between two sessions is in it. For a verdict"
+        " on two models or two builds measure them in one `tenk duel`.",
+        style="dim",
     )
     return errors.EXIT_OK
 
 
 def _print(out: Console, metric: str, rows: Sequence[comparison.Row]) -> None:
     unit = METRICS[metric].unit
-    title = f"{METRICS[metric].label} ({unit})"
+    title = wording.heading(METRICS[metric])
     table = Table(title=title, title_justify="left", box=console.BOX, pad_edge=False)
-    for heading in ("model and levels", "A", "B", "B / A", "B is"):
+    for heading in ("model and levels", "A", "B", "B / A"):
         table.add_column(heading)
     for row in rows:
-        interval = "" if row.ratio is None else f"{row.ratio:.3g} [{row.lo:.3g}, {row.hi:.3g}]"
-        style = {"better": "green", "worse": "red"}.get(row.verdict, "dim")
         table.add_row(
             escape(row.name),
             f"{wording.quantity(row.a.value, unit)} {wording.spread(row.a)}",
             f"{wording.quantity(row.b.value, unit)} {wording.spread(row.b)}",
-            interval,
-            f"[{style}]{row.verdict}[/]",
+            "" if row.ratio is None else f"{row.ratio:.3g}",
         )
     out.print(table)

@@ -2,8 +2,8 @@
 """From an experiment to the settings that are run, and the order in which they are.
 
 A setting is a model at one level of every factor. A block is one replicate of every setting, in
-seeded random order: slow drift of the machine then hits every model alike, and stopping after a
-whole block leaves every setting with the same number of replicates.
+seeded random order, level by level: drift of the machine then hits every model alike, and stopping
+after a whole block leaves every setting with the same number of replicates.
 """
 from __future__ import annotations
 
@@ -134,10 +134,20 @@ def clamp(load: Load, model: Model) -> tuple[Load, tuple[str, ...]]:
 
 
 def block_order(plan: Sequence[Setting], seed: int, block: int) -> list[Setting]:
-    """The settings of one block in their order: the same for the same seed, on every machine."""
-    order = list(plan)
-    random.Random(f"tenk:{seed}:{block}").shuffle(order)
-    return order
+    """The settings of one block in their order: the same for the same seed, on every machine.
+
+    Levels in random order, and within each level its models in random order: what is compared is
+    measured within as short a time as can be.
+    """
+    levels: dict[str, list[Setting]] = {}
+    for setting in plan:
+        levels.setdefault(repr(sorted(setting.factors.items())), []).append(setting)
+    shuffle = random.Random(f"tenk:{seed}:{block}").shuffle
+    groups = list(levels.values())
+    shuffle(groups)
+    for group in groups:
+        shuffle(group)
+    return [setting for group in groups for setting in group]
 
 
 def expected_block_s(plan: Iterable[Setting]) -> float:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from harness.judge import slope, stats
 from harness.design.experiment import Claim, Operand
@@ -14,6 +14,10 @@ from harness.judge.summary import Group
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "cannot decide"
 # With two, an interval spans many orders of magnitude and its numbers only confuse.
 MIN_REPLICATES = 3
+LEVEL = 0.95
+# A rate that the client sets is a lower bound of what the server can do, and nothing more.
+RATE = "throughput_rps"
+LIMITED = "client-limited"
 ABSENT = "was not part of this run"
 
 
@@ -35,16 +39,25 @@ def judge(claims: Sequence[Claim], groups: Sequence[Group]) -> list[Verdict]:
 
 
 def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
-    """A claim about model "*" is about every model that was measured: all must agree."""
+    """A claim about model "*" is about every model that was measured: all must agree.
+
+    To be supported, each must support it at 95 %: the chance that all do so wrongly is no greater than
+    that of one (intersection-union test: R. L. Berger, Technometrics 24, 1982). To be refuted one is
+    enough, so among m models that one must do so at 1 - 0.05 / m (Bonferroni).
+    """
     if claim.a.where.get("model") != "*":
-        return _single(claim, claim.a, claim.b, groups)
+        return _single(claim, claim.a, claim.b, groups, LEVEL)
     names = list(dict.fromkeys(g.model for g in groups if any(c.usable for c in g.cells)))
     if not names:
         return Verdict(claim.text, UNDECIDED, "no model was measured")
+    strict = 1 - (1 - LEVEL) / len(names)
     each = {}
     for name in names:
-        b = _bind(claim.b, name) if claim.b else None
-        each[name] = _single(claim, _bind(claim.a, name), b, groups)
+        a, b = _bind(claim.a, name), _bind(claim.b, name) if claim.b else None
+        each[name] = _single(claim, a, b, groups, LEVEL)
+        if each[name].outcome == REFUTED:
+            again = _single(claim, a, b, groups, strict)
+            each[name] = replace(again, detail=f"{again.detail} at {100 * strict:.3g} %")
     outcomes = {v.outcome for v in each.values()}
     for outcome in (REFUTED, UNDECIDED, SUPPORTED):
         if outcome in outcomes:
@@ -69,7 +82,9 @@ def decide(relation: str, factor: float, lo: float, hi: float) -> str:
     return SUPPORTED if lo > factor else REFUTED if hi <= factor else UNDECIDED
 
 
-def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]) -> Verdict:
+def _single(
+    claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group], level: float
+) -> Verdict:
     if claim.relation == "unsupported":
         return _cannot(claim, a, groups)
     if a.slope:
@@ -78,12 +93,16 @@ def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]
     if isinstance(left, str):
         return Verdict(claim.text, UNDECIDED, left, left.endswith(ABSENT))
     if b is None:
-        e = stats.estimate(left)
+        e = stats.mean_interval(left, level)
         if e.n < MIN_REPLICATES:
             return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
-        outcome = _against_number(claim, e.lo, e.hi)
         detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {_number(claim)}"
-        return Verdict(claim.text, outcome, detail)
+        if e.confidence < level:
+            few = f"{detail}: an interval of {100 * e.confidence:.0f} % only, too few replicates"
+            return Verdict(claim.text, UNDECIDED, few)
+        outcome = _against_number(claim, e.lo, e.hi)
+        found = Verdict(claim.text, outcome, detail)
+        return _unless_limited(found, claim, e.lo, _limited(a, groups), False)
     right = _values(b, groups)
     if isinstance(right, str):
         return Verdict(claim.text, UNDECIDED, right, right.endswith(ABSENT))
@@ -91,14 +110,43 @@ def _single(claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]
     if fewest < MIN_REPLICATES:
         few = f"only {fewest} usable replicates of {_name(a)} or {_name(b)}"
         return Verdict(claim.text, UNDECIDED, few)
-    c = stats.compare(left, right)
+    c = stats.compare(left, right, level)
     if math.isnan(c.ratio):
         return Verdict(claim.text, UNDECIDED, f"{_name(a)} against {_name(b)}: {c.reason}")
     outcome = decide(claim.relation, claim.factor, c.lo, c.hi)
     detail = f"{_name(a)} / {_name(b)} = {c.ratio:.3g} [{c.lo:.3g}, {c.hi:.3g}]"
     if claim.factor != 1:
         detail += f", against {claim.factor:g}"
-    return Verdict(claim.text, outcome, detail)
+    found = Verdict(claim.text, outcome, detail)
+    return _unless_limited(found, claim, c.lo, _limited(a, groups), _limited(b, groups))
+
+
+def _limited(operand: Operand, groups: Sequence[Group]) -> bool:
+    """Whether the client set this rate, in at least half of the replicates."""
+    if operand.metric != RATE:
+        return False
+    cells = [c for g in _matching(operand, groups) for c in g.cells if c.usable]
+    return 2 * sum(c.status == LIMITED or LIMITED in c.codes for c in cells) >= max(1, len(cells))
+
+
+def _unless_limited(found: Verdict, claim: Claim, lo: float, a: bool, b: bool) -> Verdict:
+    """The verdict, if it would hold whatever a faster client had got out of the servers.
+
+    lo: lower end of the interval of a / b, or of a. a, b: whether these rates are lower bounds only.
+    That a is large holds if b is known; that a is small, if a is known; that it is near, if both are.
+    """
+    if found.outcome == UNDECIDED or not (a or b):
+        return found
+    near = claim.relation in ("within", "between")
+    if near and found.outcome == SUPPORTED:
+        holds = False
+    else:
+        top = claim.range[1] if claim.relation == "between" else claim.factor
+        large = lo > top if near else (claim.relation == "above") == (found.outcome == SUPPORTED)
+        holds = not b if large else not a
+    if holds:
+        return found
+    return replace(found, outcome=UNDECIDED, detail=f"{found.detail}; the client set the rate")
 
 
 def _against_number(claim: Claim, lo: float, hi: float) -> str:
@@ -153,9 +201,7 @@ def _cannot(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
 
 def _values(operand: Operand, groups: Sequence[Group]) -> list[float] | str:
     """The replicates an operand means, or why there are none."""
-    model = operand.where.get("model")
-    levels = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
-    matching = [g for g in groups if g.model == model and _at(g, levels)]
+    matching = _matching(operand, groups)
     if not matching:
         return f"{_name(operand)} {ABSENT}"
     if len(matching) > 1:
@@ -164,6 +210,12 @@ def _values(operand: Operand, groups: Sequence[Group]) -> list[float] | str:
     if not values:
         return f"{_name(operand)}: {matching[0].reason or 'no value'}"
     return values
+
+
+def _matching(operand: Operand, groups: Sequence[Group]) -> list[Group]:
+    model = operand.where.get("model")
+    levels = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
+    return [g for g in groups if g.model == model and _at(g, levels)]
 
 
 def _at(group: Group, levels: Mapping[str, str]) -> bool:

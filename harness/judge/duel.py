@@ -21,7 +21,6 @@ Sources:
 """
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +28,6 @@ from dataclasses import dataclass
 from statistics import median
 
 import numpy as np
-from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
 
 from harness.judge import robust, stats
 from harness.judge.pooling import Variance, pool
@@ -202,7 +200,7 @@ def rank(found: Comparison, among: Sequence[str], higher_is_better: bool) -> Ran
             continue
         se = math.sqrt(noise.value / one.n)
         # The range of k means of standard error e has sqrt(2) e as that of a difference.
-        reach = _studentized_range(len(tested), noise.freedom) * se / math.sqrt(2)
+        reach = stats.range_quantile(LEVEL, len(tested), noise.freedom) * se / math.sqrt(2)
         if sign * one.center > reach:
             worse.add(name)
     return Ranking(order, best, frozenset(worse), untested)
@@ -397,14 +395,3 @@ def _difference(found: Comparison, a: str, b: str) -> _Difference | None:
     return _Difference(
         n, right.center - left.center, Variance(variance, left.freedom + right.freedom)
     )
-
-
-def _studentized_range(groups: int, freedom: float) -> float:
-    """Quantile of the studentized range, at whole degrees of freedom (rounded down: wider)."""
-    return _range_quantile(groups, max(1, min(1000, int(freedom))))
-
-
-@functools.lru_cache(maxsize=4096)
-def _range_quantile(groups: int, freedom: int) -> float:
-    # A double integral and a search: a fifth of a second each.
-    return float(_scipy.studentized_range.ppf(LEVEL, groups, freedom))

@@ -32,6 +32,7 @@ NORMAL_MEDIAN = 0.6745
 # The variance of Huber's estimate is itself known a little worse than that of a mean: as if there
 # were a fifth fewer degrees of freedom (normal noise, simulated; tests/test_judge_robust.py).
 WORTH = 0.8
+LEAST_ROWS = 4
 # How far beyond the largest finite value an infinite one is put, in units of the logarithm.
 BEYOND = 20.0
 _STEPS = 50
@@ -113,6 +114,8 @@ def location(values: Sequence[float], least_scale: float = 0.0) -> Location:
 def two_way(table: Floats) -> TwoWay:
     """Huber's estimate of a two-way table; nan is an empty entry, inf counts as very far out.
 
+    With fewer than four rows it is the plain least-squares fit: of three values none is an outlier.
+
     table: rows (rounds or blocks) x columns (contenders), both with at least one entry each, and
     connected: raises numpy.linalg.LinAlgError where a column shares no row with the others.
     """
@@ -121,7 +124,7 @@ def two_way(table: Floats) -> TwoWay:
     parameters = y.shape[0] + y.shape[1] - 1
     freedom = int(full.sum()) - parameters
     residuals = _polish(y)
-    spread = scale(residuals[full], parameters)
+    spread = scale(residuals[full], parameters) if len(y) >= LEAST_ROWS else 0.0
     columns, residuals, _ = _weighted(y, full.astype(np.float64))
     if spread > 0:
         for _ in range(_STEPS):
@@ -138,7 +141,8 @@ def two_way(table: Floats) -> TwoWay:
         variance = _variance(residuals[full] / spread, spread, parameters)
     else:
         variance = float(np.sum(residuals[full] ** 2)) / freedom
-    return TwoWay(columns - columns.mean(), residuals, variance, max(0.0, WORTH * freedom), inverse)
+    worth = WORTH if spread > 0 else 1.0
+    return TwoWay(columns - columns.mean(), residuals, variance, max(0.0, worth * freedom), inverse)
 
 
 def _weights(residuals: Floats, spread: float) -> Floats:

@@ -9,11 +9,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.judge import stats
+from harness.judge.best import best_group
+from harness.judge.trend import trend
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.store import STATUSES, USABLE, CellRecord, level_text
 
 COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
+
+
+# Most replicates went one way while they were measured: the warm-up was too short for this model.
+UNSETTLED = "rate not settled"
+
+
+def unsettled(cell: CellRecord) -> bool:
+    """Whether the rate of a closed loop had a trend within the window. (Of an open loop the client sets
+    the rate, and a freeze changes it on purpose.)"""
+    config = cell.client.get("config") or {}
+    intervals = cell.client.get("intervals") or []
+    if config.get("rate") or cell.factors.get("freeze_ms"):
+        return False
+    lengths = [i["end_ns"] - i["start_ns"] for i in intervals]
+    # The last one can be a remainder, too short to have a rate.
+    rates = [i["replies"] / n for i, n in zip(intervals, lengths) if 2 * n > max(lengths)]
+    return trend(rates).found
 
 
 @dataclass(frozen=True)
@@ -43,8 +62,11 @@ class Group:
 
     @property
     def badges(self) -> list[str]:
-        """What the replicates carry beside their status, each once."""
-        return list(dict.fromkeys(badge for cell in self.cells for badge in cell.badges))
+        """What the replicates carry beside their status, each once; and whether the rate had settled."""
+        own = [badge for cell in self.cells for badge in cell.badges]
+        usable = [cell for cell in self.cells if cell.usable]
+        changed = sum(unsettled(cell) for cell in usable)
+        return list(dict.fromkeys([*own, *([UNSETTLED] if 2 * changed > len(usable) else [])]))
 
     @property
     def reason(self) -> str:
@@ -90,10 +112,19 @@ class Group:
 
     def values(self, metric: str) -> list[float]:
         """That metric of every usable replicate that has it."""
+        return [value for _, value in self._pairs(metric)]
+
+    def by_block(self, metric: str) -> dict[int, float]:
+        """The same by block: replicates of one block were measured near each other in time."""
+        return dict(self._pairs(metric))
+
+    def _pairs(self, metric: str) -> list[tuple[int, float]]:
         of = METRICS[metric]
         if of.inverse_of:
-            return [of.per / value for value in self.values(of.inverse_of) if value > 0]
-        return [c.metrics[metric] for c in self.cells if c.usable and metric in c.metrics]
+            return [(b, of.per / value) for b, value in self._pairs(of.inverse_of) if value > 0]
+        return [
+            (c.block, c.metrics[metric]) for c in self.cells if c.usable and metric in c.metrics
+        ]
 
     def estimate(self, metric: str) -> stats.Estimate:
         """Middle and interval; of an inverse metric, those of the other one turned round, so that
@@ -111,7 +142,8 @@ class Group:
 class Contest:
     """One metric at one level: who is best, who is distinguishably worse.
 
-    best is None where no model has a value. tied: models with a value that are not worse.
+    best is None where no model has two values. tied: models that are not worse than it. untested: those
+    with one value only, which are neither.
     """
 
     metric: Metric
@@ -119,6 +151,7 @@ class Contest:
     groups: Mapping[str, Group]  # by model
     best: str | None
     worse: Mapping[str, bool]
+    untested: frozenset[str] = frozenset()
 
     @property
     def tied(self) -> list[str]:
@@ -149,11 +182,17 @@ def contests(experiment: Experiment, groups: Sequence[Group], metric: str) -> li
     out = []
     ordered = sorted(levels.values(), key=lambda gs: [_sortable(v) for v in gs[0].factors.values()])
     for members in ordered:
-        samples = {g.model: g.values(metric) for g in members if g.values(metric)}
-        higher = METRICS[metric].better == "higher"
-        best, worse = stats.best_group(samples, higher)
+        samples = {g.model: g.by_block(metric) for g in members}
+        found = best_group(samples, METRICS[metric].better == "higher")
         out.append(
-            Contest(METRICS[metric], members[0].factors, {g.model: g for g in members}, best, worse)
+            Contest(
+                METRICS[metric],
+                members[0].factors,
+                {g.model: g for g in members},
+                found.best,
+                found.worse,
+                found.untested,
+            )
         )
     return out
 

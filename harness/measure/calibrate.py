@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.measure.cell import Bench, measure
@@ -28,46 +28,63 @@ NOISE_CONNECTIONS = 64
 NOISE_METRICS = ("throughput_rps", "p99_ns", "server_cpu_us_per_request")
 NULL = "null"
 
+Job = tuple[str, Load]  # a model and what it is loaded with
+
 
 def null_command(path: Path) -> list[str]:
     """How the null server is started; it speaks one protocol and has no other option."""
     return [str(path), "-p", "0"]
 
 
-def ceiling(bench: Bench, connections: int, scratch: Path) -> list[float]:
-    """Throughput of the null server in requests per second, per replicate."""
-    load = Load(loop="closed", connections=connections)
-    return _values(bench, NULL, load, CEILING_REPLICATES, scratch, ["throughput_rps"])[0]
+@dataclass(frozen=True)
+class Findings:
+    """ceiling_rps: by connections, the null server's throughput in requests/s, per replicate. lag_ns:
+    p99 of the client's lag at LAG_RPS, per replicate. same: the A/A run's values by metric."""
+
+    ceiling_rps: Mapping[int, list[float]]
+    lag_ns: list[float]
+    same: Mapping[str, list[float]]
 
 
-def lag(bench: Bench, scratch: Path) -> list[float]:
-    """p99 of the client's lag in ns at LAG_RPS, per replicate."""
-    load = Load(loop="open", connections=NOISE_CONNECTIONS, offered_rps=LAG_RPS)
-    return _values(bench, NULL, load, CEILING_REPLICATES, scratch, ["lag_p99_ns"])[0]
+def calibrate(bench: Bench, model: str, scratch: Path) -> Findings:
+    """Measure all three, the replicates of the A/A run spread over the whole time.
+
+    In a run other cells come between two replicates of one. Back to back they meet the same mood of
+    the machine and are too much alike, by a fifth: the smallest difference would look too small.
+    """
+    ceilings = {n: Load(loop="closed", connections=n) for n in CEILING_AT}
+    lagging = Load(loop="open", connections=NOISE_CONNECTIONS, offered_rps=LAG_RPS)
+    busy = Load(loop="closed", connections=NOISE_CONNECTIONS)
+    others = [(NULL, load) for load in (*ceilings.values(), lagging)] * CEILING_REPLICATES
+    order = spread_out([(model, busy)] * NOISE_REPLICATES, others)
+    found: dict[tuple[str, Load], list[Mapping[str, float]]] = {}
+    for index, (name, load) in enumerate(order):
+        metrics = _measure(bench, name, load, index, scratch)
+        found.setdefault((name, load), []).append(metrics)
+    return Findings(
+        {n: _column(found[NULL, load], "throughput_rps") for n, load in ceilings.items()},
+        _column(found[NULL, lagging], "lag_p99_ns"),
+        {metric: _column(found[model, busy], metric) for metric in NOISE_METRICS},
+    )
 
 
-def same_again(bench: Bench, model: str, scratch: Path) -> Mapping[str, list[float]]:
-    """The A/A run: one model, one load, NOISE_REPLICATES fresh servers; per metric the values."""
-    load = Load(loop="closed", connections=NOISE_CONNECTIONS)
-    columns = _values(bench, model, load, NOISE_REPLICATES, scratch, NOISE_METRICS)
-    return dict(zip(NOISE_METRICS, columns))
+def spread_out(some: Sequence[Job], others: Sequence[Job]) -> list[Job]:
+    """All of both, each in its own order, `some` at even distances from the beginning to the end."""
+    places = [(i / max(1, len(some) - 1), 0, job) for i, job in enumerate(some)]
+    places += [((i + 0.5) / len(others), 1, job) for i, job in enumerate(others)]
+    return [job for _, _, job in sorted(places, key=lambda place: place[:2])]
 
 
-def _values(
-    bench: Bench, model: str, load: Load, count: int, scratch: Path, metrics: Sequence[str]
-) -> list[list[float]]:
-    columns: list[list[float]] = [[] for _ in metrics]
-    setting = Setting(model, {}, load, SECONDS, WARMUP)
-    for index in range(count):
-        outcome = measure(setting, bench, bench.seed + index, scratch)
-        scratch.with_name(scratch.name + ".hgrm").unlink(missing_ok=True)
-        if outcome.status == "failed":
-            raise SetupError(f"calibrate: {model}: {outcome.reason}")
-        for column, metric in zip(columns, metrics):
-            value = outcome.metrics.get(metric)
-            if value is not None and math.isfinite(value):
-                column.append(value)
-    return columns
+def _measure(bench: Bench, name: str, load: Load, index: int, scratch: Path) -> dict[str, float]:
+    outcome = measure(Setting(name, {}, load, SECONDS, WARMUP), bench, bench.seed + index, scratch)
+    scratch.with_name(scratch.name + ".hgrm").unlink(missing_ok=True)
+    if outcome.status == "failed":
+        raise SetupError(f"calibrate: {name}: {outcome.reason}")
+    return outcome.metrics
+
+
+def _column(cells: Sequence[Mapping[str, float]], metric: str) -> list[float]:
+    return [c[metric] for c in cells if metric in c and math.isfinite(c[metric])]
 
 
 def with_null(bench: Bench, path: Path) -> Bench:

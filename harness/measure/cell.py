@@ -52,6 +52,9 @@ FREEZE_AT = 0.25
 OPEN_DRAIN_S = 0.25
 CLOSED_DRAIN_S = 2.0
 TIMEOUT_S = 5.0
+# Into how many intervals the window is cut, for the test whether the rate had settled.
+INTERVALS = 10
+LEAST_INTERVAL_S = 0.01
 
 # What a saturated open loop looks like to the load generator: requests are due that no connection
 # is free for, the answered ones do not speak for the others, and after a while only overdue
@@ -130,6 +133,7 @@ def client_argv(
     workers = max(1, min(len(cpus), load.connections))
     argv = [str(loadgen), "-q", "-c", str(load.connections), "-t", str(workers)]
     argv += ["-d", f"{setting.seconds:g}s", "--warmup", f"{setting.warmup:g}s"]
+    argv += ["--interval", f"{max(LEAST_INTERVAL_S, setting.seconds / INTERVALS):g}s"]
     argv += ["-T", f"{TIMEOUT_S:g}s", "--seed", str(seed), "--cpus", cpu_list(cpus)]
     if load.loop == "open":
         argv += ["-R", f"{load.offered_rps:g}", "--arrival", load.arrival]

@@ -151,12 +151,7 @@ def print_claims(console: Console, verdicts: Sequence[claim_module.Verdict]) -> 
 
 def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Contest]) -> None:
     metric = found[0].metric
-    title = (
-        f"{metric.label} ({metric.unit}), {metric.better} is better"
-        if metric.better
-        else (f"{metric.label} ({metric.unit})")
-    )
-    console.print(f"[bold]{title}[/]")
+    console.print(f"[bold]{wording.heading(metric)}[/]")
     # A wide grid of levels does not fit 100 columns: then several tables, one below the other.
     per_table = max(1, (console.width - 16) // 16)
     for start in range(0, len(found), per_table):

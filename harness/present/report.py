@@ -38,7 +38,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Table:
-    metric: Metric
+    heading: str
     explanation: str
     note: str
     levels: Sequence[str]
@@ -147,7 +147,8 @@ def _table(
     names = list(dict.fromkeys(name for c in found for name in c.groups))
     rows = [(name, [_entry(c, name, metric) for c in found]) for name in names]
     levels = [wording.levels(c) for c in found]
-    return Table(metric, wording.explanation(found, metric), highlight.note, levels, rows)
+    said = wording.explanation(found, metric)
+    return Table(wording.heading(metric), said, highlight.note, levels, rows)
 
 
 def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:

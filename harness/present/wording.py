@@ -66,8 +66,16 @@ def _digits(value: float) -> str:
     return f"{rounded:.{min(places, 4)}f}"
 
 
+def heading(metric: Metric) -> str:
+    """The title of a table: "response time p99, lower is better". The unit is named where the numbers
+    do not carry it: `quantity` writes "250 µs" and "3.20 KiB", but "81.5k"."""
+    unit = "" if metric.unit in ("ns", "us", "bytes") else f" ({metric.unit})"
+    better = f", {metric.better} is better" if metric.better else ""
+    return f"{metric.label}{unit}{better}"
+
+
 def spread(estimate: Estimate) -> str:
-    """Half the interval's width in percent: "±3%"; "±>1x" where it is more than the estimate
+    """Half the interval's width in percent: "±3%"; "±>100%" where it is more than the estimate
     itself; empty where there is no interval or no finite estimate."""
     if estimate.n < 2:
         return ""
@@ -77,7 +85,7 @@ def spread(estimate: Estimate) -> str:
     if math.isinf(half):
         return "±?"
     if half > 1:
-        return "±>1x"
+        return "±>100%"
     return f"±{100 * half:.0f}%" if half >= 0.0095 else "±<1%"
 
 
@@ -133,6 +141,11 @@ def best_marks(contest: Contest) -> Mapping[str, str]:
     if contest.best is None or not contest.metric.better or not any(contest.worse.values()):
         return {}
     marks = {name: "worse" if worse else "tied" for name, worse in contest.worse.items()}
+    # An infinite median may not be provably worse, but it is not a result to be marked.
+    infinite = [
+        n for n, g in contest.groups.items() if math.isinf(g.estimate(contest.metric.name).value)
+    ]
+    marks.update({name: "" for name in infinite if marks.get(name) == "tied"})
     return {**marks, contest.best: "best"}
 
 
@@ -150,7 +163,7 @@ def explanation(found: Sequence[Contest], metric: Metric) -> str:
         text += f" ± half of its {100 * sure:.0f} % interval"
     if metric.better and len(found[0].groups) > 1:
         if any(any(c.worse.values()) for c in found):
-            text += "; * best, or not distinguishable from the best (Welch on logs, Holm, 5 %)"
+            text += "; * best, or not distinguishable from the best (two-way fit, Tukey, 5 %)"
         none = [levels(c) for c in found if c.worse and not any(c.worse.values())]
         if none:
             text += f"; at {', '.join(none)}: no model distinguishable from the best"

@@ -229,6 +229,12 @@ static void what_the_machine_did_meanwhile_is_suspect(void **state)
 	assert_reason("steal", VERDICT_SUSPECT);
 	result.disturbance.steal_ticks = 10;
 	assert_valid();
+	/* Half a second of one CPU: a single tick is 2 %, and only where the edges fell. */
+	result.disturbance.cpu_ticks = 50;
+	result.disturbance.steal_ticks = 1;
+	assert_valid();
+	result.disturbance.steal_ticks = 2;
+	assert_reason("steal", VERDICT_SUSPECT);
 }
 
 static void drops_for_want_of_a_queue_are_suspect_and_name_the_remedy(void **state)
