@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: MIT
-"""How often tables name a loser wrongly, and rightly, with the noise of the committed reference run.
+"""How often tables name a loser wrongly, and rightly, with the noise of the reference run.
 
     python3 tests/reference_residuals.py [DRAWS]
 
-Each table of the reference run (a metric at a level) gives its residuals: what is left of the log values
-when block and model are taken out. From these, tables of equal models are drawn: signs and places at
-random. Whoever is called worse there is called so wrongly. Then half of the models is made 10 % worse:
-how many of them are found is the power.
+Each table of the reference run (a metric at a level) gives its residuals: what is left of the log
+values when block and model are taken out. From these, tables of equal models are drawn: signs and
+places at random. Whoever is called worse there is called so wrongly. Then half of the models is
+made 10 % worse: how many of them are found is the power.
 """
 from __future__ import annotations
 
@@ -31,7 +31,8 @@ COSTLIER = math.log(1.1)
 
 @dataclass(frozen=True)
 class Found:
-    """Of tables of equal models the share with a loser; of models 10 % worse the share called worse."""
+    """Of tables of equal models the share with a loser; of models 10 % worse the share called
+    worse."""
 
     tables: int
     false_losers: float
@@ -95,8 +96,7 @@ if __name__ == "__main__":
     COUNT = int(sys.argv[1]) if len(sys.argv) > 1 else 20
     for N in (3, 5):
         result = simulate(N, COUNT)
-        print(
-            f"n = {N}: {100 * result.false_losers:.1f} % of {result.tables} tables with a false loser"
-        )
+        wrong = 100 * result.false_losers
+        print(f"n = {N}: {wrong:.1f} % of {result.tables} tables of equal models have a loser")
         for name, share in result.power.items():
             print(f"    {name}: {100 * share:.0f} % of models 10 % worse are found")

@@ -394,7 +394,8 @@ def claim_on(values_a: list[float], values_b: list[float]) -> str:
 
 
 def rates(a: list[float], b: list[float], relation: str, limited: str, factor: float = 1.0) -> str:
-    """The outcome of a claim on two rates, of which those of the models in `limited` are the client's."""
+    """The outcome of a claim on two rates, of which those of the models in `limited` are the
+    client's."""
     one = Claim(
         text="x",
         a=Operand("throughput_rps", {"model": "a", "connections": 1}),

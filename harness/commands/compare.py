@@ -46,8 +46,8 @@ def run(args: argparse.Namespace) -> int:
     for metric in dict.fromkeys(row.metric for row in rows):
         _print(out, metric, [row for row in rows if row.metric == metric])
     out.print(
-        "B / A describes and does not judge: what differs between two sessions is in it. For a verdict"
-        " on two models or two builds measure them in one `tenk duel`.",
+        "B / A describes and does not judge: what differs between two sessions is in it."
+        " For a verdict on two models or two builds measure them in one `tenk duel`.",
         style="dim",
     )
     return errors.EXIT_OK

@@ -2,22 +2,23 @@
 """Who is best in a table, and who is distinguishably worse.
 
 All models of one level at once. Log value = block + model + noise, fitted robustly; the noise comes
-from the residuals of all models together, so that three blocks of ten models have some twenty degrees
-of freedom where two models alone have four. Then every model against every other by Tukey: whoever is
-best is chosen after looking, and comparing all pairs allows for that.
+from the residuals of all models together, so that three blocks of ten models have some twenty
+degrees of freedom where two models alone have four. Then every model against every other by Tukey:
+whoever is best is chosen after looking, and comparing all pairs allows for that.
 
-Infinite values cannot enter a fit. They are counted, and tested exactly, twice: whether the models differ
-at all in how many of their replicates are infinite (a permutation test of all, which allows for choosing
-the best after looking), and whether a model has more of them than the best.
+Infinite values cannot enter a fit. They are counted, and tested exactly, twice: whether the models
+differ at all in how many of their replicates are infinite (a permutation test of all, which allows
+for choosing the best after looking), and whether a model has more of them than the best.
 
 Sources:
     [T49] J. W. Tukey, "Comparing Individual Means in the Analysis of Variance", Biometrics 5, 1949;
     [K56] C. Y. Kramer, Biometrics 12, 1956, for unequal numbers of replicates.
-    [F35] R. A. Fisher, "The Logic of Inductive Inference", J. R. Stat. Soc. 98, 1935: the exact test.
-    [T90] R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990: a pair
-          of which no outcome could be significant does not enlarge the family.
-    [P10] B. Phipson, G. K. Smyth, "Permutation P-values Should Never Be Zero", Stat. Appl. Genet. Mol.
-          Biol. 9, 2010: (b + 1) / (m + 1) of m random permutations is an exact test.
+    [F35] R. A. Fisher, "The Logic of Inductive Inference", J. R. Stat. Soc. 98, 1935: the exact
+    test.
+    [T90] R. E. Tarone, "A modified Bonferroni method for discrete data", Biometrics 46, 1990: a
+          pair of which no outcome could be significant does not enlarge the family.
+    [P10] B. Phipson, G. K. Smyth, "Permutation P-values Should Never Be Zero", Stat. Appl. Genet.
+          Mol. Biol. 9, 2010: (b + 1) / (m + 1) of m random permutations is an exact test.
 """
 from __future__ import annotations
 
@@ -51,9 +52,9 @@ def best_group(
 ) -> Best:
     """Judge one table column. samples: by model and block, inf allowed, nan not.
 
-    The chance that any of several equal models is called worse is at most 1 - level. Where some models
-    are infinite and others are not there are two families of tests, and each gets half of it. Values
-    that are zero or negative have no ratio: then nobody is worse.
+    The chance that any of several equal models is called worse is at most 1 - level. Where some
+    models are infinite and others are not there are two families of tests, and each gets half of
+    it. Values that are zero or negative have no ratio: then nobody is worse.
     """
     data = {name: stats.checked(values.values()) for name, values in samples.items() if values}
     tested = {name: values for name, values in data.items() if len(values) >= LEAST}
@@ -150,8 +151,8 @@ def _connected(samples: Mapping[str, Mapping[int, float]]) -> bool:
 
 
 def _counts_differ(data: Sequence[Sequence[float]], seed: int = 1) -> float:
-    """p-value of the hypothesis that all models are infinite equally often: of chi-square, given how
-    many are infinite in all, over random permutations [P10]. The same for the same data."""
+    """p-value of the hypothesis that all models are infinite equally often: of chi-square, given
+    how many are infinite in all, over random permutations [P10]. The same for the same data."""
     sizes = np.array([len(values) for values in data])
     counts = np.array([sum(map(math.isinf, values)) for values in data])
     total = int(counts.sum())
@@ -167,8 +168,8 @@ def _counts_differ(data: Sequence[Sequence[float]], seed: int = 1) -> float:
 def _by_count(
     others: Mapping[str, list[float]], best: list[float], alpha: float
 ) -> dict[str, bool]:
-    """Whether more replicates are infinite than of the best, by [F35] and Holm over those pairs that
-    could be significant at all [T90]."""
+    """Whether more replicates are infinite than of the best, by [F35] and Holm over those pairs
+    that could be significant at all [T90]."""
     counts = {name: sum(map(math.isinf, values)) for name, values in others.items()}
     of_best = sum(map(math.isinf, best))
     p_values, attainable = {}, {}

@@ -41,9 +41,9 @@ def judge(claims: Sequence[Claim], groups: Sequence[Group]) -> list[Verdict]:
 def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
     """A claim about model "*" is about every model that was measured: all must agree.
 
-    To be supported, each must support it at 95 %: the chance that all do so wrongly is no greater than
-    that of one (intersection-union test: R. L. Berger, Technometrics 24, 1982). To be refuted one is
-    enough, so among m models that one must do so at 1 - 0.05 / m (Bonferroni).
+    To be supported, each must support it at 95 %: the chance that all do so wrongly is no greater
+    than that of one (intersection-union test: R. L. Berger, Technometrics 24, 1982). To be refuted
+    one is enough, so among m models that one must do so at 1 - 0.05 / m (Bonferroni).
     """
     if claim.a.where.get("model") != "*":
         return _single(claim, claim.a, claim.b, groups, LEVEL)
@@ -132,8 +132,9 @@ def _limited(operand: Operand, groups: Sequence[Group]) -> bool:
 def _unless_limited(found: Verdict, claim: Claim, lo: float, a: bool, b: bool) -> Verdict:
     """The verdict, if it would hold whatever a faster client had got out of the servers.
 
-    lo: lower end of the interval of a / b, or of a. a, b: whether these rates are lower bounds only.
-    That a is large holds if b is known; that a is small, if a is known; that it is near, if both are.
+    lo: lower end of the interval of a / b, or of a. a, b: whether these rates are lower bounds
+    only. That a is large holds if b is known; that a is small, if a is known; that it is near, if
+    both are.
     """
     if found.outcome == UNDECIDED or not (a or b):
         return found

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: MIT
-"""Two runs of one experiment side by side: before and after, here and there, A and A. A description.
+"""Two runs of one experiment side by side: a description, and no verdict.
 
-There is no verdict, because the replicates of a run know nothing of what differs between sessions: of
-two runs of the same sources a quarter of an hour apart, 16 of 84 intervals excluded 1. What was measured
-in one duel can be judged.
+The replicates of a run know nothing of what differs between sessions:
+of two runs of the same sources a quarter of an hour apart, 16 of 84 intervals excluded 1. What was
+measured in one duel can be judged.
 """
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from harness.store import Run, level_text
 
 @dataclass(frozen=True)
 class Row:
-    """One model at one level of every factor. ratio: of the medians, B / A; None if there is none."""
+    """One model at one level of every factor. ratio: of the medians, B / A; None if there is
+    none."""
 
     name: str
     metric: str

@@ -123,9 +123,10 @@ def compare(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comp
     Logarithms, because run-to-run noise of rates and latencies is relative and skewed. Values must
     be positive. Needs two replicates on each side; fewer are never distinguishable.
 
-    Infinite values cannot enter a mean. Where there are some, Fisher's exact test [F35] says whether
-    one side has more of them; with three replicates a side it never can (its least p-value is 0.1),
-    with four all finite against all infinite differ (0.03). A ratio is given then only (0 or inf).
+    Infinite values cannot enter a mean. Where there are some, Fisher's exact test [F35] says
+    whether one side has more of them; with three replicates a side it never can (its least p-value
+    is 0.1), with four all finite against all infinite differ (0.03). A ratio is given then only (0
+    or inf).
     """
     left, right = checked(a), checked(b)
     nothing = Comparison(Relation.SAME, math.nan, math.nan, math.nan, 1.0, "")
@@ -150,8 +151,8 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
 
 
 def mean_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
-    """Mean with Student's interval [S08], which has its level from two replicates on (wide as it may
-    be); of the logarithms, and so the geometric mean, where all values are above 0.
+    """Mean with Student's interval [S08], which has its level from two replicates on (wide as it
+    may be); of the logarithms, and so the geometric mean, where all values are above 0.
 
     Where a value is infinite: as `estimate`, whose confidence says what it is worth.
     """
@@ -175,8 +176,8 @@ def exact_p(k: int, n: int, j: int, m: int) -> float:
 
 
 def range_quantile(p: float, groups: int, freedom: float) -> float:
-    """Quantile of the studentized range of that many means (Tukey's test) at whole degrees of freedom,
-    from 1 to 1000; rounded down, which makes it wider."""
+    """Quantile of the studentized range of that many means (Tukey's test) at whole degrees of
+    freedom, from 1 to 1000; rounded down, which makes it wider."""
     return _range_quantile(p, groups, max(1, min(1000, int(freedom))))
 
 

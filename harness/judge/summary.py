@@ -23,8 +23,8 @@ UNSETTLED = "rate not settled"
 
 
 def unsettled(cell: CellRecord) -> bool:
-    """Whether the rate of a closed loop had a trend within the window. (Of an open loop the client sets
-    the rate, and a freeze changes it on purpose.)"""
+    """Whether the rate of a closed loop had a trend within the window. (Of an open loop the client
+    sets the rate, and a freeze changes it on purpose.)"""
     config = cell.client.get("config") or {}
     intervals = cell.client.get("intervals") or []
     if config.get("rate") or cell.factors.get("freeze_ms"):
@@ -62,7 +62,8 @@ class Group:
 
     @property
     def badges(self) -> list[str]:
-        """What the replicates carry beside their status, each once; and whether the rate had settled."""
+        """What the replicates carry beside their status, each once; and whether the rate had
+        settled."""
         own = [badge for cell in self.cells for badge in cell.badges]
         usable = [cell for cell in self.cells if cell.usable]
         changed = sum(unsettled(cell) for cell in usable)
@@ -142,8 +143,8 @@ class Group:
 class Contest:
     """One metric at one level: who is best, who is distinguishably worse.
 
-    best is None where no model has two values. tied: models that are not worse than it. untested: those
-    with one value only, which are neither.
+    best is None where no model has two values. tied: models that are not worse than it. untested:
+    those with one value only, which are neither.
     """
 
     metric: Metric

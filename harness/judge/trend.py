@@ -2,10 +2,10 @@
 """Whether a window began too early: the rate still went one way while it was measured.
 
 Sources:
-    H. B. Mann, "Nonparametric Tests Against Trend", Econometrica 13, 1945: Kendall's tau of the values
-    against time; exact for so few of them.
-    P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", J. Am. Stat. Assoc. 63,
-    1968: the slope as the median of all slopes between two values.
+    H. B. Mann, "Nonparametric Tests Against Trend", Econometrica 13, 1945: Kendall's tau of the
+    values against time; exact for so few of them.
+    P. K. Sen, "Estimates of the Regression Coefficient Based on Kendall's Tau", J. Am. Stat. Assoc.
+    63, 1968: the slope as the median of all slopes between two values.
 """
 from __future__ import annotations
 

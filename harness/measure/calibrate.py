@@ -38,8 +38,9 @@ def null_command(path: Path) -> list[str]:
 
 @dataclass(frozen=True)
 class Findings:
-    """ceiling_rps: by connections, the null server's throughput in requests/s, per replicate. lag_ns:
-    p99 of the client's lag at LAG_RPS, per replicate. same: the A/A run's values by metric."""
+    """ceiling_rps: by connections, the null server's throughput in requests/s, per replicate.
+    lag_ns: p99 of the client's lag at LAG_RPS, per replicate. same: the A/A run's values by
+    metric."""
 
     ceiling_rps: Mapping[int, list[float]]
     lag_ns: list[float]
@@ -69,7 +70,8 @@ def calibrate(bench: Bench, model: str, scratch: Path) -> Findings:
 
 
 def spread_out(some: Sequence[Job], others: Sequence[Job]) -> list[Job]:
-    """All of both, each in its own order, `some` at even distances from the beginning to the end."""
+    """All of both, each in its own order, `some` at even distances from the beginning to the
+    end."""
     places = [(i / max(1, len(some) - 1), 0, job) for i, job in enumerate(some)]
     places += [((i + 0.5) / len(others), 1, job) for i, job in enumerate(others)]
     return [job for _, _, job in sorted(places, key=lambda place: place[:2])]

@@ -67,8 +67,8 @@ def _digits(value: float) -> str:
 
 
 def heading(metric: Metric) -> str:
-    """The title of a table: "response time p99, lower is better". The unit is named where the numbers
-    do not carry it: `quantity` writes "250 µs" and "3.20 KiB", but "81.5k"."""
+    """The title of a table: "response time p99, lower is better". The unit is named where the
+    numbers do not carry it: `quantity` writes "250 µs" and "3.20 KiB", but "81.5k"."""
     unit = "" if metric.unit in ("ns", "us", "bytes") else f" ({metric.unit})"
     better = f", {metric.better} is better" if metric.better else ""
     return f"{metric.label}{unit}{better}"
