@@ -117,12 +117,14 @@ def one(target, number, warmup, begin, start, end, factor):
     capacity = 1e9 / max(cost, CLIENT_NS) / (1 if turns else len(urls))
     rate = min(offered, capacity) if offered else capacity
     replies = int(rate * (end - start))
-    slices.append({{"target": target, "round": number, "warmup": warmup, 
+    slices.append({{"target": target, "round": number, "warmup": warmup,
         "begin_ns": int(begin * 1e9),
         "from_ns": int(start * 1e9), "to_ns": int(end * 1e9), "drained_ns": int(end * 1e9),
         "replies": replies, "failures": 0, "sent": replies,
         "due": int(offered * (end - start)) if offered else None,
-        "server_cpu_ns": int(replies * cost), "server_user_ns": None, "server_system_ns": None,
+        "server_cpu_ns": int(replies * cost),
+        "turn_replies": 2 * replies if turns else None,
+        "turn_cpu_ns": int(2 * replies * cost) if turns else None, "server_user_ns": None, "server_system_ns": None,
         "edge_skew_ns": 100, "client_cpu_ns": replies * CLIENT_NS, "client_spin_ns": 0,
         "client_delay_ns": 0, "steal_ns": 0, "foreign_cpu_ns": 0,
         "idle_ns": 1000000 if turns else None, "idle_cpu_ns": 0 if turns else None,

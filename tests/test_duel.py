@@ -19,6 +19,8 @@ from harness import cli, errors, paths
 from harness.measure import duel_log, meter
 
 CPU, RATE = "server_cpu_us_per_request", "throughput_rps"
+# Where one arrangement shows as much as both.
+TURNS = ("--arrangement", "turns")
 
 
 @pytest.fixture
@@ -102,7 +104,7 @@ def test_a_result_lies_under_results_with_the_slices_it_was_made_from(
 
 
 def test_nothing_is_kept_where_that_is_wanted(build: Path, tmp_path: Path) -> None:
-    assert tenk("duel", "ref", "dear", "--until", "20%", "--no-keep") == 0
+    assert tenk("duel", "ref", "dear", "--until", "20%", "--no-keep", *TURNS) == 0
     assert not (tmp_path / "results").exists()
 
 
@@ -168,7 +170,7 @@ def test_a_model_that_cannot_serve_the_level_is_listed_with_its_reason(
 ) -> None:
     add_server(build, "small", limit=5)
     add_server(build, "absent", fault="absent")
-    status, found = duel(tmp_path, "ref", "dear", "small", "absent", "-c", 10)
+    status, found = duel(tmp_path, "ref", "dear", "small", "absent", "-c", 10, *TURNS)
     assert status == 0
     reasons = {entry["name"]: entry["reason"] for entry in found["unsupported"]}
     assert reasons["small"] == "serves at most 5 connections at a time: it is small"
@@ -181,14 +183,14 @@ def test_options_belong_to_a_contender_and_change_what_it_can_serve(
     build: Path, tmp_path: Path
 ) -> None:
     add_server(build, "pool", fault="pool")
-    _, found = duel(tmp_path, "ref", "pool -w 8", "pool -w 20", "-c", 10)
+    _, found = duel(tmp_path, "ref", "pool -w 8", "pool -w 20", "-c", 10, *TURNS)
     assert [entry["name"] for entry in found["unsupported"]] == ["pool -w 8"]
     assert list(by_name(found, "turns")) == ["ref", "pool -w 20"]
 
 
 def test_a_contender_may_be_a_binary_of_another_build(build: Path, tmp_path: Path) -> None:
     other = add_server(tmp_path / "other", "ref", cost=12_000)
-    status, found = duel(tmp_path, "ref", other)
+    status, found = duel(tmp_path, "ref", other, *TURNS)
     assert status == 0
     ratio = by_name(found, "turns")[str(other)]["ratio"][CPU]
     assert ratio["lo"] < 1.2 < ratio["hi"]
@@ -205,19 +207,19 @@ def test_a_contender_that_fails_is_left_out_and_the_others_are_measured(
     build: Path, tmp_path: Path, fault: str, reason: str
 ) -> None:
     add_server(build, "bad", fault=fault)
-    status, found = duel(tmp_path, "ref", "bad", "dear")
+    status, found = duel(tmp_path, "ref", "bad", "dear", *TURNS)
     assert status == errors.EXIT_DOUBTFUL
     (entry,) = found["unsupported"]
     assert (entry["name"], entry["status"]) == ("bad", "failed")
     assert reason in entry["reason"]
-    assert by_name(found, "together")["dear"]["ratio"][CPU]["lo"] > 1.05
+    assert by_name(found, "turns")["dear"]["ratio"][CPU]["lo"] > 1.05
     assert not children()
 
 
 def test_a_contender_whose_answers_are_wrong_has_no_cost(build: Path, tmp_path: Path) -> None:
     add_loadgen(build, fault="verification")
     add_server(build, "wrong", cost=7777)
-    status, found = duel(tmp_path, "ref", "wrong", "dear")
+    status, found = duel(tmp_path, "ref", "wrong", "dear", *TURNS)
     assert status == errors.EXIT_DOUBTFUL
     assert "3 replies were wrong" in found["unsupported"][0]["reason"]
     assert "wrong" not in by_name(found, "turns")
@@ -227,7 +229,7 @@ def test_a_model_that_works_in_children_is_read_from_a_control_group_or_not_at_a
     build: Path, tmp_path: Path
 ) -> None:
     add_server(build, "forks", fault="children")
-    _, found = duel(tmp_path, "ref", "forks", "dear")
+    _, found = duel(tmp_path, "ref", "forks", "dear", *TURNS)
     groups = meter.probe().cpu
     if groups is None or groups.version != 2:
         assert "control group" in found["unsupported"][0]["reason"]

@@ -29,6 +29,8 @@ class Slice:
     failures: int
     due: float | None
     server_cpu_ns: float | None
+    turn_replies: float | None
+    turn_cpu_ns: float | None
     client_cpu_ns: float | None
     client_spin_ns: float | None
     client_delay_ns: float | None
@@ -49,17 +51,16 @@ class Slice:
 
     @property
     def cpu_us(self) -> float | None:
-        """Server CPU time per request; None where either is not known."""
+        """Server CPU time per request; None where either is not known.
+
+        In turns it is that of the whole turn, from rest to rest: the clock of a process that runs
+        is behind by up to a tick, that of one that sleeps is exact.
+        """
+        if self.turn_cpu_ns is not None and self.turn_replies:
+            return self.turn_cpu_ns / self.turn_replies / 1e3
         if self.server_cpu_ns is None or self.replies <= 0:
             return None
         return self.server_cpu_ns / self.replies / 1e3
-
-    @property
-    def idle_share(self) -> float | None:
-        """CPU time per wall time while it was not this target's turn; None where not known."""
-        if self.idle_cpu_ns is None or not self.idle_ns:
-            return None
-        return self.idle_cpu_ns / self.idle_ns
 
 
 @dataclass(frozen=True)
@@ -85,3 +86,9 @@ class Piece:
     def counted(self, name: str) -> list[Slice]:
         """The slices of one entry that are not warm-up, in order."""
         return [s for s in self.slices if s.name == name and not s.warmup]
+
+    def idle_share(self, name: str) -> float:
+        """Turns: CPU time per wall time of a server while it was not its turn; 0 if not known."""
+        slices = [s for s in self.slices if s.name == name and s.idle_cpu_ns is not None]
+        wall = sum(s.idle_ns or 0.0 for s in slices)
+        return sum(s.idle_cpu_ns or 0.0 for s in slices) / wall if wall else 0.0

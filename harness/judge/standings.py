@@ -121,12 +121,15 @@ def stand(
     resolution: dict[str, float] = {}
     blocks = wanted = 0
     for metric in METRICS[arrangement]:
-        samples = [
-            duel.Slice(block, one.round, name, value)
-            for name in everyone
-            for block, one in kept[name]
-            if (value := value_of(metric, one)) is not None
-        ]
+        if arrangement == TOGETHER:
+            samples = _run_costs(everyone, kept)
+        else:
+            samples = [
+                duel.Slice(block, one.round, name, value)
+                for name in everyone
+                for block, one in kept[name]
+                if (value := value_of(metric, one)) is not None
+            ]
         if not samples:
             continue
         found = duel.compare(samples, reference)
@@ -176,6 +179,29 @@ def value_of(metric: str, one: Slice) -> float | None:
     }
     value = reads[metric](one)
     return None if value is None or math.isnan(value) or value <= 0 else value
+
+
+def _run_costs(
+    names: Sequence[str], kept: Mapping[str, Sequence[tuple[int, Slice]]]
+) -> list[duel.Slice]:
+    """Together: one cost per run and side, its CPU time over its replies, of the slices that count
+    on both sides. What the clock is behind at the end of a slice is in the next one: a sum has it
+    at its ends only.
+    """
+    sides: dict[int, dict[str, dict[int, Slice]]] = {}
+    for name in names:
+        for block, one in kept[name]:
+            if one.server_cpu_ns is not None:
+                sides.setdefault(block, {}).setdefault(name, {})[one.round] = one
+    found = []
+    for block, side in sides.items():
+        shared = set.intersection(*(set(slices) for slices in side.values()))
+        for name, slices in side.items():
+            cpu = sum(slices[number].server_cpu_ns or 0.0 for number in shared)
+            replies = sum(slices[number].replies for number in shared)
+            if len(side) > 1 and cpu > 0 and replies > 0:
+                found.append(duel.Slice(block, 0, name, cpu / replies / 1e3))
+    return found
 
 
 def expected_control(

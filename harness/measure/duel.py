@@ -16,7 +16,6 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from statistics import median
 from typing import Protocol
 
 from harness.design import duel as design
@@ -228,10 +227,9 @@ class _Match:
     def _leave_out_the_restless(self, piece: Piece) -> None:
         """Who uses the CPU in the others' turns is measured alone from now on."""
         for name in piece.names:
-            shares = [s.idle_share for s in piece.counted(name)]
-            known = [share for share in shares if share is not None]
-            if known and median(known) > SILENT_BELOW and name in _contenders(self._record):
-                text = f"uses {100 * median(known):.2g} % of a CPU in the turns of others"
+            share = piece.idle_share(name)
+            if share > SILENT_BELOW and name in _contenders(self._record):
+                text = f"uses {100 * share:.2g} % of a CPU in the turns of others"
                 self._record.spins[name] = text
 
     def _block_s(self) -> float:

@@ -339,6 +339,8 @@ def _of_cell(name: str, seconds: float, metrics: Mapping[str, float]) -> Slice:
         failures=0,
         due=None,
         server_cpu_ns=None if cpu is None else cpu * 1e3 * replies,
+        turn_replies=None,
+        turn_cpu_ns=None,
         client_cpu_ns=None,
         client_spin_ns=None,
         client_delay_ns=None,
