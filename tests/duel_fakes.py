@@ -72,6 +72,8 @@ turns = option("--arrangement") == "turns"
 offered = float(option("-R", "0"))
 connections = int(option("-c"))
 rng = random.Random(int(option("--seed")))
+if clocks and len(clocks) < 2:
+    print("loadgen: --arrangement: not allowed with one URL", file=sys.stderr); sys.exit(2)
 if FAULT == "crash":
     print("loadgen: a worker process died", file=sys.stderr); sys.exit(1)
 if FAULT == "absent":

@@ -10,7 +10,7 @@ from dataclasses import replace
 from statistics import median
 
 from harness.design import duel as design
-from harness.design.duel import TOGETHER, TURNS, Entry
+from harness.design.duel import TOGETHER, TURNS, TWIN, Entry
 from harness.design.pieces import Piece, Slice
 from harness.errors import SetupError
 from harness.measure.field import Fault
@@ -65,8 +65,11 @@ def _everyone(stage: Stage) -> dict[str, list[Slice]]:
     while True:
         stage.require()
         found: dict[str, list[Slice]] = {}
-        able = stage.record.able()
-        groups = design.groups(able, stage.connections, stage.bench.memory_bytes)
+        reference, *others = stage.record.able()
+        twin, _ = design.controls(reference, 1)
+        groups = design.groups(
+            [reference, twin, *others], stage.connections, stage.bench.memory_bytes
+        )
         changed = False
         for group in groups:
             before = len(stage.record.excluded)
@@ -74,7 +77,7 @@ def _everyone(stage: Stage) -> dict[str, list[Slice]]:
             attempt += 1
             moved = [e for e in group if e.clock and e.name in children]
             for entry in moved:
-                _read_group(stage, entry)
+                _read_group(stage, reference if entry.role == TWIN else entry)
             if piece is None and len(stage.record.excluded) == before:
                 _one_by_one(stage, group)
             changed = changed or piece is None or bool(moved)
@@ -96,9 +99,10 @@ def _silent(stage: Stage, piece: Piece) -> bool:
 
 def _one_by_one(stage: Stage, group: Sequence[Entry]) -> None:
     """A run failed and nobody was seen to die: find out whose fault it is."""
-    for entry in group:
+    reference, *others = group
+    for entry in others:
         lost = len(stage.record.lost)
-        piece, _ = stage.block([entry], 1, 0, "alone", entry.name)
+        piece, _ = stage.block([reference, entry], 1, 0, "alone", entry.name)
         if piece is None and entry.name not in stage.record.excluded:
             reason = stage.record.lost[-1] if len(stage.record.lost) > lost else "no result"
             stage.exclude(entry.name, "failed", reason)
