@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from harness import errors, paths
 from harness.measure import models
 from harness.conformance import catalogue, core, faults, matrix
-from harness.conformance.runner import FAIL, OK, Job, Result, plan, run_all
+from harness.conformance.runner import FAIL, OK, Result, plan, run_all
 from harness.conformance.subject import conditions_for
 from harness.conformance.talk import TALKS
 from harness.design.model import Model
@@ -62,22 +62,29 @@ def run(args: argparse.Namespace) -> int:
     protocols = (args.protocol,) if args.protocol else ()
     if args.json:
         _writable(Path(args.json))
+    broken = [_broken(model) for model in chosen if model.broken]
     for model in chosen:
-        if model.unavailable:
+        if model.broken:
+            print(f"FAIL {model.name}: {model.unavailable}")
+        elif model.unavailable:
             print(f"{model.name}: cannot run here: {model.unavailable}")
     jobs = plan(chosen, cases, protocols)
-    if not jobs:
+    if not jobs and not broken:
         raise errors.SetupError("nothing to check: no model that can run here fits")
     start = time.monotonic()
     progress = _Tally(len(jobs))
     results = run_all(jobs, conditions_for(_build_dir(args.build)), workers, progress.step)
     progress.end()
-    print(matrix.render(results, cases), end="")
+    if results:
+        print(matrix.render(results, cases), end="")
+    if broken:
+        print(f"failed without being checked: {', '.join(r.model for r in broken)}")
     if args.faults:
         print(matrix.survival(results))
     print(f"{time.monotonic() - start:.0f} s")
+    results = broken + results
     if args.json:
-        _write(Path(args.json), jobs, results)
+        _write(Path(args.json), results)
     return errors.EXIT_FAILURE if any(r.outcome == FAIL for r in results) else errors.EXIT_OK
 
 
@@ -119,10 +126,15 @@ def _writable(path: Path) -> None:
         raise errors.UsageError("--json", path, f"it cannot be written: {error.strerror}") from None
 
 
-def _write(path: Path, jobs: Sequence[Job], results: Sequence[Result]) -> None:
+def _broken(model: Model) -> Result:
+    """A model that cannot be asked or must not be measured has failed; it is not left out."""
+    return Result(model.name, "", "describe", FAIL, model.unavailable)
+
+
+def _write(path: Path, results: Sequence[Result]) -> None:
     whole = {
         "schema": "tenk.check/1",
-        "models": sorted({job.model.name for job in jobs}),
+        "models": sorted({result.model for result in results}),
         "ok": all(result.outcome != FAIL for result in results),
         "results": [dataclasses.asdict(result) for result in results],
     }

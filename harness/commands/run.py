@@ -203,6 +203,7 @@ def _resumed(
         if gone:
             raise errors.SetupError(f"--resume: the run has {', '.join(gone)}: run `make` first")
         chosen = [catalogue[name] for name in meta["models"]]
+        models.refuse_stale(chosen)
         one = experiment.of(old)
         request = runner.Request(
             one,

@@ -9,7 +9,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Model:
-    """One server as it describes itself; `unavailable` says why it cannot run here, or is ''."""
+    """One server as it describes itself; `unavailable` says why it cannot run here, or is ''.
+
+    broken: that is its own fault and not this machine's: it cannot say what it is, or it is stale.
+    stale: the binary is older than its source.
+    """
 
     name: str
     path: Path
@@ -19,6 +23,8 @@ class Model:
     max_connections: int | None = None
     limit_reason: str = ""
     unavailable: str = ""
+    broken: bool = False
+    stale: bool = False
     describe: dict[str, Any] = field(default_factory=dict, compare=False)
 
     def why_not(self, protocol: str, connections: int) -> str:

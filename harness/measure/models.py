@@ -2,33 +2,72 @@
 """The catalogue of server models: every executable in build/servers, asked with --describe."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import signal
 import subprocess
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from harness.design.model import Model
 from harness.errors import EXIT_USAGE, SetupError, UsageError
-from harness.paths import servers_dir
+from harness.measure.process import task_state
+from harness.paths import ROOT, servers_dir
 
 EXIT_CANNOT_RUN_HERE = 77
+DESCRIBE_S = 2.0  # to answer --describe; it takes a few milliseconds
+_PATIENCE = 10  # times that long for one that is not given a CPU
+_AT_A_TIME = 8  # asked at the same time: one that hangs keeps no other waiting
 
 
 def discover(directory: Path | None = None) -> list[Model]:
-    """All models, by name. Raises SetupError when nothing is built."""
+    """All models, by name. Raises SetupError when nothing is built.
+
+    A binary whose source is gone is not a model; one that is older than its source is not asked.
+    """
     where = directory or servers_dir()
     files = sorted(p for p in where.glob("*") if p.is_file() and os.access(p, os.X_OK))
+    ours = where.resolve().is_relative_to(ROOT / "build")  # elsewhere the sources are not known
+    if ours:
+        files = [path for path in files if source(path.name)]
     if not files:
         raise SetupError(f"no servers in {where}: run `make` first")
-    return [describe(path) for path in files]
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(_describe_unless_stale if ours else describe, files))
+
+
+def source(name: str) -> Path | None:
+    """The source of the model of that name in this checkout; None if there is none."""
+    found = [path for ext in (".c", ".cc") if (path := ROOT / "servers" / (name + ext)).exists()]
+    return found[0] if found else None
+
+
+def _describe_unless_stale(path: Path) -> Model:
+    text = source(path.name)
+    if text is None or text.stat().st_mtime <= path.stat().st_mtime:
+        return describe(path)
+    why = f"the binary is older than {text.relative_to(ROOT)}: run `make`"
+    return Model(path.name, path, unavailable=why, broken=True, stale=True)
+
+
+def refuse_stale(chosen: Iterable[Model]) -> None:
+    """Raise SetupError if one of them is older than its source: its figures would be another's."""
+    for model in chosen:
+        if model.stale:
+            raise SetupError(f"{model.name}: {model.unavailable}")
 
 
 def choose(models: Iterable[Model], names: str | None) -> list[Model]:
-    """The models named in a comma separated list, in catalogue order; all when it is None."""
+    """The models named in a comma separated list, in catalogue order; all when it is None.
+
+    Raises SetupError if one of them is stale.
+    """
     catalogue = list(models)
     if names is None:
+        refuse_stale(catalogue)
         return catalogue
     wanted = [name.strip() for name in names.split(",") if name.strip()]
     known = [m.name for m in catalogue]
@@ -37,34 +76,31 @@ def choose(models: Iterable[Model], names: str | None) -> list[Model]:
             raise UsageError("--models", name, f"known models: {', '.join(known)}")
     if not wanted:
         raise UsageError("--models", names, f"name at least one of: {', '.join(known)}")
-    return [m for m in catalogue if m.name in wanted]
+    chosen = [m for m in catalogue if m.name in wanted]
+    refuse_stale(chosen)
+    return chosen
 
 
 def describe(path: Path, options: Sequence[str] = ()) -> Model:
-    """Ask one server what it is; a server that cannot say so is listed as unavailable.
+    """Ask one server what it is; one that cannot say so is listed as broken.
 
     options: what it is to be started with, which may change its limits. UsageError if it refuses
     them.
     """
     try:
-        done = subprocess.run(
-            [str(path), *options, "--describe"],
-            capture_output=True,
-            text=True,
-            timeout=10,
-            check=False,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        return Model(path.name, path, unavailable=f"--describe: {error}")
-    if done.returncode == EXIT_CANNOT_RUN_HERE:
-        return Model(path.name, path, unavailable=_last_line(done.stderr) or "exit status 77")
-    if done.returncode == EXIT_USAGE and options:
-        raise UsageError(path.name, " ".join(options), _last_line(done.stderr))
-    if done.returncode != 0:
-        why = _last_line(done.stderr) or "no message"
-        return Model(path.name, path, unavailable=f"--describe: exit {done.returncode}: {why}")
+        status, out, err = _ask(path, options)
+    except OSError as error:
+        return _broken(path, str(error))
+    except subprocess.TimeoutExpired:
+        return _broken(path, f"no answer within {DESCRIBE_S:g} s")
+    if status == EXIT_CANNOT_RUN_HERE:
+        return Model(path.name, path, unavailable=_last_line(err) or "exit status 77")
+    if status == EXIT_USAGE and options:
+        raise UsageError(path.name, " ".join(options), _last_line(err))
+    if status != 0:
+        return _broken(path, f"exit {status}: {_last_line(err) or 'no message'}")
     try:
-        said = json.loads(done.stdout)
+        said = json.loads(out)
         limits = said.get("limits") or {}
         connections = limits.get("connections")
         return Model(
@@ -78,7 +114,44 @@ def describe(path: Path, options: Sequence[str] = ()) -> Model:
             describe=said,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return Model(path.name, path, unavailable=f"--describe: not as agreed: {error!r}")
+        return _broken(path, f"not as agreed: {error!r}")
+
+
+def _broken(path: Path, why: str) -> Model:
+    return Model(path.name, path, unavailable=f"--describe: {why}", broken=True)
+
+
+def _ask(path: Path, options: Sequence[str]) -> tuple[int, str, str]:
+    """Status, stdout and stderr of --describe. Raises OSError and TimeoutExpired, and leaves nothing
+    running: not even a child that holds the pipes."""
+    with subprocess.Popen(
+        [str(path), *options, "--describe"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as server:
+        try:
+            for _ in range(_PATIENCE):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    out, err = server.communicate(timeout=DESCRIBE_S)
+                    return server.returncode, out, err
+                if not _is_starved(server.pid):
+                    break
+            raise subprocess.TimeoutExpired(str(path), DESCRIBE_S)
+        except BaseException:
+            os.killpg(server.pid, signal.SIGKILL)
+            raise
+
+
+def _is_starved(pid: int) -> bool:
+    """It would run if it were given a CPU, and has hardly had one: the machine is to blame."""
+    with contextlib.suppress(OSError, ValueError):
+        ran_ns = int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0])
+        return ran_ns < DESCRIBE_S * 1e9 / 4 and task_state(Path(f"/proc/{pid}")) in "RD"
+    return False
 
 
 def fingerprint(path: Path) -> str:
