@@ -19,7 +19,8 @@ WARNINGS := -Wall -Wextra -Wshadow -Wmissing-prototypes -Wstrict-prototypes -Wvl
 	    -Wno-sign-conversion $(if $(WERROR),-Werror)
 # C++ has no prototypes to miss, and warns of designated initializers that leave something out.
 CXX_WARNINGS := $(filter-out -Wmissing-prototypes -Wstrict-prototypes,$(WARNINGS)) \
-		-Wmissing-declarations -Wno-missing-field-initializers
+		-Wmissing-declarations -Wno-missing-field-initializers \
+		$(if $(findstring thread,$(SAN)),$(if $(findstring clang,$(CC)),,-Wno-tsan))
 CFLAGS   ?= -O2 -g
 CXXFLAGS ?= $(CFLAGS)
 # The C++ compiler that goes with the C compiler.
