@@ -45,6 +45,8 @@ struct loop {
 
 	loop(const tcp &family, int listen_fd) : io(1), pause(io), acceptor(io, family, listen_fd)
 	{
+		/* A client that gave up in the backlog: tell us, or the one behind it waits. */
+		acceptor.set_option(asio::socket_base::enable_connection_aborted(true));
 	}
 };
 
@@ -54,6 +56,8 @@ struct mine {
 };
 
 loop *the_loop;
+
+constexpr int STEPS = 32; /* of one connection before the others get theirs */
 
 void go_on(struct conn *c);
 void accept_client(const struct server *srv);
@@ -72,8 +76,8 @@ void close_conn(struct conn *c)
 		c); /* the socket is Asio's to close, and last: its number may be reused at once */
 }
 
-/* A receive or a send has ended. Its size is 0 at the end of file, which Asio calls an error. */
-void done(struct conn *c, const error_code &error, std::size_t size)
+/* Bytes have come; none at the end of file, which Asio calls an error. */
+void received(struct conn *c, const error_code &error, std::size_t size)
 {
 	ssize_t res = static_cast<ssize_t>(size);
 
@@ -88,31 +92,37 @@ void done(struct conn *c, const error_code &error, std::size_t size)
 /* Ask for what the connection waits for. */
 void submit(struct conn *c)
 {
-	std::size_t len;
-	char *buf = conn_buf(c, &len);
 	tcp::socket &socket = mine_of(c)->socket;
-	auto handler = [c](const error_code &error, std::size_t size) { done(c, error, size); };
+	std::size_t len;
+	char *buf;
 
-	if (conn_next(c) == OP_SEND)
-		socket.async_write_some(asio::buffer(buf, len), handler);
-	else
-		socket.async_read_some(asio::buffer(buf, len), handler);
+	if (conn_next(c) == OP_SEND) {
+		socket.async_wait(tcp::socket::wait_write, [c](const error_code &) { go_on(c); });
+	} else {
+		buf = conn_buf(c, &len);
+		socket.async_read_some(asio::buffer(buf, len),
+				       [c](const error_code &error, std::size_t size) {
+					       received(c, error, size);
+				       });
+	}
 }
 
 void go_on(struct conn *c)
 {
 	enum conn_io io = IO_OK;
 
-	/* A file, or the shutdown after the last reply: no client to wait for. */
-	while (io == IO_OK && conn_next(c) != OP_RECV && conn_next(c) != OP_SEND)
+	/* Send; or read a file, or shut down: no client to wait for. In turn with the others. */
+	for (int i = 0; i < STEPS && io == IO_OK && conn_next(c) != OP_RECV; i++)
 		io = conn_step(c);
 	try {
-		if (io == IO_OK)
+		if (io == IO_OK && conn_next(c) != OP_RECV)
+			asio::post(the_loop->io, [c] { go_on(c); });
+		else if (io != IO_CLOSED)
 			submit(c);
 	} catch (const std::bad_alloc &) {
 		io = IO_CLOSED;
 	}
-	if (io != IO_OK)
+	if (io == IO_CLOSED)
 		close_conn(c);
 }
 

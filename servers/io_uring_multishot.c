@@ -417,7 +417,10 @@ static void run(const struct server *srv)
 /* --- can this kernel do it? ---------------------------------------------------------------------
  */
 
-/* Receive a byte over a socket pair. 0 if the request goes on afterwards, or -errno. */
+/*
+ * Receive a byte over a socket pair. -EINVAL if the kernel does not know the request, or does not go
+ * on with it afterwards; 0 if it does, or failed for some other reason, which may be gone later.
+ */
 static int try_receive(void)
 {
 	struct io_uring_sqe *sqe;
@@ -435,10 +438,10 @@ static int try_receive(void)
 	if (res >= 0)
 		res = io_uring_wait_cqe(&ring, &cqe);
 	if (res >= 0)
-		res = cqe->res < 0 ? cqe->res : cqe->flags & IORING_CQE_F_MORE ? 0 : -EINVAL;
+		res = cqe->res > 0 && !(cqe->flags & IORING_CQE_F_MORE) ? -EINVAL : cqe->res;
 	close(ends[0]);
 	close(ends[1]);
-	return res;
+	return res == -EINVAL ? res : 0;
 }
 
 static void probe(struct limit *limit)

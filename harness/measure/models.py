@@ -36,7 +36,7 @@ def discover(directory: Path | None = None) -> list[Model]:
     if not files:
         raise SetupError(f"no servers in {where}: run `make` first")
     with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(_describe_unless_stale if ours else describe, files))
+        return list(pool.map(lambda path: _look_at(path, ours), files))
 
 
 def source(name: str) -> Path | None:
@@ -45,8 +45,8 @@ def source(name: str) -> Path | None:
     return found[0] if found else None
 
 
-def _describe_unless_stale(path: Path) -> Model:
-    text = source(path.name)
+def _look_at(path: Path, ours: bool) -> Model:
+    text = source(path.name) if ours else None
     if text is None or text.stat().st_mtime <= path.stat().st_mtime:
         return describe(path)
     why = f"the binary is older than {text.relative_to(ROOT)}: run `make`"
