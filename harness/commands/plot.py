@@ -15,8 +15,8 @@ from rich.markup import escape
 
 from harness import errors, packed, store
 from harness.design import experiment
-from harness.judge import summary
 from harness.present import console
+from harness.present.conclusion import conclude
 
 if TYPE_CHECKING:
     from harness.commands import Subparsers
@@ -37,9 +37,9 @@ def run(args: argparse.Namespace) -> int:
     return errors.EXIT_OK
 
 
-def conclusions(path: Path) -> str:
-    """What summary.tsv must hold for the cells there are: an interrupted run may lack the last
-    ones.
+def conclusions(path: Path) -> list[tuple[str, str]]:
+    """Name and text of what must stand beside the cells there are (summary.tsv, the answer): an
+    interrupted run may lack the last ones.
 
     SetupError where nothing was measured, or a record is damaged.
     """
@@ -47,20 +47,19 @@ def conclusions(path: Path) -> str:
     cells = done.cells()
     if not cells:
         raise errors.SetupError(f"{path}: nothing was measured in this run")
-    groups = summary.group(cells, list(done.meta["models"]))
-    return summary.to_tsv(experiment.of(done), groups)
+    return conclude(experiment.of(done), cells, list(done.meta["models"])).files()
 
 
 def refresh(path: Path) -> None:
-    """Write summary.tsv anew from the cells, where it does not say the same already."""
-    text = conclusions(path)
-    target = path / "summary.tsv"
-    try:
-        if target.exists() and target.read_text(encoding="utf-8", errors="replace") == text:
-            return
-        store.write_atomically(target, text)
-    except OSError as error:
-        raise errors.SetupError(f"cannot write {target}: {error.strerror}") from None
+    """Write those files anew from the cells, where they do not say the same already."""
+    for name, text in conclusions(path):
+        target = path / name
+        try:
+            if target.exists() and target.read_text(encoding="utf-8", errors="replace") == text:
+                continue
+            store.write_atomically(target, text)
+        except OSError as error:
+            raise errors.SetupError(f"cannot write {target}: {error.strerror}") from None
 
 
 @contextlib.contextmanager
@@ -73,7 +72,8 @@ def view(path: Path) -> Iterator[Path]:
         for name in ("run.json", packed.FOLDER, packed.NAME):
             if (path / name).exists():
                 (copy / name).symlink_to((path / name).resolve())
-        (copy / "summary.tsv").write_text(conclusions(path), encoding="utf-8")
+        for name, text in conclusions(path):
+            (copy / name).write_text(text, encoding="utf-8")
         yield copy
 
 

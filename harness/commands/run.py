@@ -17,9 +17,10 @@ from rich.markup import escape
 
 from harness import conformance, errors, store
 from harness.design import experiment
-from harness.judge import claims, summary
+from harness.judge import claims
 from harness.measure import models, runner
 from harness.present import console, wording
+from harness.present.conclusion import conclude
 from harness.measure.cell import Bench
 from harness.commands import options, plot
 from harness.design.load import PLACEMENTS
@@ -105,11 +106,11 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
             done.unlock()
     if stopped is not None:
         return _stopped(out, begun, stopped)
-    doubtful = [_conclude(out, done) for done in begun]
+    doubtful = _conclude(out, begun)
     if not args.no_plot:
         for done in begun:
             plot.draw(done.path, out)
-    return errors.EXIT_DOUBTFUL if any(doubtful) else errors.EXIT_OK
+    return errors.EXIT_DOUBTFUL if doubtful else errors.EXIT_OK
 
 
 def _progress(out: Console) -> runner.Progress:
@@ -277,24 +278,31 @@ def _why_not(model: Model, protocols: Sequence[str]) -> str:
     return "" if "" in reasons else reasons[0]
 
 
-def _conclude(out: Console, done: store.Run) -> bool:
-    """Write summary.tsv and print it; True when a cell failed or is void."""
-    cells = done.cells()
-    one = experiment.of(done)
-    groups = summary.group(cells, list(done.meta["models"]))
-    store.write_atomically(done.path / "summary.tsv", summary.to_tsv(one, groups))
-    console.print_summary(out, one, groups, wording.run_note(done.meta))
-    console.print_claims(out, claims.judge(one.claims, groups))
-    out.print(f"{len(cells)} cells in {escape(str(done.path))}", soft_wrap=True)
-    return any(cell.status in ("failed", "void") for cell in cells)
+def _conclude(out: Console, finished: Sequence[store.Run]) -> bool:
+    """Write what the runs amount to, and print it: the answer first, then the tables, last where it
+    all is. True when a cell failed or is void."""
+    cells = {done.path: done.cells() for done in finished}
+    found = [
+        conclude(experiment.of(done), cells[done.path], list(done.meta["models"]))
+        for done in finished
+    ]
+    for done, one in zip(finished, found):
+        for name, text in one.files():
+            store.write_atomically(done.path / name, text)
+    console.print_answer(out, found)
+    for done, one in zip(finished, found):
+        console.print_summary(out, one.experiment, one.groups, wording.run_note(done.meta))
+        console.print_claims(out, claims.judge(one.experiment.claims, one.groups))
+    for done in finished:
+        text = f"{len(cells[done.path])} cells in {escape(str(done.path))}"
+        out.print(text, soft_wrap=True)
+    return any(c.status in ("failed", "void") for some in cells.values() for c in some)
 
 
 def _stopped(out: Console, begun: Sequence[store.Run], reason: BaseException) -> int:
     """Say what there is so far, and how to go on; then the reason's own status."""
     with contextlib.suppress(OSError, OutputError):  # of the same cause, most likely
-        for done in begun:
-            if any((done.path / "cells").glob("*.json")):
-                _conclude(out, done)
+        _conclude(out, [done for done in begun if any((done.path / "cells").glob("*.json"))])
     unfinished = [done.path for done in begun if not done.meta["complete"]]
     if isinstance(reason, KeyboardInterrupt):
         complain("interrupted; what was measured is kept")

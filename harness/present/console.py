@@ -13,7 +13,8 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from harness.judge import claims as claim_module
-from harness.present import wording
+from harness.present import answer, wording
+from harness.present.conclusion import Conclusion
 from harness.design.experiment import Experiment, Highlight
 from harness.design.metrics import Metric
 from harness.store import USABLE, CellRecord
@@ -101,6 +102,16 @@ class Lines:
         self._said = time.monotonic()
         left = wording.duration(seconds_left)
         print(f"{self._title}: {self._done}/{self._cells} cells, {left} left", flush=True)
+
+
+def print_answer(console: Console, found: Sequence[Conclusion]) -> None:
+    """What came out, in at most ten sentences; nothing where there is no run."""
+    parts = answer.shortened([one.sentences for one in found])
+    for one, lines in zip(found, parts):
+        console.rule(f"[bold]{one.experiment.name}[/]", align="left", style="dim")
+        for line in lines:
+            console.print(f"• {escape(line)}", soft_wrap=console.is_terminal)
+        console.print()
 
 
 def print_summary(

@@ -16,7 +16,8 @@ import jinja2
 from harness import store
 from harness.design import experiment
 from harness.judge import claims, summary
-from harness.present import wording
+from harness.present import answer, wording
+from harness.present.conclusion import conclude
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.paths import TEMPLATES
@@ -61,6 +62,7 @@ class Section:
     machine: str
     note: str
     cells: int
+    sentences: Sequence[str]
     tables: Sequence[Table]
     figures: Sequence[Figure]
     remarks: Sequence[tuple[str, str]]
@@ -79,7 +81,10 @@ def render(runs: Mapping[Path, Sequence[Path]], kind: str, out: Path) -> str:
         finalize=markdown if kind == "md" else None,
     )
     sections = [section(path, figures, kind, out) for path, figures in runs.items()]
-    return environment.get_template(f"report.{kind}.j2").render(sections=sections)
+    parts = answer.shortened([one.sentences for one in sections])
+    opening = [(one.experiment, lines) for one, lines in zip(sections, parts)]
+    template = environment.get_template(f"report.{kind}.j2")
+    return template.render(sections=sections, opening=opening)
 
 
 def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
@@ -87,13 +92,15 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
     run = store.Run.open(path, whole=True)
     one = experiment.of(run)
     cells = run.cells()
-    groups = summary.group(cells, list(run.meta["models"]))
+    found = conclude(one, cells, list(run.meta["models"]))
+    groups = found.groups
     return Section(
         experiment=one,
         meta=run.meta,
         machine=wording.machine(run.meta["host"]),
         note=wording.run_note(run.meta),
         cells=len(cells),
+        sentences=found.sentences,
         tables=[t for h in one.highlights if (t := _table(one, groups, h))],
         figures=[_figure(p, kind, out) for p in drawn],
         remarks=wording.remarks(groups),

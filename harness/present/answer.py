@@ -1,0 +1,355 @@
+# SPDX-License-Identifier: MIT
+"""The answer of a run in a few sentences, and the titles of its figures. Pure functions to text."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from harness.design.experiment import Experiment
+from harness.design.metrics import METRICS
+from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
+from harness.judge.slope import Slope
+from harness.present import wording
+
+SCHEMA = "tenk.answer/1"
+MOST_SENTENCES = 10  # of all experiments of one `tenk run`
+# How many models a sentence or a title names before it says how many more there are.
+NAMED = 5
+NAMED_IN_TITLE = 3
+
+# What "2 times" is of, and the pair of words for less and more of it.
+_NOUNS = {
+    "server_cpu_us_per_request": "the server CPU",
+    "server_user_us_per_request": "the user CPU",
+    "server_system_us_per_request": "the system CPU",
+    "requests_per_cpu_second": "the requests per second of server CPU",
+    "throughput_rps": "the throughput",
+    "user_bytes_per_connection": "the user memory per connection",
+    "kernel_bytes_per_connection": "the kernel memory per connection",
+    "syscalls_per_request": "the system calls per request",
+    "context_switches_per_request": "the context switches per request",
+    "waits_per_request": "the waiting calls per request",
+}
+_VERBS = {
+    "server_cpu_us_per_request": "a request costs",
+    "server_user_us_per_request": "a request costs",
+    "server_system_us_per_request": "a request costs",
+}
+
+
+def sentences(experiment: Experiment, answer: Answer) -> list[str]:
+    """The answer of one run, most important first; each stands alone."""
+    said = []
+    wanted = experiment.answers or (experiment.metric,)
+    for one in answer.slopes:
+        said += _slope_sentences(experiment, one)
+    for finding in answer.findings:
+        if finding.metric in wanted:
+            said += _finding_sentences(experiment, finding)
+    if answer.kept:
+        said.append(_kept_sentence(answer.kept))
+    said += [_hidden_sentence(one) for one in answer.hidden[-1:]]
+    return said or ["Nothing was measured that models could be compared by."]
+
+
+def shortened(parts: Sequence[Sequence[str]], most: int = MOST_SENTENCES) -> list[list[str]]:
+    """At most `most` sentences in all: each part keeps its first ones, by turns."""
+    kept = [0] * len(parts)
+    while sum(kept) < most and any(k < len(p) for k, p in zip(kept, parts)):
+        for i, part in enumerate(parts):
+            if kept[i] < len(part) and sum(kept) < most:
+                kept[i] += 1
+    return [list(part[:k]) for k, part in zip(kept, parts)]
+
+
+def titles(experiment: Experiment, answer: Answer) -> dict[str, str]:
+    """For each metric with a finding, one line that says what was found."""
+    found = {f.metric: _title(experiment, f) for f in answer.findings}
+    for one in answer.slopes:
+        found[f"slope:{one.metric}"] = _slope_title(experiment, one)
+    if answer.kept:
+        found["kept"] = _kept_title(answer.kept)
+    if answer.hidden:
+        found["hidden"] = _hidden_sentence(answer.hidden[-1]).rstrip(".")
+    return found
+
+
+def document(experiment: Experiment, answer: Answer) -> dict[str, Any]:
+    """answer.json: the sentences, the titles of the figures, and the numbers behind them."""
+    return {
+        "schema": SCHEMA,
+        "experiment": experiment.name,
+        "sentences": sentences(experiment, answer),
+        "titles": titles(experiment, answer),
+        "slopes": [
+            {
+                "model": s.model,
+                "metric": s.metric,
+                "factor": s.factor,
+                "unit": s.unit,
+                "estimate": s.value,
+                "lo": _number(s.lo),
+                "hi": _number(s.hi),
+                "bent": s.bent,
+            }
+            for one in answer.slopes
+            for s in (*one.pays, *one.free)
+        ],
+        "kept_up_rps": {k.model: k.rate for k in answer.kept},
+    }
+
+
+def markdown(experiment: Experiment, answer: Answer) -> str:
+    """answer.md."""
+    lines = [f"# {experiment.title}", "", experiment.question, ""]
+    lines += [f"- {sentence}" for sentence in sentences(experiment, answer)]
+    return "\n".join(lines) + "\n"
+
+
+# --- ratios ---------------------------------------------------------------------------------------
+
+
+def times(value: float) -> str:
+    """A ratio: "1.07", "12.3", "130"; "infinitely many" where there is no number."""
+    if math.isinf(value):
+        return "infinitely many"
+    if value >= 99.5:
+        return f"{float(f'{value:.2g}'):.0f}"
+    return f"{value:.1f}" if value >= 9.95 else f"{value:.2f}"
+
+
+def _interval(difference: Difference) -> str:
+    at = difference.at
+    if not (math.isfinite(at.lo) and math.isfinite(at.hi)):
+        return ""
+    return f" [{times(at.lo)}, {times(at.hi)}]"
+
+
+def _at(experiment: Experiment, factors: Mapping[str, Any]) -> str:
+    """ "10k connections"; every factor that has several levels, in its own unit."""
+    units = {f.name: f.unit for f in experiment.factors}
+    return " and ".join(
+        _amount_of(v, units.get(k) or k) if isinstance(v, (int, float)) else f"{k} {v}"
+        for k, v in factors.items()
+    )
+
+
+def _amount_of(value: float, unit: str) -> str:
+    """ "1 connection", "10k connections"."""
+    return f"{wording.level(value)} {unit.removesuffix('s') if value == 1 else unit}"
+
+
+def _list(words: Sequence[str], most: int = NAMED) -> str:
+    """ "a, b and c"; beyond `most` the rest is counted."""
+    shown = list(words[:most])
+    if len(words) > most:
+        shown.append(f"{len(words) - most} more")
+    if len(shown) < 2:
+        return "".join(shown)
+    return f"{', '.join(shown[:-1])} and {shown[-1]}"
+
+
+def _of(metric: str) -> str:
+    return _NOUNS.get(metric, f"the {METRICS[metric].label}")
+
+
+def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
+    said = []
+    for side in (finding.more, finding.less):
+        here = [d for d in side if d.at.factors == finding.factors]
+        if here:
+            told = [f"{d.model} {times(d.at.estimate)}{_interval(d)}" for d in here]
+            said.append(f"{_sentence(experiment, finding, told)}.")
+    both = (*finding.more, *finding.less)
+    since = [d for d in both if d.since is not None]
+    if since:
+        starts = _distinct([d.since for d in since if d.since is not None])
+        told = [
+            f"at {_at(experiment, start)} for {_list([d.model for d in since if d.since == start])}"
+            for start in starts
+        ]
+        said.append(f"The difference begins {_list(told)}.")
+    there = [d for d in both if d.at.factors != finding.factors]
+    if there:
+        told = [
+            f"{d.model} {times(d.at.estimate)}{_interval(d)} times at"
+            f" {_at(experiment, d.at.factors)}"
+            for d in there
+        ]
+        said.append(f"At other levels: {_list(told)}.")
+    if finding.alike:
+        alike = _list(finding.alike)
+        is_ = "is" if len(finding.alike) == 1 else "are"
+        said.append(f"{alike} {is_} within 10 % of {finding.reference} in {_label(finding)}.")
+    if finding.open:
+        said.append(_open_sentence(experiment, finding))
+    return said
+
+
+def _sentence(experiment: Experiment, finding: Finding, told: Sequence[str]) -> str:
+    """ "At 10k connections a request costs fork 2.2 times the server CPU of epoll_lt"."""
+    words, verb = _list(told), _VERBS.get(finding.metric)
+    if verb is None:
+        words = words.replace(" ", " has ", 1)
+    start = f"At {_at(experiment, finding.factors)}"
+    end = f"times {_of(finding.metric)} of {finding.reference}"
+    return " ".join([start, *([verb] if verb else []), words, end])
+
+
+def _label(finding: Finding) -> str:
+    return METRICS[finding.metric].label
+
+
+def _open_sentence(experiment: Experiment, finding: Finding) -> str:
+    """What cannot be told, and what would tell it."""
+    wide = (
+        f" (the intervals are ± {100 * finding.half_width:.0f} %)"
+        if math.isfinite(finding.half_width)
+        else ""
+    )
+    text = (
+        f"{_list(finding.open)} cannot be told from {finding.reference} in {_label(finding)}{wide}"
+    )
+    if not finding.open_here:
+        return f"{text}."
+    duel = ["harness/tenk duel", finding.reference, *finding.open_here[:NAMED_IN_TITLE]]
+    duel += _options(experiment, finding.factors)
+    return f"{text}; `{' '.join(duel)}` would tell more."
+
+
+def _options(experiment: Experiment, factors: Mapping[str, Any]) -> list[str]:
+    """The options of `tenk duel` for a level of this experiment."""
+    load = experiment.base
+    connections = factors.get("connections", load.connections)
+    options = ["-c", f"{connections:g}"]
+    if factors.get("idle", load.idle):
+        options += ["--idle", f"{factors.get('idle', load.idle):g}"]
+    if factors.get("offered_rps", load.offered_rps):
+        options += ["-R", f"{factors.get('offered_rps', load.offered_rps):g}"]
+    return options
+
+
+def _title(experiment: Experiment, finding: Finding) -> str:
+    here = [d for d in (*finding.more, *finding.less) if d.at.factors == finding.factors]
+    if here:
+        more = [d for d in here if d.at.estimate > 1][:NAMED_IN_TITLE]
+        less = [d for d in here if d.at.estimate < 1][: max(1, NAMED_IN_TITLE - len(more))]
+        told = [f"{d.model} {times(d.at.estimate)}" for d in (*more, *less)]
+        return _sentence(experiment, finding, told)
+    if finding.alike:
+        is_ = "is" if len(finding.alike) == 1 else "are"
+        return (
+            f"{_list(finding.alike)} {is_} within 10 % of {finding.reference}"
+            f" in {_label(finding)}"
+        )
+    wide = f" (± {100 * finding.half_width:.0f} %)" if math.isfinite(finding.half_width) else ""
+    return f"No model can be told from {finding.reference} in {_label(finding)}{wide}"
+
+
+def _distinct(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    found: list[Mapping[str, Any]] = []
+    for item in items:
+        if item not in found:
+            found.append(item)
+    return found
+
+
+# --- slopes ---------------------------------------------------------------------------------------
+
+
+def _amount(value: float) -> str:
+    """Two digits, and no more than a hundredth."""
+    if abs(value) >= 9.95:
+        return f"{float(f'{value:.2g}'):.0f}"
+    return f"{value:.1f}" if abs(value) >= 0.95 else f"{value:.2f}"
+
+
+def _unit(experiment: Experiment, factor: str) -> str:
+    """One of the factor's unit: "idle connection"."""
+    unit = next((f.unit for f in experiment.factors if f.name == factor), factor) or factor
+    return unit.removesuffix("s")
+
+
+def _slope_sentences(experiment: Experiment, slopes: Slopes) -> list[str]:
+    said = []
+    one = _unit(experiment, slopes.factor)
+    if slopes.pays:
+        told = _list(
+            [f"{s.model} {_amount(s.value)} {s.unit} {_bounds(s)}".rstrip() for s in slopes.pays]
+        )
+        said.append(f"Each {one} costs every request of {told}.")
+    if slopes.free:
+        most = max(s.hi for s in slopes.free)
+        names = _list([s.model for s in slopes.free])
+        unit = slopes.free[0].unit
+        said.append(f"It costs {names} nothing that was seen: at most {_amount(most)} {unit}.")
+    if slopes.unknown:
+        said.append(f"What it costs {_list(slopes.unknown)} cannot be told from this run.")
+    bent = [s.model for s in (*slopes.pays, *slopes.free) if s.bent]
+    if bent:
+        said.append(f"For {_list(bent)} the cost does not grow along a straight line.")
+    if not said:
+        said.append(f"What each {one} costs was not measured often enough to tell.")
+    return said
+
+
+def _bounds(slope: Slope) -> str:
+    return f"[{_amount(slope.lo)}, {_amount(slope.hi)}]"
+
+
+def _slope_title(experiment: Experiment, slopes: Slopes) -> str:
+    one = _unit(experiment, slopes.factor)
+    pays = slopes.pays[:NAMED_IN_TITLE]
+    free = [s.model for s in slopes.free]
+    if not pays and not free:
+        return f"What each {one} costs a request could not be told"
+    if not pays:
+        most = _amount(max(s.hi for s in slopes.free))
+        return f"No model pays for an {one}: at most {most} {slopes.free[0].unit} per request"
+    told = _list([f"{s.model} {_amount(s.value)} {s.unit}" for s in pays])
+    text = f"Each {one} costs a request of {told}"
+    if not free:
+        return text
+    named = free if len(free) <= NAMED_IN_TITLE else [*free[:2], f"{len(free) - 2} more"]
+    return f"{text}, of {_list(named)} nothing that was seen"
+
+
+# --- load -----------------------------------------------------------------------------------------
+
+
+def _groups_of_rates(kept: Sequence[Kept]) -> list[tuple[str, list[str]]]:
+    """Models by the rate they kept up with, best first."""
+    rates: dict[str, list[str]] = {}
+    for one in kept:
+        text = f"{wording.level(one.rate)}/s" if one.rate else "none"
+        rates.setdefault(f"at least {text}" if one.capped else text, []).append(one.model)
+    return list(rates.items())
+
+
+def _kept_sentence(kept: Sequence[Kept]) -> str:
+    told = [f"{rate} by {_list(models, 10)}" for rate, models in _groups_of_rates(kept)]
+    return f"The highest offered load that was served: {', '.join(told)}."
+
+
+def _kept_title(kept: Sequence[Kept]) -> str:
+    groups = _groups_of_rates(kept)
+    if len(groups) == 1:
+        return f"All models kept up to {groups[0][0]}"
+    (best, first), (worst, last) = groups[0], groups[-1]
+    return (
+        f"{_list(first, NAMED_IN_TITLE)} kept up to {best},"
+        f" {_list(last, NAMED_IN_TITLE)} {'with' if worst == 'none' else 'to'} {worst}"
+    )
+
+
+def _hidden_sentence(hidden: Hidden) -> str:
+    return (
+        f"A server that stood still for {hidden.freeze_ms:g} ms shows a p99 of"
+        f" {wording.quantity(hidden.response_ns, 'ns')} by response time and of"
+        f" {wording.quantity(hidden.service_ns, 'ns')} by service time."
+    )
+
+
+def _number(value: float) -> float | None:
+    return None if math.isnan(value) else value
