@@ -16,7 +16,7 @@ import math
 import re
 import statistics
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import product
@@ -144,6 +144,12 @@ class Results:
     points: tuple[Point, ...]
     summarised: bool = True  # False: summary.tsv is missing, estimates are medians of the cells
     fixed: tuple[tuple[str, str], ...] = field(default=())
+    titles: Mapping[str, str] = field(default_factory=dict)  # of answer.json: what was found
+
+    def title(self, key: str, question: str) -> str:
+        """What the run found of `key` (a metric, mostly), or the question where it does not say: an
+        older run, or a slice of one, whose findings are about all of it."""
+        return question if self.fixed else self.titles.get(key, question)
 
     @property
     def experiment(self) -> str:
@@ -271,11 +277,27 @@ def load_run(path: Path) -> Results:
     summary = path / "summary.tsv"
     if summary.is_file():
         factors, points = _read_summary(summary)
-        return Results(path, meta, factors, points)
+        return Results(path, meta, factors, points, titles=_read_titles(path / "answer.json"))
     factors, points = _summarise_cells(_read_cells(path))
     if not points:
         raise DataError(f"{path}: neither summary.tsv nor a readable cell: nothing was measured")
     return Results(path, meta, factors, points, summarised=False)
+
+
+def companions(run: Results) -> dict[str, Path]:
+    """The other runs of the same `tenk run`, by experiment: those that name the same session, in
+    the folders of the same machine."""
+    session = run.meta.get("session")
+    found: dict[str, Path] = {}
+    for marker in sorted(run.path.parent.parent.glob("*/*/run.json")) if session else ():
+        if marker.parent != run.path and marker.parent.parent != run.path.parent:
+            try:
+                other = _read_json(marker)
+            except DataError:
+                continue  # not ours to complain of
+            if other.get("session") == session:
+                found[marker.parent.parent.name] = marker.parent
+    return found
 
 
 def find_runs(results: Path) -> list[Path]:
@@ -353,6 +375,14 @@ def _read_json(path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{path}: a JSON object is expected")
     return value
+
+
+def _read_titles(path: Path) -> dict[str, str]:
+    """The titles that the harness wrote; none where there is no such file."""
+    if not path.is_file():
+        return {}
+    titles = _read_json(path).get("titles")
+    return {str(k): str(v) for k, v in titles.items()} if isinstance(titles, dict) else {}
 
 
 def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from plots.data import DOUBTFUL, Point, Results, number
 from plots.scale import Axis, Panel
 
+# A note of more characters than this, some two lines, tells where and leaves out why.
+LONG = 260
 _MEANING = {
     "client-limited": "○ hollow, client-limited (the load generator set the limit, not the server)",
     "suspect": "○ hollow, suspect",
@@ -45,7 +47,11 @@ def notes_of(
                 f"{', '.join(models)} at {level_range(levels, grid, axis)}{_because(reason)}"
                 for (levels, reason), models in stories.items()
             )
-            notes.append(f"{_MEANING[status]}: {'; '.join(told)}.")
+            text = f"{_MEANING[status]}: {'; '.join(told)}."
+            if len(text) > LONG and status in DOUBTFUL:
+                where = _where(run, axis, [p for p in points if p.status == status])
+                text = f"{_MEANING[status]}; reasons in summary.tsv: {where}."
+            notes.append(text)
     remarks: dict[str, list[Point]] = {}
     for p in points:
         for remark in remarks_of(p):

@@ -141,7 +141,12 @@ class Page:
         column = max((text_width(text, TEXT_SIZE) for text in texts), default=0.0)
         self.column = LEADER + SWATCH + 0.08 + max(column, 0.9) + EDGE if texts else EDGE
         body = WIDTH - 2 * EDGE
-        title_lines = wrap(title, TITLE_SIZE, body, bold=True)
+        several = "\n" in title  # several findings: each begins a line
+        title_lines = [
+            line
+            for part in title.split("\n")
+            for line in _hanging(part, body, TITLE_SIZE, bold=True, indent=several)
+        ]
         origin_lines = wrap(provenance(run, points, interval), SMALL_SIZE, body)
         note_lines = [line for note in notes for line in _hanging(note, body)]
 
@@ -279,9 +284,13 @@ class Page:
         self.figure.add_artist(line)
 
 
-def _hanging(note: str, width: float) -> list[str]:
+def _hanging(
+    note: str, width: float, size: float = SMALL_SIZE, bold: bool = False, indent: bool = True
+) -> list[str]:
     """Wrap a note, continuation lines indented under its first word."""
-    lines = wrap(note, SMALL_SIZE, width - 0.18)
+    if not indent:
+        return wrap(note, size, width, bold)
+    lines = wrap(note, size, width - 0.18, bold)
     return lines[:1] + ["     " + line for line in lines[1:]]
 
 

@@ -81,6 +81,17 @@ def load_metrics(model: str, offered: float, seed: str) -> dict[str, float]:
     }
 
 
+def idle_metrics(model: str, idle: float, seed: str) -> dict[str, float]:
+    """A hundred busy connections; poll and posix_aio pay for each idle one."""
+    per_idle = {"poll": 0.007, "posix_aio": 0.12}.get(model, 0.0)
+    rng = random.Random(f"{model}/{idle}/{seed}")
+    out = c10k_metrics(model, 100, seed)
+    cpu = (out["server_cpu_us_per_request"] + per_idle * idle) * rng.gauss(1, 0.03)
+    out |= {"server_cpu_us_per_request": cpu, "requests_per_cpu_second": 1e6 / cpu}
+    out["throughput_rps"] = min(out["throughput_rps"], 1e6 / cpu)
+    return out
+
+
 def row(model: str, level: float, metric: str, values: Sequence[float], **state: str) -> list[str]:
     finite = [v for v in values if not math.isnan(v)]
     middle = sorted(finite)[len(finite) // 2] if finite else math.nan
@@ -125,6 +136,7 @@ def freeze_metrics(model: str, freeze_ms: float, seed: str) -> dict[str, float]:
 
 FACTORS: dict[str, tuple[str, Any, Sequence[float]]] = {
     "c10k": ("connections", c10k_metrics, CONNECTIONS),
+    "idle": ("idle", idle_metrics, (0, 1000, 10000)),
     "load_latency": ("offered_rps", load_metrics, range(20000, 240001, 20000)),
     "coordinated_omission": ("freeze_ms", freeze_metrics, (0, 50, 200)),
 }
@@ -141,17 +153,23 @@ def write_run(
     until: int | None = None,
     summary: bool = True,
     cells: bool = True,
+    titles: Mapping[str, str] | None = None,
+    session: str = "",
 ) -> Path:
     """Write a run. `states` gives (model, level) some last columns of summary.tsv; after `until`
-    cells it stops."""
+    cells it stops. `titles` go to answer.json; runs of one `session` belong together."""
     factor, measure, usual = FACTORS[experiment]
     levels = levels or usual
     states = states or {}
     (path / "cells").mkdir(parents=True)
     plan = [{"model": m, "factors": {factor: float(level)}} for level in levels for m in models]
     (path / "run.json").write_text(
-        json.dumps(meta(experiment, models, complete=until is None, plan=plan)), encoding="utf-8"
+        json.dumps(meta(experiment, models, complete=until is None, plan=plan, session=session)),
+        encoding="utf-8",
     )
+    if titles is not None:
+        document = {"schema": "tenk.answer/1", "titles": titles}
+        (path / "answer.json").write_text(json.dumps(document), encoding="utf-8")
     rows = [["model", factor, *COLUMNS]]
     done = 0
     for level in levels:
@@ -159,7 +177,7 @@ def write_run(
             if until is not None and done >= until:
                 continue
             done += 1
-            limit = limit_of(model) if factor == "connections" else None
+            limit = limit_of(model) if factor in ("connections", "idle") else None
             state = dict(states.get((model, level), {}))
             if limit and level > limit[0]:
                 state = {"status": "unsupported", "reason": limit[1]}

@@ -110,6 +110,8 @@ RUNS: dict[str, dict[str, Any]] = {
     "single": {"models": ["epoll_lt"], "replicates": 1},
     "cut": {"until": 27},
     "no_summary": {"summary": False},
+    "idle": {"experiment": "idle", "states": {("posix_aio", 10000): {"status": "suspect"}}},
+    "idle_many": {"experiment": "idle", "models": MANY, "replicates": 2},
     "load": {"experiment": "load_latency"},
     "load_many": {"experiment": "load_latency", "models": MANY, "replicates": 2},
     "freeze": {"experiment": "coordinated_omission", "models": ["epoll_lt"]},
@@ -138,9 +140,51 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, drawn: Any) -> None:
 
 def test_each_experiment_gets_its_figures(drawn: Any) -> None:
     assert set(drawn["ten"][1]) == C10K_FIGURES
-    assert set(drawn["load"][1]) == {"load_latency", "achieved", "spectrum"}
+    assert set(drawn["load"][1]) == {"load_latency", "load_cost", "achieved", "spectrum"}
+    assert set(drawn["idle"][1]) == {"idle", "spectrum"}
     assert set(drawn["freeze"][1]) == {"coordinated_omission"}
     assert set(drawn["nothing_works"][1]) == set()
+
+
+def titled(figure: Any) -> str:
+    return " ".join(t.get_text().strip() for t in figure.texts if t.get_gid() == "title")
+
+
+def test_a_title_says_what_was_found_and_asks_where_that_is_not_known(
+    drawn: Any, tmp_path: Path
+) -> None:
+    found = "At 10k connections a request costs poll 2.30 times the server CPU of epoll_lt"
+    path = write_run(tmp_path / "m" / "c10k" / "run", titles={"server_cpu_us_per_request": found})
+    figures = draw_run(load_run(path))
+    assert titled(figures["cpu"]) == found
+    assert titled(figures["memory"]).endswith("?")
+    assert titled(drawn["ten"][1]["cpu"]).endswith("?")
+
+
+def glance(folder: Path, *experiments: str, session: str = "one") -> Any:
+    """The overview of a c10k run that was measured together with these."""
+    title = {"slope:server_cpu_us_per_request": "Each idle connection costs poll 7.0 ns"}
+    for name in experiments:
+        write_run(folder / "m" / name / "b", experiment=name, session=session, titles=title)
+    path = write_run(folder / "m" / "c10k" / "a", states=DOUBTS, session="one")
+    return draw_run(load_run(path))["overview"]
+
+
+def test_the_overview_has_a_panel_for_each_experiment_of_the_same_session(tmp_path: Path) -> None:
+    figure = glance(tmp_path, "idle", "load_latency")
+    assert_readable(figure)
+    assert [axes.get_title("left").split(":")[0] for axes in figure.axes] == [
+        "busy",
+        "idle",
+        "load",
+    ]
+    assert "Idle: Each idle connection costs poll 7.0 ns" in titled(figure)
+
+
+def test_the_overview_leaves_out_what_was_measured_another_time(tmp_path: Path) -> None:
+    figure = glance(tmp_path, "idle", session="another")
+    assert_readable(figure)
+    assert [axes.get_title("left").split(":")[0] for axes in figure.axes] == ["busy"]
 
 
 def test_every_model_and_level_is_drawn_or_listed(drawn: Any) -> None:

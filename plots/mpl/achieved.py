@@ -23,7 +23,9 @@ def draw(run: Results, figure: Figure) -> None:
     """One panel, both axes alike, with the diagonal on which achieved equals offered load."""
     rates = [number(level) for level in run.levels(X)]
     panel = replace(PANEL, scale="log") if rates[-1] > WIDE * rates[0] > 0 else PANEL
-    page = draw_load(figure, run, "How much of the offered load is served?", [panel])
+    page = draw_load(
+        figure, run, run.title("kept", "How much of the offered load is served?"), [panel]
+    )
     axes = page.axes[0]
     ends = [
         max(axes.get_xlim()[0], axes.get_ylim()[0]),

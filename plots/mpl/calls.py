@@ -23,5 +23,7 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """Each on a scale of its own; the labels go with system calls, which tell most models apart."""
-    title = "How often does a request make the server call the kernel?"
+    title = run.title(
+        "syscalls_per_request", "How often does a request make the server call the kernel?"
+    )
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

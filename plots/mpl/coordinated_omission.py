@@ -63,7 +63,10 @@ def draw(run: Results, figure: Figure) -> None:
     page = Page(
         figure,
         run,
-        "What does a load generator miss that times requests from when they were sent?",
+        run.title(
+            "hidden",
+            "What does a load generator miss that times requests from when they were sent?",
+        ),
         points=points,
         notes=notes,
         rows=-(-len(cells) // columns),

@@ -23,5 +23,7 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """Total, user and system time on one scale."""
-    title = "What does a request cost the server in CPU time?"
+    title = run.title(
+        "server_cpu_us_per_request", "What does a request cost the server in CPU time?"
+    )
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

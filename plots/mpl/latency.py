@@ -23,5 +23,5 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """A panel per percentile on one logarithmic scale."""
-    title = "How long do requests take as connections grow?"
+    title = run.title("p99_ns", "How long do requests take as connections grow?")
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

@@ -23,4 +23,5 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """p50 and p99 on one logarithmic scale; triangles on the x axis are capacities."""
-    draw_load(figure, run, "How does latency grow with offered load?", usable(PANELS, run, AXIS))
+    title = run.title("kept", "How does latency grow with offered load?")
+    draw_load(figure, run, title, usable(PANELS, run, AXIS))

@@ -28,5 +28,5 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """Kernel and user side by side on one scale; the labels go with user memory, which differs."""
-    title = "How much memory does a connection hold?"
+    title = run.title("user_bytes_per_connection", "How much memory does a connection hold?")
     draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))

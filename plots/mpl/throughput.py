@@ -19,5 +19,7 @@ def applies(run: Results) -> bool:
 
 def draw(run: Results, figure: Figure) -> None:
     """One panel; the y axis starts at nought unless the models are far apart."""
-    title = "How does throughput change with the number of connections?"
+    title = run.title(
+        "throughput_rps", "How does throughput change with the number of connections?"
+    )
     draw_panels(figure, run, title, CONNECTIONS, [PANEL], height=4.2)
