@@ -151,7 +151,7 @@ def _telling(found: Sequence[LevelRatio], factors: Mapping[str, Any]) -> Mapping
 
 
 def _difference(line: Sequence[LevelRatio], factors: Mapping[str, Any]) -> Difference | None:
-    """The difference to be quoted of a model: at `factors`, else at the highest level that has one."""
+    """The difference to be quoted of a model: at `factors`, else at the highest level with one."""
     told = [r for r in line if r.verdict in (MORE, LESS)]
     if not told:
         return None
@@ -183,8 +183,8 @@ def of_run(experiment: Experiment, groups: Sequence[Group], metrics: Sequence[st
 def headline(
     experiment: Experiment, groups: Sequence[Group], found: Sequence[LevelRatio]
 ) -> Mapping[str, Any]:
-    """The level at which most can be said: in a closed loop the highest; in an open loop, where each
-    model goes as far as it can, the one at which most of them meet (the highest of equals)."""
+    """The level at which most can be said: in a closed loop the highest; in an open loop, where
+    each model goes as far as it can, the one at which most of them meet (the highest of equals)."""
     counts: dict[tuple[str, ...], tuple[int, Mapping[str, Any]]] = {}
     for ratio in found:
         key = tuple(level_text(v) for v in ratio.factors.values())

@@ -27,7 +27,7 @@ MIN_REPLICATES = 3
 
 @dataclass(frozen=True)
 class LevelRatio:
-    """A model's value over the reference's at one level of every factor: 1.03 is three percent more.
+    """A model's value over the reference's at one level of every factor: 1.03 is 3 percent more.
 
     lo, hi: the 95 % interval, nan where there is none; estimate and hi are inf where the model's
     value is infinite and the reference's is not.
@@ -65,7 +65,7 @@ def verdict(lo: float, hi: float, sure_lo: float, sure_hi: float) -> str:
 
 
 def reference_of(experiment: Experiment, groups: Sequence[Group]) -> str:
-    """The experiment's reference where it was measured, else the first model that was; '' if none."""
+    """The experiment's reference where it was measured, else the first that was; '' if none."""
     measured = [g.model for g in groups if any(c.usable for c in g.cells)]
     return experiment.reference if experiment.reference in measured else next(iter(measured), "")
 
