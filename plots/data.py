@@ -38,6 +38,10 @@ class DataError(Exception):
     """A run that cannot be read; the text is one line fit for the user."""
 
 
+class EmptySpectrum(DataError):
+    """A percentile table without a row: nothing was answered."""
+
+
 @dataclass(frozen=True)
 class Point:
     """One model at one level of every factor, for one metric: one row of summary.tsv.
@@ -324,7 +328,8 @@ def read_spectrum(path: Path) -> Spectrum:
 
 
 def parse_spectrum(text: str, origin: str) -> Spectrum:
-    """A percentile table in milliseconds, as loadgen writes it; DataError if malformed."""
+    """A percentile table in milliseconds, as loadgen writes it; DataError if malformed, EmptySpectrum
+    if it has no row."""
     rows: list[tuple[float, float]] = []
     count, finite, whole = 0, 1.0, False
     for line in text.splitlines():
@@ -345,7 +350,7 @@ def parse_spectrum(text: str, origin: str) -> Spectrum:
         count = max(count, int(total))
         rows.append((percentile, value * 1e6))
     if not rows or not count:
-        raise DataError(f"{origin}: holds no percentile line")
+        raise EmptySpectrum(f"{origin}: holds no percentile line")
     if not whole:
         raise DataError(f"{origin}: cut short: the total count at its end is missing")
     # Rows finer than one request in the count, percentile 1 among them, all stand for the maximum.

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from plots.data import (
     Replicate,
-    DataError,
+    EmptySpectrum,
     Point,
     Results,
     Spectrum,
@@ -44,8 +44,9 @@ def spectra_at(run: Results, level: Level) -> dict[str, list[Spectrum]]:
     for cell in run.only(**dict(level)).cells:
         if cell.hgrm:
             try:
-                spectrum = parse_spectrum(cell.hgrm, cell.model)
-            except DataError:
+                where = f"{run.path}: spectrum of {cell.model}, replicate {cell.replicate}"
+                spectrum = parse_spectrum(cell.hgrm, where)
+            except EmptySpectrum:
                 continue
             found.setdefault(cell.model, []).append(spectrum)
     return found
