@@ -93,6 +93,9 @@ _VERDICT = shape.record(
         )
     },
 )
+_INTERVAL = shape.record(
+    {"start_ns": shape.finite, "end_ns": shape.finite, "replies": shape.finite}
+)
 _CELL = shape.record(
     {
         "id": shape.text,
@@ -107,7 +110,14 @@ _CELL = shape.record(
         "badges": shape.items(shape.text),
         "metrics": shape.table(shape.number),
         "server": shape.table(),
-        "client": shape.record({}, {"verdict": shape.optional(_VERDICT)}),
+        "client": shape.record(
+            {},
+            {
+                "verdict": shape.optional(_VERDICT),
+                "config": shape.optional(shape.table()),
+                "intervals": shape.optional(shape.items(_INTERVAL)),
+            },
+        ),
         "timing": shape.record({}, {"cell_s": shape.finite}),
     },
     {"machine": shape.table()},

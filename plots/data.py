@@ -328,8 +328,8 @@ def read_spectrum(path: Path) -> Spectrum:
 
 
 def parse_spectrum(text: str, origin: str) -> Spectrum:
-    """A percentile table in milliseconds, as loadgen writes it; DataError if malformed, EmptySpectrum
-    if it has no row."""
+    """A percentile table in milliseconds, as loadgen writes it; DataError if malformed, and
+    EmptySpectrum if it has no row."""
     rows: list[tuple[float, float]] = []
     count, finite, whole = 0, 1.0, False
     for line in text.splitlines():
