@@ -418,8 +418,8 @@ static void run(const struct server *srv)
  */
 
 /*
- * Receive a byte over a socket pair. -EINVAL if the kernel does not know the request, or does not go
- * on with it afterwards; 0 if it does, or failed for some other reason, which may be gone later.
+ * Receive a byte over a socket pair. -EINVAL if the kernel does not know the request, or does not
+ * go on with it afterwards; 0 if it does, or failed for some other reason, which may be gone later.
  */
 static int try_receive(void)
 {

@@ -122,8 +122,8 @@ def _broken(path: Path, why: str) -> Model:
 
 
 def _ask(path: Path, options: Sequence[str]) -> tuple[int, str, str]:
-    """Status, stdout and stderr of --describe. Raises OSError and TimeoutExpired, and leaves nothing
-    running: not even a child that holds the pipes."""
+    """Status, stdout and stderr of --describe. Raises OSError and TimeoutExpired, and leaves
+    nothing running: not even a child that holds the pipes."""
     with subprocess.Popen(
         [str(path), *options, "--describe"],
         stdin=subprocess.DEVNULL,
