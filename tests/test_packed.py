@@ -39,7 +39,13 @@ def test_a_packed_run_reads_as_before_and_unpacks_to_the_same_cells(tmp_path: Pa
     plot.refresh(run.path)
     before, summary = run.cells(), files(run.path)
     assert cli.main(["pack", str(run.path)]) == 0
-    assert set(files(run.path)) == {"run.json", "summary.tsv", "answer.json", "answer.md", packed.NAME}
+    assert set(files(run.path)) == {
+        "run.json",
+        "summary.tsv",
+        "answer.json",
+        "answer.md",
+        packed.NAME,
+    }
     assert Run.open(run.path).cells() == before
     plot.refresh(run.path)
     assert (run.path / "summary.tsv").read_bytes() == summary["summary.tsv"]
