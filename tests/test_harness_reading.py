@@ -189,6 +189,8 @@ def level(subject: str, facts: Facts) -> str:
         ("descriptors", {"descriptors_hard": 1024}, BAD),
         ("local ports", {"ports": (50000, 60000)}, NOTE),
         ("listen backlog", {"somaxconn": 128}, NOTE),
+        ("packet backlog", {"netdev_max_backlog": 1000, "softnet_dropped": 30000}, NOTE),
+        ("packet backlog", {"netdev_max_backlog": 30000}, GOOD),
         ("connection tracking", {"conntrack": (500, 8192)}, BAD),
         ("connection tracking", {"conntrack": (0, 8192)}, GOOD),
         ("processes", {"pids_max": 4096}, BAD),
