@@ -93,6 +93,34 @@ def test_a_run_ends_with_a_record_per_cell_and_a_summary(
     assert not list((run.path / "cells").glob(".*"))
 
 
+def test_the_answer_comes_first_then_the_tables_and_last_the_paths(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny(bench) == errors.EXIT_OK
+    said = capsys.readouterr().out
+    run = only_run(bench)
+    lines = (run.path / "answer.md").read_text(encoding="utf-8").splitlines()
+    answer = [line.removeprefix("- ") for line in lines if line.startswith("- ")]
+    assert answer and f"• {answer[0][:40]}" in said
+    assert said.index("•") < said.index("median of") < said.index(str(run.path))
+    document = json.loads((run.path / "answer.json").read_text(encoding="utf-8"))
+    assert document["sentences"] == answer
+
+
+def test_a_cell_that_takes_too_long_is_measured_once_and_says_so(
+    bench: Path, tmp_path: Path
+) -> None:
+    path = tmp_path / "experiments" / "tiny.toml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace("[profiles.quick]", "[profiles.quick]\nonce_above_s = 0.001"), encoding="utf-8"
+    )
+    assert run_tiny(bench) == errors.EXIT_OK
+    cells = only_run(bench).cells()
+    assert len(cells) == 2 * 2
+    assert all("measured once, because it takes over 0.001 s" in c.badges for c in cells)
+
+
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="split needs two CPUs")
 def test_the_second_experiment_of_a_run_is_placed_as_the_first(bench: Path, tmp_path: Path) -> None:
     second = EXPERIMENT.replace('name = "tiny"', 'name = "tiny2"')
