@@ -28,7 +28,7 @@ LEFT = 0.74
 LEADER = 0.34
 SWATCH = 0.34
 ROW = 0.165
-TITLE_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 8.5, 8.0
+TITLE_SIZE, LINES_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 10.5, 8.5, 8.0
 INK, GREY, FAINT = "#1F1F1F", "#5F5F5F", "#E3E3E3"
 
 RC: dict[str, Any] = {
@@ -141,16 +141,17 @@ class Page:
         column = max((text_width(text, TEXT_SIZE) for text in texts), default=0.0)
         self.column = LEADER + SWATCH + 0.08 + max(column, 0.9) + EDGE if texts else EDGE
         body = WIDTH - 2 * EDGE
-        several = "\n" in title  # several findings: each begins a line
+        several = "\n" in title  # several findings: each begins a line, and they are set smaller
+        title_size, title_row = (LINES_SIZE, 0.2) if several else (TITLE_SIZE, 0.24)
         title_lines = [
             line
             for part in title.split("\n")
-            for line in _hanging(part, body, TITLE_SIZE, bold=True, indent=several)
+            for line in _hanging(part, body, title_size, bold=True, indent=several)
         ]
         origin_lines = wrap(provenance(run, points, interval), SMALL_SIZE, body)
         note_lines = [line for note in notes for line in _hanging(note, body)]
 
-        head = EDGE + 0.24 * len(title_lines) + 0.16 * len(origin_lines) + 0.12
+        head = EDGE + title_row * len(title_lines) + 0.16 * len(origin_lines) + 0.12
         gap_y = 0.5 + (0.28 if headings else 0.1)
         least = (len(texts) + 2) * ROW
         height = max(height, (least - (rows - 1) * gap_y) / rows)
@@ -177,8 +178,8 @@ class Page:
 
         y = total - EDGE
         for line in title_lines:
-            self._text(EDGE, y, line, TITLE_SIZE, INK, "title", weight="bold")
-            y -= 0.24
+            self._text(EDGE, y, line, title_size, INK, "title", weight="bold")
+            y -= title_row
         for line in origin_lines:
             self._text(EDGE, y, line, SMALL_SIZE, GREY, "origin")
             y -= 0.16

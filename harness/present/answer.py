@@ -9,6 +9,7 @@ from typing import Any
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
+from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
 from harness.present import wording
 
@@ -44,13 +45,16 @@ def sentences(experiment: Experiment, answer: Answer) -> list[str]:
     wanted = experiment.answers or (experiment.metric,)
     for one in answer.slopes:
         said += _slope_sentences(experiment, one)
-    for finding in answer.findings:
-        if finding.metric in wanted:
-            said += _finding_sentences(experiment, finding)
+    found = {finding.metric: finding for finding in answer.findings}
+    for metric in wanted:
+        if metric in found:
+            said += _finding_sentences(experiment, found[metric])
+        elif not answer.hidden:
+            said.append(_nothing_sentence(metric))
     if answer.kept:
         said.append(_kept_sentence(answer.kept))
     said += [_hidden_sentence(one) for one in answer.hidden[-1:]]
-    return said or ["Nothing was measured that models could be compared by."]
+    return said
 
 
 def shortened(parts: Sequence[Sequence[str]], most: int = MOST_SENTENCES) -> list[list[str]]:
@@ -195,6 +199,13 @@ def _sentence(experiment: Experiment, finding: Finding, told: Sequence[str]) -> 
     start = f"At {_at(experiment, finding.factors)}"
     end = f"times {_of(finding.metric)} of {finding.reference}"
     return " ".join([start, *([verb] if verb else []), words, end])
+
+
+def _nothing_sentence(metric: str) -> str:
+    return (
+        f"Nothing can be said of {METRICS[metric].label}: at no level have two models"
+        f" {MIN_REPLICATES} replicates to compare; more of them would tell (`--profile full`)."
+    )
 
 
 def _label(finding: Finding) -> str:
