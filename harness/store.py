@@ -359,6 +359,16 @@ def _refuse_copies(path: Path, records: Sequence[CellRecord]) -> None:
         seen.add(record.id)
 
 
+def new_folder(path: Path) -> Path:
+    """Make a directory for what is no run of cells (a duel, evidence); where `path` exists already
+    it is path-2, and so on. SetupError when that is impossible."""
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return _make_free(path)
+    except OSError as error:
+        raise SetupError(f"cannot write {path}: {error.strerror}") from None
+
+
 def _make_free(path: Path) -> Path:
     for number in itertools.count(1):
         free = path if number == 1 else path.with_name(f"{path.name}-{number}")

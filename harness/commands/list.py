@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import errors
-from harness.design import experiment, source
+from harness.design import evidence, experiment, source
 from harness.measure import models
 from harness.present import console
 from harness.paths import ROOT
@@ -57,5 +57,12 @@ def run(args: argparse.Namespace) -> int:
         page = ROOT / "docs" / f"{name}.md"
         manual = str(page.relative_to(ROOT)) if page.exists() else ""
         table.add_row(f"[bold]{escape(name)}[/]", escape(experiment.load(name).question), manual)
+    out.print(table)
+    out.print()
+    table = Table(title="Evidence", title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("tenk run", "question"):
+        table.add_column(heading)
+    for name in evidence.available():
+        table.add_row(f"[bold]{escape(name)}[/]", escape(evidence.load(name).question))
     out.print(table)
     return errors.EXIT_OK

@@ -22,7 +22,7 @@ from harness.measure import models, runner
 from harness.present import console, wording
 from harness.present.conclusion import conclude
 from harness.measure.cell import Bench
-from harness.commands import options, plot
+from harness.commands import evidence, options, plot
 from harness.design.load import PLACEMENTS
 from harness.design.model import Model
 from harness.output import OutputError, complain
@@ -72,6 +72,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     out = console.make()
+    if evidence.named(args.experiments):
+        return evidence.run(args, out)
     results = results_dir() if args.out is None else args.out
     assignments = (
         _resumed(args, results, locks) if args.resume is not None else _requested(args, results)
@@ -148,7 +150,7 @@ def _same_as_before(assignment: Assignment, bench: Bench) -> None:
 
 
 def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
-    known = ", ".join(experiment.available())
+    known = ", ".join([*experiment.available(), *evidence.available()])
     if not args.experiments:
         raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
     profile = "default" if args.profile is None else args.profile

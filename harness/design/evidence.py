@@ -1,0 +1,232 @@
+# SPDX-License-Identifier: MIT
+"""Evidence that a duel may be believed: the reference against itself, or with a known added cost.
+
+An evidence run is one TOML file in harness/experiments/evidence. It asks one of four things (ASKS)
+of many small duels whose answer is known beforehand. The format is described in docs/duel.md.
+"""
+from __future__ import annotations
+
+import itertools
+import math
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from harness.design.duel import ALONE, TOGETHER, TURNS
+from harness.design.experiment import PROFILES
+from harness.design.load import Load, coerce
+from harness.errors import UsageError
+from harness.paths import EXPERIMENTS
+
+FOLDER = EXPERIMENTS / "evidence"
+
+# Whether equal servers are called different; how often a known cost is seen; whether its interval
+# covers its size; how narrow intervals are, and those of other arrangements in the same seconds.
+HONESTY, POWER, ACCURACY, RESOLUTION = "honesty", "power", "accuracy", "resolution"
+ASKS = (HONESTY, POWER, ACCURACY, RESOLUTION)
+# Whose CPU a neighbour keeps half busy.
+NONE, SERVER, CLIENT = "none", "server", "client"
+NEIGHBOURS = (NONE, SERVER, CLIENT)
+
+# Duels of any number in the TOML are bounded, because a mistyped one takes days.
+MOST_DUELS = 1000
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Series:
+    """Runs of one kind, one after the other. connections: of each server. neighbour: see
+    NEIGHBOURS. fraction: of what a pair sustains, offered to each; 0: a closed loop. share: of the
+    reference's CPU time per request, added to each request of the other; 0: the other is its twin.
+    """
+
+    connections: int
+    neighbour: str
+    fraction: float
+    share: float
+    arrangement: str
+
+
+@dataclass(frozen=True)
+class Target:
+    """Half of a 95 % interval that duels of so many seconds should reach, as a fraction. With a
+    neighbour, twice as much is allowed."""
+
+    connections: int
+    arrangement: str
+    seconds: float
+    half_width: float
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How much is measured. seconds: lengths of a duel, ascending; duels: how many of the longest.
+    The shorter ones are cut from the same runs. run_s: seconds under load of one run of a pair.
+    """
+
+    name: str
+    connections: tuple[int, ...]
+    neighbours: tuple[str, ...]
+    fractions: tuple[float, ...]
+    shares: tuple[float, ...]
+    arrangements: tuple[str, ...]
+    seconds: tuple[float, ...]
+    duels: int
+    run_s: float
+
+    def series(self) -> list[Series]:
+        """All of them. In turns and alone the loop is closed, so they have no fraction."""
+        found: dict[Series, None] = {}
+        for connections, neighbour, share, arrangement in itertools.product(
+            self.connections, self.neighbours, self.shares, self.arrangements
+        ):
+            fractions = (self.fractions or (0.0,)) if arrangement == TOGETHER else (0.0,)
+            for fraction in fractions:
+                found[Series(connections, neighbour, fraction, share, arrangement)] = None
+        return list(found)
+
+    def estimate_s(self) -> float:
+        """About how long all of it takes; a pilot and the last run of a duel come on top."""
+        groups = len(self.connections) * len(self.neighbours)
+        return len(self.series()) * self.duels * (self.seconds[-1] + self.run_s / 2) + 4 * groups
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """One file. base: of every load; its connections are the profile's."""
+
+    name: str
+    asks: str
+    title: str
+    question: str
+    source: str
+    reference: str
+    base: Load
+    targets: tuple[Target, ...]
+    profiles: Mapping[str, Profile]
+    raw: Mapping[str, Any]
+
+
+def available(directory: Path = FOLDER) -> list[str]:
+    """Names of the evidence runs there are."""
+    return sorted(path.stem for path in directory.glob("*.toml"))
+
+
+def load(name: str, directory: Path = FOLDER) -> Evidence:
+    """The evidence run of that name. Raises UsageError for a name or a file that is not right."""
+    if name not in available(directory):
+        known = ", ".join(available(directory))
+        raise UsageError("EXPERIMENT", name, f"known evidence runs: {known}")
+    path = directory / f"{name}.toml"
+    try:
+        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(str(path), "its text", f"it must be TOML: {error}") from None
+    return parse(raw, name, str(path))
+
+
+def parse(raw: Mapping[str, Any], name: str, origin: str) -> Evidence:
+    """Build the records from a TOML document. Raises UsageError."""
+    try:
+        _only(raw, "", "asks title question source reference load targets profiles")
+        asks = _one_of("asks", raw["asks"], ASKS)
+        _only(raw["profiles"], "profiles.", " ".join(PROFILES))
+        return Evidence(
+            name=name,
+            asks=asks,
+            title=str(raw["title"]),
+            question=str(raw["question"]),
+            source=str(raw["source"]),
+            reference=str(raw["reference"]),
+            base=_load(raw.get("load", {})),
+            targets=tuple(_target(entry) for entry in raw.get("targets", [])),
+            profiles={p: _profile(p, raw["profiles"][p]) for p in PROFILES},
+            raw=raw,
+        )
+    except ValueError as error:
+        raise UsageError(origin, "its content", str(error)) from None
+    except KeyError as error:
+        raise UsageError(origin, "its content", f"{error.args[0]} is missing") from None
+    except (TypeError, AttributeError, OverflowError) as error:
+        raise UsageError(origin, "its content", f"a value has the wrong type: {error}") from None
+
+
+def cut(runs: Sequence[T], walls: Sequence[float], seconds: float) -> list[list[T]]:
+    """The runs as duels of at least so many seconds each: the shortest stretches, one after the
+    other. No run is in two of them, and what is left over at the end is in none. walls: seconds
+    that each run took."""
+    duels: list[list[T]] = []
+    current: list[T] = []
+    used = 0.0
+    for one, wall in zip(runs, walls):
+        current.append(one)
+        used += wall
+        if used >= seconds:
+            duels.append(current)
+            current, used = [], 0.0
+    return duels
+
+
+def _load(table: Mapping[str, Any]) -> Load:
+    _only(table, "load.", "protocol path pipeline idle arrival")
+    return Load(**{key: coerce(key, value) for key, value in table.items()})
+
+
+def _target(table: Mapping[str, Any]) -> Target:
+    _only(table, "targets.", "connections arrangement seconds half_width")
+    return Target(
+        int(table["connections"]),
+        _one_of("arrangement", table["arrangement"], (TOGETHER, TURNS)),
+        _number("targets.seconds", table["seconds"], 1, 86400),
+        _number("targets.half_width", table["half_width"], 0.0001, 1),
+    )
+
+
+def _profile(name: str, table: Mapping[str, Any]) -> Profile:
+    keys = "connections neighbours fractions shares arrangements seconds duels run_s"
+    _only(table, f"profiles.{name}.", keys)
+
+    def numbers(key: str, least: float, most: float) -> tuple[float, ...]:
+        return tuple(_number(f"{name}.{key}", value, least, most) for value in table[key])
+
+    def words(key: str, allowed: Sequence[str]) -> tuple[str, ...]:
+        return tuple(_one_of(f"{name}.{key}", value, allowed) for value in table[key])
+
+    profile = Profile(
+        name=name,
+        connections=tuple(int(c) for c in numbers("connections", 1, 1_000_000)),
+        neighbours=words("neighbours", NEIGHBOURS),
+        fractions=numbers("fractions", 0.01, 0.95),
+        shares=numbers("shares", 0, 1),
+        arrangements=words("arrangements", (TOGETHER, TURNS, ALONE)),
+        seconds=tuple(sorted(numbers("seconds", 1, 86400))),
+        duels=int(_number(f"{name}.duels", table["duels"], 1, MOST_DUELS)),
+        run_s=_number(f"{name}.run_s", table["run_s"], 0.1, 60),
+    )
+    for key in ("connections", "neighbours", "shares", "arrangements", "seconds"):
+        if not getattr(profile, key):
+            raise ValueError(f"profile {name}: {key} is empty")
+    return profile
+
+
+def _only(table: Mapping[str, Any], where: str, allowed: str) -> None:
+    for key in table:
+        if key not in allowed.split():
+            raise ValueError(f"{where}{key} is unknown; allowed: {', '.join(allowed.split())}")
+
+
+def _one_of(key: str, value: Any, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        raise ValueError(f"{key} = {value!r}; allowed: {', '.join(allowed)}")
+    return str(value)
+
+
+def _number(key: str, value: Any, least: float, most: float) -> float:
+    if isinstance(value, bool) or not isinstance(value, (int, float)):
+        raise ValueError(f"{key} = {value!r}; allowed: a number")
+    if not (math.isfinite(value) and least <= value <= most):
+        raise ValueError(f"{key} = {value!r}; allowed: {least:g} to {most:g}")
+    return float(value)

@@ -1,0 +1,215 @@
+# SPDX-License-Identifier: MIT
+"""What an evidence run shows: duels whose answer is known, and how often they give it.
+
+Pure functions. A duel here is a stretch of runs of one series, judged as `tenk duel` judges
+(`harness.judge.standings`).
+"""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import median
+
+from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
+
+from harness.design.duel import ALONE, CONTROL, REFERENCE, TWIN
+from harness.design.evidence import (
+    ACCURACY,
+    HONESTY,
+    NONE,
+    RESOLUTION,
+    Evidence,
+    Series,
+    Target,
+    cut,
+)
+from harness.design.pieces import Piece
+from harness.judge import standings
+from harness.judge.controls import VOID_LEVEL
+from harness.judge.duel import BLOCKS, LEVEL, Ratio
+from harness.judge.standings import CPU, Setup, Standing
+
+# A row's outcome. MET: no more duels go wrong than asked for. CHANCE: more, but a sound method does
+# that now and then. MISSED: hardly by chance. OPEN: nothing is asked of it, or nothing was
+# measured.
+MET, CHANCE, MISSED, OPEN = "met", "within chance", "missed", ""
+# Below it, chance is not believed: for all rows of a table together.
+DOUBT = 0.05
+
+
+@dataclass(frozen=True)
+class Row:
+    """The duels of one series and length, in seconds.
+
+    duels: those that ended with an interval; blank: those that did not. different, different99: how
+    many called the two different, by the 95 % interval (as the sentences of a duel do) and by the
+    99 % interval (by which a duel is void). found: 95 % intervals above 1. covers: 95 % intervals
+    that hold the known ratio. half_width: of the 95 % intervals, the median, as a fraction.
+    known, average: the known ratio, and what all runs of the series together come to. starved:
+    runs left out because one side did not keep up; runs: all. foreign: CPUs that other programs
+    kept busy, by the median slice; None where it is not known.
+    """
+
+    series: Series
+    seconds: float
+    duels: int
+    blank: int
+    different: int
+    different99: int
+    found: int
+    covers: int
+    half_width: float
+    known: float
+    average: Ratio | None
+    starved: int
+    runs: int
+    foreign: float | None
+
+
+def rows(
+    pieces: Mapping[Series, Sequence[Piece]],
+    seconds: Sequence[float],
+    setup: Setup,
+) -> list[Row]:
+    """One row for each series and length of a duel. setup: of the reference alone; its in_flight is
+    that of one connection."""
+    return [_row(setup, one, pieces[one], length) for one in pieces for length in seconds]
+
+
+def wrong(asks: str, row: Row) -> int | None:
+    """How many duels of a row are wrong; None where none can be."""
+    if asks == HONESTY:
+        return row.different
+    if asks == ACCURACY:
+        return row.duels - row.covers
+    return None
+
+
+def allowed(duels: int) -> int:
+    """How many duels of so many may be wrong: 2 of 40, 1 of 20; at 95 % so many are expected."""
+    return math.floor((1 - LEVEL) * duels + 1e-9)
+
+
+def outcome(asks: str, row: Row, count: int) -> str:
+    """MET, CHANCE, MISSED or OPEN. count: of rows in the table.
+
+    The number of wrong duels of a sound method is binomial with 5 %. With so many rows, one is
+    MISSED where that many or more have a probability below DOUBT / count (Bonferroni).
+    """
+    bad = wrong(asks, row)
+    if bad is None or not row.duels:
+        return OPEN
+    if bad <= allowed(row.duels):
+        return MET
+    chance = float(_scipy.binom.sf(bad - 1, row.duels, 1 - LEVEL))
+    return CHANCE if chance >= DOUBT / max(1, count) else MISSED
+
+
+def share_interval(hits: int, tries: int) -> tuple[float, float]:
+    """The 95 % interval of a probability (Clopper and Pearson, Biometrika 26, 1934)."""
+    lo = float(_scipy.beta.ppf(0.025, hits, tries - hits + 1)) if hits else 0.0
+    hi = float(_scipy.beta.ppf(0.975, hits + 1, tries - hits)) if hits < tries else 1.0
+    return lo, hi
+
+
+def size_found(row: Row) -> tuple[float, float, float] | None:
+    """What was found of a known cost, as a share of it, with its 95 % interval: 1 is right. Over
+    all runs of the series. None for a twin, and where one of both is not known."""
+    if row.average is None or not math.isfinite(row.known) or row.known <= 1:
+        return None
+    size = row.known - 1
+    ratio = row.average
+    return (ratio.estimate - 1) / size, (ratio.lo - 1) / size, (ratio.hi - 1) / size
+
+
+def times_alone(row: Row, table: Sequence[Row]) -> float | None:
+    """How many times wider the interval of one after the other is, in the same seconds; None where
+    that was not measured."""
+    for beside in table:
+        same = beside.series.arrangement == ALONE and beside.seconds == row.seconds
+        level = (row.series.connections, row.series.neighbour)
+        if same and (beside.series.connections, beside.series.neighbour) == level:
+            return beside.half_width / row.half_width if row.half_width > 0 else None
+    return None
+
+
+def target(asked: Evidence, row: Row) -> float | None:
+    """The half width that is asked of a row; None where none is. Twice as much with a neighbour."""
+    if asked.asks != RESOLUTION:
+        return None
+    for one in asked.targets:
+        if _meant(one, row):
+            return one.half_width * (1 if row.series.neighbour == NONE else 2)
+    return None
+
+
+def _meant(one: Target, row: Row) -> bool:
+    wanted = (one.connections, one.arrangement, one.seconds)
+    return wanted == (row.series.connections, row.series.arrangement, row.seconds)
+
+
+def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) -> Row:
+    own = _setup(setup, series, pieces)
+    name = next(n for n in own.roles if n != own.names[0])
+    found: list[tuple[Ratio, float]] = []
+    blank = 0
+    for runs in cut(pieces, [p.wall_s for p in pieces], seconds):
+        standing = _stand(own, runs, series)
+        ratio = _usable(standing, name)
+        if ratio is None:
+            blank += 1
+        else:
+            found.append((ratio, standing.expected if series.share else 1.0))
+    whole = _stand(own, pieces, series)
+    return Row(
+        series=series,
+        seconds=seconds,
+        duels=len(found),
+        blank=blank,
+        different=sum(not r.lo <= 1 <= r.hi for r, _ in found),
+        different99=sum(not _holds(r.interval(VOID_LEVEL), 1) for r, _ in found),
+        found=sum(r.lo > 1 for r, _ in found),
+        covers=sum(r.lo <= known <= r.hi for r, known in found),
+        half_width=median([r.half_width for r, _ in found]) if found else math.nan,
+        known=whole.expected if series.share else 1.0,
+        average=_usable(whole, name),
+        starved=whole.starved.get(name, 0),
+        runs=len(pieces),
+        foreign=_foreign(pieces),
+    )
+
+
+def _setup(setup: Setup, series: Series, pieces: Sequence[Piece]) -> Setup:
+    reference = setup.names[0]
+    met = next((n for p in pieces for n in p.names if n != reference), "")
+    return Setup(
+        names=setup.names,
+        roles={reference: REFERENCE, met: CONTROL if series.share else TWIN},
+        in_flight=setup.in_flight * series.connections,
+        workers=min(setup.workers, series.connections),
+        own_cpus=setup.own_cpus,
+    )
+
+
+def _stand(setup: Setup, pieces: Sequence[Piece], series: Series) -> Standing:
+    return standings.stand(setup, pieces, series.arrangement, series.fraction)
+
+
+def _usable(standing: Standing, name: str) -> Ratio | None:
+    ratio = standing.ratios.get(name, {}).get(CPU)
+    return ratio if ratio is not None and ratio.basis == BLOCKS else None
+
+
+def _holds(interval: tuple[float, float], value: float) -> bool:
+    return interval[0] <= value <= interval[1]
+
+
+def _foreign(pieces: Sequence[Piece]) -> float | None:
+    shares = [
+        s.foreign_cpu_ns / s.wall_ns
+        for p in pieces
+        for s in p.slices
+        if not s.warmup and s.foreign_cpu_ns is not None and s.wall_ns > 0
+    ]
+    return median(shares) if shares else None

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: MIT
+"""How an evidence run is told: a table in Markdown, a sentence above it, and tenk.evidence/1."""
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from harness.design.duel import ALONE, TOGETHER
+from harness.design.evidence import ACCURACY, HONESTY, POWER, Evidence, Profile
+from harness.judge import evidence as judge
+from harness.judge.evidence import Row
+from harness.present.duel import change
+
+SCHEMA = "tenk.evidence/1"
+ARRANGED = {ALONE: "one after the other"}
+
+Column = tuple[str, Callable[[Row], str]]
+
+
+def sentence(asked: Evidence, rows: Sequence[Row]) -> str:
+    """What came out, in one or two sentences."""
+    known = [row for row in rows if row.duels]
+    if not known:
+        return "No duel ended with an interval: nothing can be said."
+    total = sum(row.duels for row in known)
+    if asked.asks == HONESTY:
+        wrong = sum(row.different for row in known)
+        return (
+            f"{wrong} of {total} duels between equal servers called them different"
+            f" ({_percent(wrong, total)}; a sound 95 % interval does in 5 %);"
+            f" {sum(row.different99 for row in known)} did by the 99 % interval."
+        )
+    if asked.asks == ACCURACY:
+        right = sum(row.covers for row in known)
+        return (
+            f"In {right} of {total} duels the interval held the known cost"
+            f" ({_percent(right, total)}; a sound 95 % interval does in 95 %)."
+        )
+    if asked.asks == POWER:
+        seen = [row for row in known if row.found >= 0.9 * row.duels]
+        least = min(seen, key=lambda r: (r.series.share, r.seconds), default=None)
+        if least is None:
+            return "No cost was found in nine of ten duels."
+        return (
+            f"The smallest cost that nine of ten duels found is {100 * least.series.share:g} %,"
+            f" in {least.seconds:g} s."
+        )
+    times = [t for row in known if (t := _alone(row, rows)) is not None]
+    if not times:
+        return "How much narrower the intervals are than one after the other was not measured."
+    return (
+        f"In the same seconds, the intervals are {min(times):.3g} to {max(times):.3g} times"
+        " narrower than those of one after the other."
+    )
+
+
+def table(asked: Evidence, rows: Sequence[Row]) -> str:
+    """A Markdown table, one line for each series and length of a duel."""
+    columns = [*_level(rows), *_answer(asked, rows)]
+    lines = [[heading for heading, _ in columns], ["---"] * len(columns)]
+    lines += [[say(row) for _, say in columns] for row in rows]
+    return "\n".join("| " + " | ".join(line) + " |" for line in lines) + "\n"
+
+
+def page(asked: Evidence, profile: Profile, rows: Sequence[Row], notes: Sequence[str]) -> str:
+    """summary.md: the question, the sentence, the table and its notes."""
+    parts = [f"### {asked.title}", asked.question, sentence(asked, rows), table(asked, rows)]
+    parts += [f"- {note}" for note in [*_legend(asked, rows), *notes]]
+    body = "\n\n".join(parts[:4]) + "\n" + "\n".join(parts[4:]) + "\n"
+    return f"<!-- {asked.name}, profile {profile.name} -->\n{body}"
+
+
+def document(
+    asked: Evidence,
+    profile: Profile,
+    rows: Sequence[Row],
+    runs: Mapping[str, Any],
+) -> dict[str, Any]:
+    """tenk.evidence/1, without what the store adds (host, git, time). Not-a-number is null."""
+    return {
+        "schema": SCHEMA,
+        "name": asked.name,
+        "asks": asked.asks,
+        "question": asked.question,
+        "source": asked.source,
+        "reference": asked.reference,
+        "profile": {**asdict(profile)},
+        "answer": sentence(asked, rows),
+        "rows": [_record(asked, row, rows) for row in rows],
+        **runs,
+    }
+
+
+# --- columns --------------------------------------------------------------------------------------
+
+
+def _level(rows: Sequence[Row]) -> list[Column]:
+    columns: list[Column] = [("connections", lambda r: f"{r.series.connections:,}")]
+    if len({row.series.arrangement for row in rows}) > 1:
+        columns.append(
+            ("arrangement", lambda r: ARRANGED.get(r.series.arrangement, r.series.arrangement))
+        )
+    if any(row.series.arrangement == TOGETHER for row in rows):
+        columns.append(("load", _load))
+    columns.append(("neighbour", lambda r: r.series.neighbour))
+    columns.append(("others busy", lambda r: _cpus(r.foreign)))
+    if any(row.series.share for row in rows):
+        columns.append(("cost", lambda r: f"{100 * r.series.share:g} %"))
+    columns.append(("seconds", lambda r: f"{r.seconds:g}"))
+    columns.append(
+        ("duels", lambda r: f"{r.duels}" + (f" of {r.duels + r.blank}" if r.blank else ""))
+    )
+    return columns
+
+
+def _answer(asked: Evidence, rows: Sequence[Row]) -> list[Column]:
+    width: Column = ("± of a duel", lambda r: _width(r.half_width))
+    average: Column = ("all runs", lambda r: "–" if r.average is None else change(r.average))
+    verdict: Column = ("verdict", lambda r: judge.outcome(asked.asks, r, len(rows)) or "–")
+    size: Column = ("found / known", _size)
+    if asked.asks == HONESTY:
+        return [
+            ("different", lambda r: str(r.different)),
+            ("by 99 %", lambda r: str(r.different99)),
+            ("allowed", lambda r: str(judge.allowed(r.duels))),
+            width,
+            average,
+            verdict,
+        ]
+    if asked.asks == ACCURACY:
+        known: Column = ("known", lambda r: f"{100 * (r.known - 1):+.2f} %")
+        covered: Column = ("interval holds it", lambda r: f"{r.covers} of {r.duels}")
+        return [known, average, size, covered, width, verdict]
+    if asked.asks == POWER:
+        return [("found", _found), width, average, size]
+    return [
+        width,
+        ("target", lambda r: _width(judge.target(asked, r) or math.nan)),
+        ("one after the other is wider", lambda r: _times(_alone(r, rows))),
+    ]
+
+
+def _legend(asked: Evidence, rows: Sequence[Row]) -> list[str]:
+    said = [
+        "others busy: CPUs that other programs kept busy, the neighbour included, by the median"
+        " slice; ± of a duel: half of its 95 % interval, the median over duels."
+    ]
+    if len({row.seconds for row in rows}) > 1:
+        said.append(
+            "Duels of one length share no run. Those of different lengths are cut from the same"
+            " runs, so the lengths are not independent of each other."
+        )
+    if asked.asks in (HONESTY, ACCURACY):
+        said.append(
+            "verdict: met, no more duels are wrong than one in twenty; within chance, more are, as"
+            " a sound method does now and then; missed, so many have a probability below"
+            f" {judge.DOUBT:g} in the whole table."
+        )
+    if any(row.series.share for row in rows):
+        said.append(
+            "known: what the servers measured their added cost to be, over what a request cost the"
+            " reference; found / known: of all runs of the line, 1 is right."
+        )
+    starved = sum(row.starved for row in rows if row.seconds == rows[0].seconds)
+    if starved:
+        runs = sum(row.runs for row in rows if row.seconds == rows[0].seconds)
+        said.append(f"{starved} of {runs} runs were left out because one side did not keep up.")
+    return said
+
+
+def _load(row: Row) -> str:
+    if row.series.arrangement != TOGETHER or not row.series.fraction:
+        return "closed"
+    return f"{100 * row.series.fraction:.0f} %"
+
+
+def _found(row: Row) -> str:
+    if not row.duels:
+        return "–"
+    lo, hi = judge.share_interval(row.found, row.duels)
+    return f"{row.found} of {row.duels} ({100 * lo:.0f} to {100 * hi:.0f} %)"
+
+
+def _size(row: Row) -> str:
+    found = judge.size_found(row)
+    return "–" if found is None else f"{found[0]:.2f} ({found[1]:.2f} to {found[2]:.2f})"
+
+
+def _alone(row: Row, rows: Sequence[Row]) -> float | None:
+    return None if row.series.arrangement == ALONE else judge.times_alone(row, rows)
+
+
+def _times(value: float | None) -> str:
+    return "–" if value is None or not math.isfinite(value) else f"{value:.3g} times"
+
+
+def _width(value: float) -> str:
+    return f"{100 * value:.2g} %" if math.isfinite(value) else "–"
+
+
+def _cpus(value: float | None) -> str:
+    return "?" if value is None else f"{value:.2f}"
+
+
+def _percent(part: int, whole: int) -> str:
+    return f"{100 * part / whole:.3g} %"
+
+
+# --- JSON -----------------------------------------------------------------------------------------
+
+
+def _record(asked: Evidence, row: Row, rows: Sequence[Row]) -> dict[str, Any]:
+    average = row.average
+    size = judge.size_found(row)
+    return {
+        **asdict(row.series),
+        "seconds": row.seconds,
+        "duels": row.duels,
+        "blank": row.blank,
+        "different": row.different,
+        "different_99": row.different99,
+        "found": row.found,
+        "covers": row.covers,
+        "half_width": _number(row.half_width),
+        "known": _number(row.known),
+        "average": (
+            None
+            if average is None
+            else {"estimate": average.estimate, "lo": average.lo, "hi": average.hi}
+        ),
+        "found_of_known": None if size is None else size[0],
+        "one_after_the_other_wider": _alone(row, rows),
+        "target_half_width": judge.target(asked, row),
+        "outcome": judge.outcome(asked.asks, row, len(rows)) or None,
+        "runs": row.runs,
+        "starved": row.starved,
+        "foreign_cpus": row.foreign,
+    }
+
+
+def _number(value: float) -> float | None:
+    return value if math.isfinite(value) else None

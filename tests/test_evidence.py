@@ -1,0 +1,293 @@
+# SPDX-License-Identifier: MIT
+"""Evidence runs (`tenk run honesty` and its like) from the outside, with fake servers and a fake
+load generator; and what is concluded from duels whose answer is known, from made-up rows."""
+from __future__ import annotations
+
+import json
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from duel_fakes import add_loadgen, add_server
+
+from harness import cli, errors
+from harness.design import evidence as design
+from harness.design.evidence import Series
+from harness.judge import evidence as judge
+from harness.measure import duel_log, meter
+from harness.measure.neighbour import Neighbour
+
+TINY: Mapping[str, Any] = {
+    "asks": "honesty",
+    "title": "Equal",
+    "question": "Are they?",
+    "source": "nobody",
+    "reference": "ref",
+    "profiles": {
+        name: {
+            "connections": [10],
+            "neighbours": ["none"],
+            "fractions": [0.5],
+            "shares": [0],
+            "arrangements": ["together"],
+            "seconds": [1],
+            "duels": 2,
+            "run_s": 0.2,
+        }
+        for name in ("quick", "default", "full")
+    },
+}
+
+
+@pytest.fixture
+def ground(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build with a reference, and a folder for evidence of one's own."""
+    add_loadgen(tmp_path / "build")
+    add_server(tmp_path / "build", "ref")
+    (tmp_path / "evidence").mkdir()
+    monkeypatch.setenv("TENK_BUILD", str(tmp_path / "build"))
+    monkeypatch.setattr(design, "FOLDER", tmp_path / "evidence")
+    return tmp_path
+
+
+def toml(value: Any) -> str:
+    """Enough of TOML for what stands in an evidence file."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key} = {toml(v)}" for key, v in value.items()) + "}"
+    return json.dumps(value)
+
+
+def write(
+    ground: Path, name: str = "tiny", profile: Mapping[str, Any] = {}, **changes: Any
+) -> None:
+    document = {**TINY, **changes}
+    document["profiles"] = {p: {**t, **profile} for p, t in document["profiles"].items()}
+    text = "\n".join(f"{key} = {toml(value)}" for key, value in document.items())
+    (ground / "evidence" / f"{name}.toml").write_text(text, encoding="utf-8")
+
+
+def tenk(*arguments: object) -> int:
+    try:
+        return cli.main([str(a) for a in arguments])
+    except SystemExit as usage:
+        return int(usage.code or 0)
+
+
+def run(ground: Path, *arguments: object, name: str = "tiny") -> tuple[int, dict[str, Any]]:
+    """Status and tenk.evidence/1."""
+    status = tenk("run", name, "--out", ground / "results", *arguments)
+    (file,) = (ground / "results").glob(f"*/{name}/*/evidence.json")
+    return status, json.loads(file.read_text())
+
+
+def children() -> set[int]:
+    return set(meter.tree(os.getpid())) - {os.getpid()}
+
+
+# --- from the outside -----------------------------------------------------------------------------
+
+
+def test_equal_servers_make_a_record_a_table_and_the_slices_it_was_made_from(
+    ground: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(ground)
+    status, found = run(ground)
+    said = capsys.readouterr().out
+    assert status == errors.EXIT_OK, said
+    assert (found["schema"], found["asks"], found["complete"]) == (
+        "tenk.evidence/1",
+        "honesty",
+        True,
+    )
+    (row,) = found["rows"]
+    assert row["duels"] + row["blank"] == 2 and row["duels"] > 0
+    assert (row["connections"], row["neighbour"], row["known"]) == (10, "none", 1)
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    pieces = duel_log.read(folder / "slices.jsonl.gz")
+    (series,) = found["pieces"]
+    assert series["runs"] == [p.number for p in pieces] and row["runs"] == len(pieces)
+    assert all(set(p.names) == {"ref", "ref again"} for p in pieces)
+    page = (folder / "summary.md").read_text()
+    assert "| connections |" in page and found["answer"] in page and found["answer"] in said
+    assert not children()
+
+
+def test_a_known_cost_is_found_at_its_size_by_the_series_that_has_it(ground: Path) -> None:
+    add_loadgen(ground / "build", noise=0.002, drift=0.0005)
+    write(ground, profile={"shares": [0, 0.05]}, asks="accuracy")
+    _, found = run(ground)
+    by_share = {row["share"]: row for row in found["rows"]}
+    assert by_share[0.05]["known"] == pytest.approx(1.05, abs=0.01)
+    assert by_share[0.05]["found_of_known"] == pytest.approx(1, abs=0.2)
+    assert by_share[0.05]["found"] == by_share[0.05]["duels"] > 0
+    assert by_share[0]["found_of_known"] is None
+
+
+def test_a_neighbour_is_there_while_it_is_measured_and_gone_afterwards(ground: Path) -> None:
+    write(ground, profile={"neighbours": ["none", "server"]})
+    status, found = run(ground)
+    assert status == errors.EXIT_OK
+    assert [row["neighbour"] for row in found["rows"]] == ["none", "server"]
+    (share,) = found["neighbours"]
+    assert 0 < share["cpu_share"] < 1
+    assert not children()
+
+
+def test_a_level_that_cannot_be_measured_is_left_out_with_its_reason(ground: Path) -> None:
+    write(ground, profile={"connections": [10, 1_000_000]})
+    status, found = run(ground)
+    assert status == errors.EXIT_DOUBTFUL
+    assert [row["connections"] for row in found["rows"]] == [10]
+    (gone,) = found["left_out"]
+    assert gone["connections"] == 1_000_000 and "descriptors" in gone["reason"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (["--models", "ref"], "--models"),
+        (["--resume", "somewhere"], "--resume"),
+        (["--no-check"], "--no-check"),
+        (["--no-plot"], "--no-plot"),
+        (["--profile", "huge"], "--profile"),
+        (["--placement", "beside"], "--placement"),
+        (["c10k"], "c10k"),
+    ],
+)
+def test_what_an_evidence_run_would_not_heed_is_refused_by_name(
+    ground: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], named: str
+) -> None:
+    write(ground)
+    assert tenk("run", "tiny", *arguments, "--out", ground / "results") == errors.EXIT_USAGE
+    said = capsys.readouterr().err
+    assert named in said and len(said.splitlines()) == 1
+    assert not (ground / "results").exists()
+
+
+# --- files ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", design.available())
+def test_every_evidence_run_that_is_there_can_be_read_and_its_quick_profile_is_quick(
+    name: str,
+) -> None:
+    found = design.load(name)
+    assert found.asks in design.ASKS
+    assert found.profiles["quick"].estimate_s() <= 180
+
+
+@pytest.mark.parametrize(
+    ("changes", "profile", "named"),
+    [
+        ({"asks": "luck"}, {}, "luck"),
+        ({"colour": "red"}, {}, "colour"),
+        ({}, {"neighbours": ["upstairs"]}, "upstairs"),
+        ({}, {"fractions": [1.5]}, "fractions"),
+        ({}, {"shares": [True]}, "shares"),
+        ({}, {"duels": 0}, "duels"),
+        ({}, {"seconds": []}, "seconds"),
+        ({}, {"speed": 1}, "speed"),
+        ({"reference": "nobody"}, {}, "nobody"),
+    ],
+)
+def test_a_file_that_is_not_right_is_refused_and_says_what(
+    ground: Path,
+    capsys: pytest.CaptureFixture[str],
+    changes: dict[str, Any],
+    profile: dict[str, Any],
+    named: str,
+) -> None:
+    write(ground, profile=profile, **changes)
+    assert tenk("run", "tiny", "--out", ground / "results") in (
+        errors.EXIT_USAGE,
+        errors.EXIT_FAILURE,
+    )
+    said = capsys.readouterr().err
+    assert named in said and len(said.splitlines()) == 1
+
+
+def test_turns_and_one_after_the_other_have_a_closed_loop_so_one_series_for_all_fractions() -> None:
+    changed = {"arrangements": ["together", "turns", "alone"], "fractions": [0.3, 0.6]}
+    raw = {**TINY, "profiles": {n: {**t, **changed} for n, t in TINY["profiles"].items()}}
+    series = design.parse(raw, "tiny", "tiny.toml").profiles["quick"].series()
+    assert [(s.arrangement, s.fraction) for s in series] == [
+        ("together", 0.3),
+        ("together", 0.6),
+        ("turns", 0.0),
+        ("alone", 0.0),
+    ]
+
+
+# --- what is concluded ----------------------------------------------------------------------------
+
+
+def test_no_run_is_in_two_duels_of_one_length_and_a_rest_is_in_none() -> None:
+    duels = design.cut(list("abcdefg"), [1.0, 1.5, 1.0, 0.2, 2.0, 0.5, 0.5], 2.0)
+    assert duels == [["a", "b"], ["c", "d", "e"]]
+
+
+def row(**changes: Any) -> judge.Row:
+    plain: dict[str, Any] = {
+        "series": Series(100, "none", 0.5, 0.0, "together"),
+        "seconds": 10.0,
+        "duels": 40,
+        "blank": 0,
+        "different": 0,
+        "different99": 0,
+        "found": 0,
+        "covers": 40,
+        "half_width": 0.004,
+        "known": 1.0,
+        "average": None,
+        "starved": 0,
+        "runs": 100,
+        "foreign": 0.0,
+    }
+    return judge.Row(**{**plain, **changes})
+
+
+@pytest.mark.parametrize(
+    ("different", "outcome"), [(2, "met"), (3, "within chance"), (12, "missed")]
+)
+def test_more_wrong_duels_than_asked_for_are_missed_only_if_chance_does_not_explain_them(
+    different: int, outcome: str
+) -> None:
+    assert judge.outcome("honesty", row(different=different), 6) == outcome
+    assert judge.outcome("accuracy", row(covers=40 - different), 6) == outcome
+
+
+def test_nothing_is_asked_of_power_nor_of_a_row_without_duels() -> None:
+    assert judge.outcome("power", row(different=40), 1) == ""
+    assert judge.outcome("honesty", row(duels=0), 1) == ""
+
+
+def test_one_in_twenty_duels_may_be_wrong() -> None:
+    assert [judge.allowed(n) for n in (6, 19, 20, 40)] == [0, 0, 1, 2]
+
+
+def test_widths_are_compared_with_one_after_the_other_at_the_same_level_and_length() -> None:
+    alone = Series(100, "none", 0.0, 0.0, "alone")
+    table = [
+        row(),
+        row(series=alone, half_width=0.08),
+        row(series=alone, half_width=0.5, seconds=20.0),
+        row(series=Series(1, "none", 0.0, 0.0, "alone"), half_width=0.7),
+    ]
+    assert judge.times_alone(table[0], table) == pytest.approx(20)
+    assert judge.times_alone(row(seconds=30.0), table) is None
+
+
+def test_the_neighbour_keeps_to_its_cpu_and_is_gone_at_the_end() -> None:
+    cpu = min(os.sched_getaffinity(0))
+    with Neighbour(cpu, 0.5, 1) as busy:
+        pid = busy.pid
+        assert os.sched_getaffinity(pid) == {cpu}
+    assert not Path(f"/proc/{pid}").exists()
+
+
+def test_toml_of_this_test_is_toml() -> None:
+    text = "\n".join(f"{key} = {toml(value)}" for key, value in TINY.items())
+    assert tomllib.loads(text) == TINY
