@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Protocol
 
 from harness.design import duel as design
-from harness.design.duel import ALONE, CONTENDER, REFERENCE, TOGETHER, TURNS, Contender, Entry, Plan
+from harness.design.duel import ALONE, REFERENCE, TOGETHER, TURNS, Contender, Entry, Plan
 from harness.design.evidence import CLIENT, NONE, Evidence, Profile, Series, cut
 from harness.design.load import Load
 from harness.design.model import Model
@@ -51,8 +51,8 @@ class Listener(Protocol):
 
 
 def other(reference: str, share: float) -> str:
-    """The name of whom the reference meets: its twin, or itself with a known cost."""
-    return f"{reference} +{100 * share:g}%" if share else f"{reference} again"
+    """The name of whom the reference meets, if that is itself with a known cost."""
+    return f"{reference} +{100 * share:g}%"
 
 
 def measure(
@@ -105,11 +105,7 @@ class _Group:
         arrangements = tuple(a for a in profile.arrangements if a != ALONE) or (TURNS,)
         contender = Contender(asked.reference, model.name)
         plan = Plan((contender,), load, arrangements, profile.fractions, 0.0, 0.0, seed)
-        reference = Entry(asked.reference, REFERENCE, model)
-        # The pilot is of the reference and whom it meets; no added cost yet, which nobody knows.
-        self._record = Record(
-            [reference, replace(design.controls(reference, 0)[0], role=CONTENDER)]
-        )
+        self._record = Record([Entry(asked.reference, REFERENCE, model)])
         self._stage = Stage(plan, self._record, bench, folder)
         self._costs: dict[tuple[str, float], float] = {}
 
@@ -149,14 +145,13 @@ class _Group:
 
     def _entry(self, one: Series) -> Entry:
         """Whom the reference meets."""
-        reference = self._record.reference
-        twin = self._record.entries[1]
+        twin, control = design.controls(self._record.reference, 1)
         if not one.share:
             return twin
         where = (one.arrangement, one.fraction)
         cost = self._costs.get(where, self._costs[(TURNS, 0.0)])
-        name = other(reference.name, one.share)
-        return replace(twin, name=name, extra_ns=max(20, round(one.share * cost)))
+        name = other(self._record.reference.name, one.share)
+        return replace(control, name=name, extra_ns=max(20, round(one.share * cost)))
 
 
 def _require(model: Model, load: Load) -> None:
