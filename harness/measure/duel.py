@@ -33,11 +33,12 @@ BLOCKS = 4
 ALONE_S = 1.0
 # How many times longer a piece is than its starting and stopping: more than 80 % is then inside.
 INSIDE = 8
-# Two sweeps and two blocks are measured even if that takes this share of the time more: with fewer
-# there is no interval.
+# Three sweeps and two blocks are measured even if that takes this share of the time more: with
+# fewer an interval is luck.
 OVERTIME = 0.5
-LEAST = 2
-# A rate that some pair does not keep up with is lowered by this, so many times at most. One starved
+LEAST = {TOGETHER: 3, TURNS: 2, ALONE: 2}
+LEAST_ROUNDS = 3
+# Rates that some pair does not keep up with are lowered by this, so many times at most. One starved
 # run may be the machine's: so many of them, and this share of the runs, must be.
 SLOWER, SLOWER_MOST = 0.75, 6
 STARVED_LEAST, STARVED_SHARE = 2, 1 / 3
@@ -98,6 +99,7 @@ class _Match:
 
     def play(self) -> None:
         """Sweeps and blocks, each time of the arrangement that has had less of its share."""
+        self._stage.fit_turns(self._share_s(), LEAST[TURNS] * LEAST_ROUNDS)
         while True:
             self._stage.require()
             chosen = self._next()
@@ -126,7 +128,8 @@ class _Match:
         left = self._plan.seconds - (time.monotonic() - self._record.began)
         weights = _weights(self._arrangements(), self._outlook.resolution)
         for chosen in sorted(weights, key=lambda a: self._used[a] / weights[a]):
-            least = LEAST * (max(1, len(self._record.rates)) if chosen == TOGETHER else 1)
+            loads = max(1, len(self._record.rates)) if chosen == TOGETHER else 1
+            least = LEAST[chosen] * loads
             owed = self._units[chosen] < least and left > -OVERTIME * self._plan.seconds
             if owed or self._unit_s(chosen) <= 1.1 * left:
                 return chosen
@@ -171,7 +174,7 @@ class _Match:
                 continue
             self._add(piece)
             if self._too_fast(fraction):
-                self._go_slower(fraction)
+                self._go_slower()
                 return
 
     def _together(self) -> list[Piece]:
@@ -185,23 +188,23 @@ class _Match:
         starved = sum(number in self._outlook.starved for number in runs)
         return starved >= STARVED_LEAST and starved > STARVED_SHARE * len(runs)
 
-    def _go_slower(self, fraction: float) -> None:
-        """All runs at one rate: those of this fraction begin anew at a lower one."""
+    def _go_slower(self) -> None:
+        """What a pair sustains was taken for too high: all runs together begin anew."""
         record = self._record
         self._slower += 1
-        record.rates[fraction] = float(f"{SLOWER * record.rates[fraction]:.2g}")
-        record.pieces = [
-            p for p in record.pieces if p.arrangement != TOGETHER or p.fraction != fraction
-        ]
+        pilot.slower(record, SLOWER)
+        record.pieces = [p for p in record.pieces if p.arrangement != TOGETHER]
         self._units[TOGETHER] = -1  # the sweep that ends here
         self._outlook = self._listener.piece(record)
 
     def _run_s(self) -> float:
-        pairs = len(self._stage.pairs(0.0)) * max(1, len(self._record.rates))
+        """As long as starting and connecting are worth, if three sweeps fit into the time."""
+        runs = len(self._stage.pairs(0.0)) * max(1, len(self._record.rates))
         beside = self._stage.overhead_s[TOGETHER] + self._stage.warmup_s()
-        fitting = self._share_s() / (SWEEPS * pairs) - beside
+        usual = min(RUN_MOST_S, self._share_s() / (SWEEPS * runs) - beside)
         worthwhile = INSIDE * self._stage.overhead_s[TOGETHER] - self._stage.warmup_s()
-        return max(RUN_LEAST_S, min(RUN_MOST_S, max(worthwhile, fitting)))
+        most = self._share_s() / (LEAST[TOGETHER] * runs) - beside
+        return max(RUN_LEAST_S, min(most, max(usual, worthwhile)))
 
     # --- turns ------------------------------------------------------------------------------------
 
@@ -220,8 +223,8 @@ class _Match:
     def _rounds(self, entries: int) -> int:
         """Of a block: as many as are worth it, within what fits into the time."""
         round_s = entries * self._stage.turn_s() * self._stretch
-        fitting = max(2, round(self._block_s() / round_s))
-        least = max(2, round(BLOCK_LEAST_S / round_s))
+        fitting = max(LEAST_ROUNDS, round(self._block_s() / round_s))
+        least = max(LEAST_ROUNDS, round(BLOCK_LEAST_S / round_s))
         return max(least, min(fitting, self._outlook.rounds or fitting))
 
     def _leave_out_the_restless(self, piece: Piece) -> None:

@@ -14,7 +14,7 @@ from harness.design.duel import TOGETHER, TURNS, TWIN, Entry
 from harness.design.pieces import Piece, Slice
 from harness.errors import SetupError
 from harness.measure.field import Fault
-from harness.measure.staging import Stage
+from harness.measure.staging import Record, Stage
 
 ROUNDS = 3
 RUN_S = 0.4
@@ -42,7 +42,8 @@ def run(stage: Stage) -> None:
     if TOGETHER not in stage.plan.arrangements:
         return
     record.rates = _rates(stage, slices, costs)
-    for fraction in record.rates:
+    # The highest first: what it is lowered by, all are.
+    for fraction in sorted(record.rates, reverse=True):
         stage.extra_ns[(TOGETHER, fraction)] = design.control_ns(_try_rate(stage, fraction) or own)
 
 
@@ -167,8 +168,13 @@ def _try_rate(stage: Stage, fraction: float) -> float | None:
             return None
         if not stage.plan.fractions or _keeps_up(stage, piece) or attempt == SLOWER_MOST - 1:
             return _cost(piece.counted(stage.record.reference.name))
-        stage.record.rates[fraction] = _readable(SLOWER * stage.record.rates[fraction])
+        slower(stage.record, SLOWER)
     return None
+
+
+def slower(record: Record, factor: float) -> None:
+    """Lower the offered rates, all of them: they stay the same shares of what a pair sustains."""
+    record.rates = {f: _readable(factor * rate) for f, rate in record.rates.items()}
 
 
 def _keeps_up(stage: Stage, piece: Piece) -> bool:

@@ -26,7 +26,10 @@ from harness.measure.process import ProcessError
 # pass is the time in which every connection is served once.
 SLICE_S, SLICE_PASSES = 0.05, 10
 SETTLE_S, SETTLE_PASSES = 0.02, 5
-WARMUP_LEAST_S, WARMUP_MOST_S = 0.1, 8.0
+SHORT_PASSES = 2
+# What a server is taken to do before the pilot has told.
+PILOT_RPS = 20e3
+WARMUP_LEAST_S, WARMUP_MOST_S, OPEN_WARMUP_MOST_S = 0.1, 8.0, 1.0
 # Runs that fail one after the other without anyone to blame.
 LOST_MOST = 4
 
@@ -84,6 +87,7 @@ class Stage:
         self.overhead_s = {TOGETHER: 0.3, TURNS: 0.5, ALONE: 0.5}
         self._folder = folder
         self._in_a_row = 0
+        self._turn_passes: float = SHORT_PASSES  # in the pilot, which only wants to know the size
 
     # --- who meets whom ---------------------------------------------------------------------------
 
@@ -109,7 +113,8 @@ class Stage:
         self, entries: Sequence[Entry], rounds: int, number: int, *key: object
     ) -> tuple[Piece | None, list[str]]:
         """Turns: so many rounds of all entries; and who worked in child processes."""
-        timing = targets.Timing(TURNS, rounds=rounds)
+        slice_s, settle_s = self._short_turn() if self._turn_passes < SLICE_PASSES else (0.0, 0.0)
+        timing = targets.Timing(TURNS, rounds=rounds, slice_s=slice_s, settle_s=settle_s)
         return self._piece(entries, timing, self.plan.load, 0.0, number, (TURNS, *key, number))
 
     def pair(
@@ -182,19 +187,35 @@ class Stage:
 
     def pass_s(self, load: Load) -> float:
         """The time in which every connection is served once, for the slowest."""
-        rate = load.offered_rps or min(self.record.capacity.values(), default=0.0)
+        rate = load.offered_rps or min(self.record.capacity.values(), default=PILOT_RPS)
         return load.connections / rate if rate > 0 else 0.0
 
     def turn_s(self) -> float:
         """A slice with its settling."""
+        return sum(self._short_turn())
+
+    def fit_turns(self, seconds: float, rounds: int) -> None:
+        """Shorten slices and settling, where so many rounds of them would not fit into so many
+        seconds; not below what SHORT_PASSES take."""
+        self._turn_passes = SLICE_PASSES
+        wanted = rounds * sum(len(group) for group in self.groups()) * self.turn_s()
+        if wanted > seconds:
+            self._turn_passes = max(SHORT_PASSES, SLICE_PASSES * seconds / wanted)
+
+    def _short_turn(self) -> tuple[float, float]:
+        """Seconds of a slice and of its settling."""
         one = self.pass_s(self.plan.load)
-        return max(SLICE_S, SLICE_PASSES * one) + max(SETTLE_S, SETTLE_PASSES * one)
+        settle = SETTLE_PASSES / SLICE_PASSES * self._turn_passes
+        return max(SLICE_S, self._turn_passes * one), max(SETTLE_S, settle * one)
 
     def warmup_s(self) -> float:
-        """Before a run together."""
+        """Before a run together. Every connection has been served once by then (--prime); in a
+        closed loop it takes some passes until requests come as they go on to come."""
         rates = [rate for rate in self.record.rates.values() if rate]
-        load = replace(self.plan.load, offered_rps=min(rates)) if rates else self.plan.load
-        return min(WARMUP_MOST_S, max(WARMUP_LEAST_S, SETTLE_PASSES * self.pass_s(load)))
+        if rates:
+            return min(OPEN_WARMUP_MOST_S, max(WARMUP_LEAST_S, self.connections / min(rates)))
+        passes = SETTLE_PASSES * self.pass_s(self.plan.load)
+        return min(WARMUP_MOST_S, max(WARMUP_LEAST_S, passes))
 
     # --- one piece --------------------------------------------------------------------------------
 

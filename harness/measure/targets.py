@@ -48,6 +48,7 @@ class Timing:
     seconds: float = 0.0
     warmup_s: float = 0.0
     slice_s: float = 0.0
+    settle_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -115,6 +116,8 @@ def argv(
         words += ["-d", f"{timing.seconds:.4g}s", "--warmup", f"{timing.warmup_s:.4g}s"]
     if timing.slice_s:
         words += ["--slice", f"{timing.slice_s:.4g}s"]
+    if timing.settle_s:
+        words += ["--settle", f"{timing.settle_s:.4g}s"]
     for target in targets:
         words += ["--server-cpu", target.cpu]
     words += ["--json", str(json_path)]
