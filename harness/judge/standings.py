@@ -344,10 +344,10 @@ def _values(
 
 def _of_twin(one: Standing) -> list[Reason]:
     found = one.ratios.get(one.twin, {})
-    if CPU not in found or found[CPU].basis != duel.BLOCKS:
+    if CPU not in found or found[CPU].basis != duel.BLOCKS or found[CPU].samples < 2:
         text = (
-            f"{one.arrangement}: {one.blocks} {'block' if one.blocks == 1 else 'blocks'}: how fresh"
-            " servers of one model differ is not known; give it more --seconds"
+            f"{one.arrangement}: fewer than two fresh servers of the twin count, so how servers of"
+            " one model differ is not known; give it more --seconds"
         )
         return [Reason(SUSPECT, "too-few", text)]
     reasons = []
