@@ -14,7 +14,10 @@ import pytest
 from duel_fakes import add_loadgen, add_server
 
 from harness import cli, errors, paths
+from harness.judge.duel import BLOCKS, Ratio
+from harness.judge.standings import Standing
 from harness.measure import duel_log, meter
+from harness.present import duel as present
 
 CPU, RATE = "server_cpu_us_per_request", "throughput_rps"
 # Where one arrangement shows as much as both.
@@ -158,6 +161,43 @@ def test_a_rate_that_is_given_holds_for_everyone(build: Path, tmp_path: Path) ->
     _, found = duel(tmp_path, "ref", "dear", "-R", "5k")
     assert found["level"]["offered_rps"] == 5000
     assert all(a["offered_rps"] == 5000 for a in found["arrangements"].values())
+
+
+@pytest.mark.parametrize(
+    ("offered", "said"),
+    [(0.0, "depends on the load and on how its CPU"), (5000.0, "depends on how its CPU")],
+)
+def test_arrangements_that_differ_are_put_down_to_sharing_only_where_the_load_is_the_same(
+    offered: float, said: str
+) -> None:
+    together = standing("together", 5000.0, 1.8)
+    turns = standing("turns", offered, 1.0)
+    assert said in present._about("dear", "ref", together, turns, False)
+
+
+def standing(arrangement: str, rate_rps: float, estimate: float) -> Standing:
+    ratio = Ratio(estimate, estimate - 0.01, estimate + 0.01, 0.005, 10, 5, BLOCKS)
+    return Standing(
+        arrangement=arrangement,
+        fraction=0.0,
+        rate_rps=rate_rps,
+        names=("ref", "dear"),
+        twin="ref again",
+        control="ref +3%",
+        ratios={"dear": {CPU: ratio}},
+        values={},
+        tails={},
+        samples={},
+        discarded={},
+        starved={},
+        expected=1.03,
+        resolution={},
+        blocks=5,
+        rounds=5,
+        seconds=10.0,
+        inside=0.9,
+        wanted_rounds=0,
+    )
 
 
 # --- what cannot take part ------------------------------------------------------------------------

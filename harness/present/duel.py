@@ -91,9 +91,14 @@ def _about(
     if shared is None and alone is None:
         return f"{name}: nothing could be measured."
     if shared is not None and alone is not None and agree is False:
+        assert together is not None and turns is not None
+        if together.rate_rps == turns.rate_rps:
+            on = "how its CPU is shared"
+        else:
+            on = "the load and on how its CPU is shared"
         return (
-            f"What {name} costs depends on how its CPU is shared: {change(shared)} against"
-            f" {reference} beside it, {change(alone)} with the CPU to itself."
+            f"What {name} costs against {reference} depends on {on}: {change(shared)} beside it"
+            f" ({_load(together)}), {change(alone)} with the CPU to itself ({_load(turns)})."
         )
     if shared is not None and alone is not None and agree:
         where, ratio = "beside it or alone", duel.finer(shared, alone)
@@ -111,6 +116,10 @@ def _about(
         )
     word = "more" if ratio.estimate > 1 else "less"
     return f"{name} takes {_size(ratio)} {word} CPU per request than {reference}, {where}."
+
+
+def _load(one: Standing) -> str:
+    return f"{wording.quantity(one.rate_rps, '')}/s each" if one.rate_rps else "closed loop"
 
 
 def _trust(one: Standing) -> str:
@@ -184,9 +193,8 @@ def _by_cost(result: Result) -> list[str]:
 def table(one: Standing) -> Table:
     """Ratios to the reference, cheapest first; the reference's own values stand in its row."""
     metrics = standings.METRICS[one.arrangement]
-    load = f"{wording.quantity(one.rate_rps, '')}/s each" if one.rate_rps else "closed loop"
     share = f", {100 * one.fraction:.0f} % of what a pair sustains" if one.fraction else ""
-    title = f"{one.arrangement}: {HOW[one.arrangement]} ({load}{share})"
+    title = f"{one.arrangement}: {HOW[one.arrangement]} ({_load(one)}{share})"
     made = Table(title=title, title_justify="left", box=BOX, pad_edge=False)
     made.add_column("against " + escape(one.reference))
     for metric in metrics:
