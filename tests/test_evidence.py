@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,14 @@ import pytest
 from duel_fakes import add_loadgen, add_server
 
 from harness import cli, errors
+from harness.commands import evidence as command
 from harness.design import evidence as design
 from harness.design.evidence import Series
 from harness.judge import evidence as judge
 from harness.measure import duel_log, meter
+from harness.measure.evidence import Findings
 from harness.measure.neighbour import Neighbour
+from harness.present import evidence as present
 
 TINY: Mapping[str, Any] = {
     "asks": "honesty",
@@ -167,6 +171,34 @@ def test_what_an_evidence_run_would_not_heed_is_refused_by_name(
     assert not (ground / "results").exists()
 
 
+def test_an_interrupted_run_keeps_what_was_measured_and_leaves_nothing_running(
+    ground: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(_listener: object, findings: Findings) -> None:
+        if sum(map(len, findings.pieces.values())) == 3:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(command._Listener, "run", interrupt)
+    write(ground, profile={"neighbours": ["server"], "duels": 100, "seconds": [0.1]})
+    status, found = run(ground)
+    assert status == errors.EXIT_INTERRUPTED
+    assert "interrupted" in capsys.readouterr().err
+    assert found["complete"] is False
+    assert [len(series["runs"]) for series in found["pieces"]] == [3]
+    assert not children()
+
+
+def test_all_three_arrangements_are_measured_at_one_level_and_their_widths_stand_side_by_side(
+    ground: Path,
+) -> None:
+    write(ground, asks="resolution", profile={"arrangements": ["together", "turns", "alone"]})
+    _, found = run(ground)
+    rows = {row["arrangement"]: row for row in found["rows"]}
+    assert list(rows) == ["together", "turns", "alone"]
+    assert all(row["runs"] > 1 for row in rows.values())
+    assert rows["alone"]["one_after_the_other_wider"] is None
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 
@@ -189,6 +221,7 @@ def test_every_evidence_run_that_is_there_can_be_read_and_its_quick_profile_is_q
         ({}, {"shares": [True]}, "shares"),
         ({}, {"duels": 0}, "duels"),
         ({}, {"seconds": []}, "seconds"),
+        ({}, {"connections": [1.5]}, "connections"),
         ({}, {"speed": 1}, "speed"),
         ({"reference": "nobody"}, {}, "nobody"),
     ],
@@ -266,6 +299,35 @@ def test_nothing_is_asked_of_power_nor_of_a_row_without_duels() -> None:
 
 def test_one_in_twenty_duels_may_be_wrong() -> None:
     assert [judge.allowed(n) for n in (6, 19, 20, 40)] == [0, 0, 1, 2]
+
+
+def test_a_sentence_says_how_many_duels_were_wrong_and_how_many_a_sound_method_would_have() -> None:
+    asked = design.parse(TINY, "tiny", "tiny.toml")
+    rows = [row(different=1, different99=0), row(different=2, different99=1)]
+    said = present.sentence(asked, rows)
+    assert "3 of 80 duels" in said and "5 %" in said and "1 did by the 99 %" in said
+    assert "nothing can be said" in present.sentence(asked, [row(duels=0)])
+
+
+def test_power_names_the_smallest_cost_that_nine_of_ten_duels_found() -> None:
+    asked = design.parse({**TINY, "asks": "power"}, "tiny", "tiny.toml")
+
+    def at(share: float, seconds: float, found: int) -> judge.Row:
+        series = Series(100, "none", 0.5, share, "together")
+        return row(series=series, seconds=seconds, duels=10, found=found)
+
+    rows = [at(0.01, 15, 3), at(0.01, 60, 9), at(0.03, 15, 10)]
+    assert "is 1 %, in 60 s" in present.sentence(asked, rows)
+    assert "No cost" in present.sentence(asked, [at(0.1, 15, 8)])
+
+
+def test_a_neighbour_allows_twice_the_width() -> None:
+    target = {"connections": 100, "arrangement": "together", "seconds": 30, "half_width": 0.003}
+    asked = design.parse({**TINY, "asks": "resolution", "targets": [target]}, "tiny", "tiny.toml")
+    beside = Series(100, "server", 0.5, 0.0, "together")
+    assert judge.target(asked, row(seconds=30)) == pytest.approx(0.003)
+    assert judge.target(asked, row(seconds=30, series=beside)) == pytest.approx(0.006)
+    assert judge.target(asked, row(seconds=60)) is None
 
 
 def test_widths_are_compared_with_one_after_the_other_at_the_same_level_and_length() -> None:

@@ -29,6 +29,7 @@ from harness.output import OutputError, complain
 from harness.paths import loadgen_path, results_dir
 from harness.present import evidence as present
 from harness.present import wording
+from harness.present.duel import progress
 
 DEFAULT_SEED = 1
 SAY_EVERY_S = 10.0
@@ -113,13 +114,15 @@ def _one(
     stopped: BaseException | None = None
     os.sched_setaffinity(0, set(bench.placement.client))
     try:
-        evidence.measure(asked, profile, model, bench, seed, findings, _Listener(out))
+        evidence.measure(asked, profile, model, bench, seed, findings, _Listener(out, profile))
     except (KeyboardInterrupt, errors.HostFault, OutputError) as reason:
         stopped = reason
     finally:
         os.sched_setaffinity(0, everywhere)
     setup = _setup(asked, bench.placement)
-    rows = judge.rows(findings.pieces, profile.seconds, setup)
+    # In the profile's order; they were measured in random order.
+    pieces = {s: findings.pieces[s] for s in profile.series() if s in findings.pieces}
+    rows = judge.rows(pieces, profile.seconds, setup)
     notes = _notes(findings, stopped is not None)
     page = present.page(asked, profile, rows, notes)
     runs = _runs(asked, findings, bench.placement, model, seed, began)
@@ -210,9 +213,10 @@ def _keep(folder: Path, page: str, document: dict[str, Any], findings: Findings)
 class _Listener:
     """A line at each level, and now and then one that says how far it is."""
 
-    def __init__(self, out: Console) -> None:
+    def __init__(self, out: Console, profile: Profile) -> None:
         self._out = out
-        self._said = time.monotonic()
+        self._seconds = profile.estimate_s()
+        self._began = self._said = time.monotonic()
 
     def stage(self, text: str) -> None:
         self._out.print(escape(text), style="dim")
@@ -222,4 +226,4 @@ class _Listener:
             return
         self._said = time.monotonic()
         runs = sum(map(len, findings.pieces.values()))
-        self._out.print(f"{runs} runs", style="dim")
+        self._out.print(f"{progress(self._began, self._seconds)} · {runs} runs", style="dim")

@@ -195,14 +195,17 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
     def words(key: str, allowed: Sequence[str]) -> tuple[str, ...]:
         return tuple(_one_of(f"{name}.{key}", value, allowed) for value in table[key])
 
+    connections = numbers("connections", 1, 1_000_000)
+    if any(c != int(c) for c in connections):
+        raise ValueError(f"{name}.connections = {table['connections']}; allowed: whole numbers")
     profile = Profile(
         name=name,
-        connections=tuple(int(c) for c in numbers("connections", 1, 1_000_000)),
+        connections=tuple(int(c) for c in connections),
         neighbours=words("neighbours", NEIGHBOURS),
         fractions=numbers("fractions", 0.01, 0.95),
         shares=numbers("shares", 0, 1),
         arrangements=words("arrangements", (TOGETHER, TURNS, ALONE)),
-        seconds=tuple(sorted(numbers("seconds", 1, 86400))),
+        seconds=tuple(sorted(numbers("seconds", 0.1, 86400))),
         duels=int(_number(f"{name}.duels", table["duels"], 1, MOST_DUELS)),
         run_s=_number(f"{name}.run_s", table["run_s"], 0.1, 60),
     )

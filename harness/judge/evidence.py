@@ -130,7 +130,8 @@ def times_alone(row: Row, table: Sequence[Row]) -> float | None:
         same = beside.series.arrangement == ALONE and beside.seconds == row.seconds
         level = (row.series.connections, row.series.neighbour)
         if same and (beside.series.connections, beside.series.neighbour) == level:
-            return beside.half_width / row.half_width if row.half_width > 0 else None
+            times = beside.half_width / row.half_width if row.half_width > 0 else math.nan
+            return times if math.isfinite(times) else None
     return None
 
 

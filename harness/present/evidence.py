@@ -193,7 +193,7 @@ def _alone(row: Row, rows: Sequence[Row]) -> float | None:
 
 
 def _times(value: float | None) -> str:
-    return "–" if value is None or not math.isfinite(value) else f"{value:.3g} times"
+    return "–" if value is None else f"{value:.3g} times"
 
 
 def _width(value: float) -> str:
