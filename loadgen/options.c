@@ -82,7 +82,7 @@ const struct option_row option_table[] = {
 	{"settle", 0, OPTION_AUTO, FIELD(settle_ns), "TIME|auto", "auto", 0, 3600 * SECONDS, NULL, "ns",
 	 "turns: load before each slice; auto: 20ms, or 5 times what one request per connection takes"},
 	{"server-cpu", 0, OPTION_LIST, FIELD(server_cpus), "SPEC", NULL, 0, 0, NULL, "",
-	 "several URLs: read the server's CPU time at each edge, from pid:N or cgroup:PATH; once per URL"},
+	 "read the server's CPU time at the ends of the window or of each slice, from pid:N or cgroup:PATH; once per URL"},
 	{"interval", 0, OPTION_DURATION, FIELD(interval_ns), "TIME", "1s", 1e7, 3600 * SECONDS, NULL, "ns",
 	 "length of one interval of the series and of the .hlog"},
 	{"json", 0, OPTION_TEXT, FIELD(json), "FILE", NULL, 0, 0, NULL, "",
@@ -433,22 +433,21 @@ static void refuse_any(const struct options *o, const char *const *names, const 
 /* What goes with one URL, with several in turns, and with several together. */
 static void check_targets(const struct options *o)
 {
-	static const char *const several[] = {"arrangement", "rounds",     "slice",
-					      "settle",      "server-cpu", NULL};
+	static const char *const several[] = {"arrangement", "rounds", "slice", "settle", NULL};
 	static const char *const single[] = {"interval", "hlog", "hgrm", NULL};
 	static const char *const together[] = {"rounds", "settle", NULL};
 	static const char *const turns[] = {"drain", NULL};
 
+	if (o->server_cpus.count && o->server_cpus.count != o->urls.count)
+		die(EXIT_BAD_USAGE,
+		    "--server-cpu: given %zu times for %zu URL%s; once for each, in the same order, "
+		    "or not at all",
+		    o->server_cpus.count, o->urls.count, o->urls.count == 1 ? "" : "s");
 	if (o->urls.count == 1) {
 		refuse_any(o, several, "with one URL; give the URLs that are to be compared");
 		return;
 	}
 	refuse_any(o, single, "with several URLs; --json has what was measured slice by slice");
-	if (o->server_cpus.count && o->server_cpus.count != o->urls.count)
-		die(EXIT_BAD_USAGE,
-		    "--server-cpu: given %zu times for %zu URLs; once for each, in the same order, "
-		    "or not at all",
-		    o->server_cpus.count, o->urls.count);
 	if (o->workers * (int64_t)o->urls.count > WORKERS_MAX)
 		die(EXIT_BAD_USAGE,
 		    "--workers: '%" PRId64 "' for each of %zu URLs is more than %d processes",

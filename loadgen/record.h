@@ -9,6 +9,7 @@
 #include <stdint.h>
 
 #include "loadgen/hist.h"
+#include "loadgen/slice.h"
 
 enum population {
 	POPULATION_ACTIVE,
@@ -97,8 +98,9 @@ struct record {
 	uint64_t starved_ns;          /* ready to run in the window, but without a CPU */
 	uint64_t absent_ns;           /* in the window, in pauses too long for any work it had */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */
-	uint64_t wrong;     /* connections whose bytes were wrong, warm-up and set-up included */
-	uint64_t gone;      /* connects refused after the start */
+	uint64_t wrong; /* connections whose bytes were wrong, warm-up and set-up included */
+	uint64_t gone;  /* connects refused after the start */
+	struct reading from, to; /* edges of the window: --server-cpu with one URL, first worker */
 	uint64_t ended_ns;  /* when the worker stopped sending; before the window's end if early */
 	char message[256];  /* why the worker could not start */
 	char mismatch[256]; /* what was wrong with the first reply that did not verify */

@@ -6,6 +6,7 @@
 #include <math.h>
 #include <string.h>
 
+#include "loadgen/edge.h"
 #include "loadgen/turns.h"
 
 /* Counts beyond 2^63 do not occur; jansson has no unsigned integer. */
@@ -276,6 +277,26 @@ static json_t *cpu_or_null(bool known, uint64_t ns)
 	return known ? whole(ns) : json_null();
 }
 
+/* The server's CPU time and the replies that it was spent on, read at the same two moments. */
+static json_t *server_json(const struct result *r)
+{
+	struct slice_change c = result_server(r);
+	json_t *o;
+
+	if (!r->options->server_cpus.count || !r->total->to.at_ns)
+		return json_null();
+	o = json_object();
+	json_object_set_new(o, "source", json_string(r->options->server_cpus.items[0]));
+	json_object_set_new(o, "cpu_ns", cpu_or_null(c.server.known, c.server.total_ns));
+	json_object_set_new(o, "user_ns", cpu_or_null(c.server.split, c.server.user_ns));
+	json_object_set_new(o, "system_ns", cpu_or_null(c.server.split, c.server.system_ns));
+	json_object_set_new(o, "replies", whole(c.replies));
+	json_object_set_new(o, "wall_ns", whole(c.wall_ns));
+	json_object_set_new(o, "edge_skew_ns", whole(c.skew_ns));
+	json_object_set_new(o, "tick_ns", whole(edge_tick_ns()));
+	return o;
+}
+
 static json_t *quantiles_json(const struct slice *s)
 {
 	const struct quantiles *q = &s->latency;
@@ -409,10 +430,12 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 	json_object_set_new(root, "verdict", verdict_json(v));
 	json_object_set_new(root, "started_realtime_ns", whole(r->started_realtime_ns));
 	json_object_set_new(root, "disturbance", disturbance_json(&r->disturbance));
-	if (r->target_count)
+	if (r->target_count) {
 		set_targets(root, r);
-	else
+	} else {
 		set_measured(root, r);
+		json_object_set_new(root, "server", server_json(r));
+	}
 	return root;
 }
 

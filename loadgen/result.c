@@ -49,12 +49,23 @@ void record_add(struct record *dst, const struct record *src)
 	dst->servants += src->servants;
 	dst->wrong += src->wrong;
 	dst->gone += src->gone;
+	if (src->to.at_ns) {
+		dst->from = src->from;
+		dst->to = src->to;
+	}
 	if (src->ended_ns < dst->ended_ns || !dst->ended_ns)
 		dst->ended_ns = src->ended_ns;
 	if (!*dst->message)
 		memcpy(dst->message, src->message, sizeof(dst->message));
 	if (!*dst->mismatch)
 		memcpy(dst->mismatch, src->mismatch, sizeof(dst->mismatch));
+}
+
+struct slice_change result_server(const struct result *r)
+{
+	struct slice window = {.from = r->total->from, .to = r->total->to};
+
+	return slice_change(&window);
 }
 
 double result_jain(const struct result *r)

@@ -11,6 +11,7 @@
 #include "loadgen/host.h"
 #include "loadgen/options.h"
 #include "loadgen/record.h"
+#include "loadgen/slice.h"
 #include "loadgen/target.h"
 
 /* One interval of the series; times since the window began. */
@@ -53,6 +54,12 @@ void record_add(struct record *dst, const struct record *src);
 
 /* Jain's fairness index over the active connections, (sum x)^2 / (n sum x^2); 0 if none. */
 double result_jain(const struct result *r);
+
+/*
+ * With one URL and --server-cpu: what changed between the edges of the window. All 0 and not known
+ * where the window did not begin.
+ */
+struct slice_change result_server(const struct result *r);
 
 /* Requests of the window, sent and unsent; failed ones; right replies per second. */
 uint64_t result_intended(const struct result *r);

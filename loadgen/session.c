@@ -9,6 +9,7 @@
 
 #include "common/clock.h"
 #include "common/die.h"
+#include "loadgen/edge.h"
 #include "loadgen/random.h"
 #include "loadgen/session_state.h"
 #include "loadgen/turns.h"
@@ -263,6 +264,11 @@ static uint64_t undrained(const struct session *s)
 	return n;
 }
 
+static struct reading take_edge(const struct session *s)
+{
+	return edge_take(s->record, (uint32_t)s->options->workers, &s->server);
+}
+
 static void load(struct session *s)
 {
 	uint64_t until;
@@ -272,12 +278,16 @@ static void load(struct session *s)
 	while (s->now_ns < s->send_until_ns && !stopped(s) && !server_is_gone(s)) {
 		if (!measuring && s->now_ns >= s->window.from_ns) {
 			usage_begins(s);
+			if (s->server.kind != SERVER_CPU_NONE)
+				s->record->from = take_edge(s);
 			measuring = true;
 		}
 		if (__builtin_expect(s->now_ns >= s->next_edge_ns, 0))
 			taker_edge(s->taker, s);
 		turn(s);
 	}
+	if (measuring && s->server.kind != SERVER_CPU_NONE)
+		s->record->to = take_edge(s);
 	if (s->taker)
 		taker_end(s->taker, s);
 	/* What was due before the end, and would have been sent had the client not been late. */
@@ -477,6 +487,8 @@ static void place_connections(struct session *s)
 static const char *set_up(struct session *s, const struct session_setup *setup)
 {
 	const struct options *o = setup->options;
+	char reason[256];
+	bool usage;
 
 	count_connections(s, setup);
 	s->record->exit_status = EXIT_FAILURE;
@@ -488,6 +500,10 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 					setup->server_cpu);
 		if (!s->taker)
 			return "out of memory; fewer targets";
+	} else if (setup->worker == 0) {
+		/* It was there when the options were checked; if it has gone, the verdict says so. */
+		(void)server_cpu_open(&s->server, setup->server_cpu, &usage, reason,
+				      sizeof(reason));
 	}
 	place_connections(s);
 	s->traffic.room_bytes =
@@ -508,6 +524,7 @@ static void clean_up(struct session *s)
 		s->engine->close(&s->traffic);
 	client_free(&s->client);
 	taker_free(s->taker);
+	server_cpu_close(&s->server);
 	free(s->traffic.lanes);
 	free(s->stamps);
 	free(s->traffic.buffer);

@@ -39,10 +39,10 @@ struct session_setup {
 	const uint64_t *trace_ns;
 	size_t trace_length;
 	struct control *control;
-	struct record *record;
-	struct turns *turns;  /* NULL unless there are several targets */
-	uint32_t turn_target; /* with turns: the number of this one */
-	const char *server_cpu;
+	struct record *record;  /* of the first worker: those of the others follow */
+	struct turns *turns;    /* NULL unless there are several targets */
+	uint32_t turn_target;   /* with turns: the number of this one */
+	const char *server_cpu; /* see server_cpu.h; NULL: none */
 };
 
 /*

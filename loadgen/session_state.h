@@ -14,6 +14,7 @@
 #include "loadgen/options.h"
 #include "loadgen/pace.h"
 #include "loadgen/record.h"
+#include "loadgen/server_cpu.h"
 #include "loadgen/session.h"
 #include "loadgen/window.h"
 
@@ -44,6 +45,7 @@ struct session {
 	struct taker *taker;                /* NULL unless there are several targets */
 	uint64_t next_edge_ns;              /* of a slice; the end of a wait, if it is near */
 	uint64_t rest_since_ns;             /* turns: the end of the latest one */
+	struct server_cpu server;           /* one target, first worker: its edges read it */
 
 	/* Connections. */
 	struct opening opening;

@@ -16,15 +16,15 @@
 #include "common/clock.h"
 #include "common/die.h"
 #include "loadgen/arrival.h"
+#include "loadgen/edge.h"
 #include "loadgen/host.h"
 #include "loadgen/random.h"
 #include "loadgen/session_state.h"
 
 enum turn_phase { TURN_SETTLE, TURN_MEASURE, TURN_DRAIN, TURN_OVER };
 
-enum { EDGE_TRIES = 3, NO_TURN = UINT32_MAX >> 2 };
+enum { NO_TURN = UINT32_MAX >> 2 };
 
-#define EDGE_SKEW_NS   (20 * NS_PER_US)  /* an edge that took longer is read again */
 #define HELPER_LOOK_NS (100 * NS_PER_US) /* how often helpers look for an edge that is due */
 #define REST_NS        100000            /* after the last reply a server is asleep */
 #define CUT_LOOK_NS    (5 * NS_PER_MS)   /* together: how often to look whether it is cut */
@@ -333,27 +333,6 @@ static void open_clocks(struct taker *k)
 	k->looking = true;
 }
 
-static void sum_replies(const struct taker *k, struct reading *r)
-{
-	r->replies = r->failures = 0;
-	for (uint32_t i = 0; i < k->turns->workers; i++) {
-		const struct record *one = &k->records[i];
-
-		r->replies += __atomic_load_n(&one->replies, __ATOMIC_RELAXED) -
-			      __atomic_load_n(&one->bad_replies, __ATOMIC_RELAXED);
-		r->failures += __atomic_load_n(&one->failures, __ATOMIC_RELAXED);
-	}
-}
-
-/* The counters that must belong to the same moment. */
-static void look(const struct taker *k, struct reading *r)
-{
-	r->at_ns = clock_now_ns();
-	sum_replies(k, r);
-	r->server = server_cpu_read(&k->server);
-	r->skew_ns = clock_now_ns() - r->at_ns;
-}
-
 static uint64_t read_delay(int fd)
 {
 	char text[128];
@@ -366,28 +345,21 @@ static uint64_t read_delay(int fd)
 
 static struct reading take_edge(struct taker *k)
 {
-	struct reading best, again;
+	struct reading edge;
 
 	if (!k->looking)
 		open_clocks(k);
-	look(k, &best);
-	/* Maybe something else ran in between; or the clock of so many threads does take so long. */
-	for (int tries = 1; best.skew_ns > EDGE_SKEW_NS && tries < EDGE_TRIES; tries++) {
-		look(k, &again);
-		if (again.skew_ns < best.skew_ns)
-			best = again;
-	}
-	best.sent = best.due = best.client_ns = best.spin_ns = best.delay_ns = 0;
+	edge = edge_take(k->records, k->turns->workers, &k->server);
 	for (uint32_t i = 0; i < k->turns->workers; i++) {
 		struct timespec used = {0};
 
 		clock_gettime(k->clocks[i], &used);
-		best.client_ns += (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
-		best.spin_ns += __atomic_load_n(&k->records[i].spun_ns, __ATOMIC_RELAXED);
-		best.delay_ns += read_delay(k->delays[i]);
+		edge.client_ns += (uint64_t)used.tv_sec * NS_PER_S + (uint64_t)used.tv_nsec;
+		edge.spin_ns += __atomic_load_n(&k->records[i].spun_ns, __ATOMIC_RELAXED);
+		edge.delay_ns += read_delay(k->delays[i]);
 	}
-	host_cpu_read(k->stat, &best.busy_ns, &best.steal_ns);
-	return best;
+	host_cpu_read(k->stat, &edge.busy_ns, &edge.steal_ns);
+	return edge;
 }
 
 static void sum_requests(const struct taker *k, uint64_t *sent, uint64_t *due)
@@ -437,7 +409,7 @@ static uint64_t count_replies(const struct taker *k)
 {
 	struct reading r;
 
-	sum_replies(k, &r);
+	edge_sum_replies(k->records, k->turns->workers, &r);
 	return r.replies;
 }
 

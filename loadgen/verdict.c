@@ -333,6 +333,10 @@ static void check_server_cpu(struct verdict *v, const struct result *r)
 		all++;
 		lost += !slice_change(slice).server.known;
 	}
+	if (!r->turns && sources->count && r->window_s > 0 && !result_server(r).server.known)
+		add(v, VERDICT_VOID, "server-cpu",
+		    "the CPU time of %s could not be read at both ends of the window: it has gone",
+		    sources->items[0]);
 	if (lost)
 		add(v, VERDICT_VOID, "server-cpu",
 		    "the CPU time of %s could not be read in %zu of %zu slices: it has gone",

@@ -59,6 +59,9 @@ LOADGEN = """#!/usr/bin/python3
 import json, os, random, re, socket, sys, time
 args = sys.argv[1:]
 FAULT = os.environ.get("FAKE_LOADGEN", "")
+if "--help" in args:
+    print("  --server-cpu SPEC" if FAULT.startswith("edges") else "")
+    sys.exit(0)
 def option(name, default=None):
     return args[args.index(name) + 1] if name in args else default
 def seconds(text):
@@ -115,6 +118,11 @@ if FAULT == "stopped":  # a worker that got SIGSTOP in the window
     document["requests"].update(sent=0, completed=0)
 if FAULT == "cut-short":
     document["complete"] = False
+if FAULT.startswith("edges"):  # 300 us for each reply
+    document["server"] = {
+        "source": option("--server-cpu"), "cpu_ns": None if FAULT == "edges-lost" else 60_000_000,
+        "user_ns": None, "system_ns": None, "replies": 200, "wall_ns": 1, "edge_skew_ns": 1,
+    }
 if FAULT == "lost-requests":
     document["requests"].update(sent=100, completed=60, failed=0)
 if FAULT != "lost-report":

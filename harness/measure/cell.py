@@ -8,7 +8,9 @@ What happens when (events are lines of the load generator):
                     every connection has been served by then, and the window is left undisturbed
     warming         twice, at a fifth and at four fifths of the warm-up: system calls in between
     measure         the window begins: server CPU time; a planned freeze is counted from here
-    done            the window is over: server CPU time again
+    done            the window is over: server CPU time again (the load generator reads it too, at the
+                    same moment as its replies; where it could, its reading counts, and this one
+                    only says how user and system time share it)
     client's exit   SIGTERM to the server: its counters and its rusage
 
 Nothing else runs in this process meanwhile: it sleeps in poll(2).
@@ -30,7 +32,7 @@ from harness.errors import HostFault, why
 from harness.measure import accounts, host, interrupt, syscalls
 from harness.measure import derive as m
 from harness.design.load import Load
-from harness.measure.meter import Meter, Sources, cpu_between, kernel_bytes
+from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
 from harness.paths import from_root
 from harness.measure.placement import Placement, cpu_list
 from harness.design.plan import Setting
@@ -76,6 +78,7 @@ class Bench:
     seed: int
     prime: bool  # the load generator can wait until the server has answered on every connection
     tracepoint: int | None = None  # to count system calls by, where this machine lets us
+    edges: bool = False  # it reads the server's CPU time itself, at both ends of the window
 
 
 @dataclass
@@ -152,6 +155,18 @@ def client_argv(
     return argv
 
 
+def _grouped(meter: Meter) -> bool:
+    cpu = meter.sources.cpu
+    return cpu is not None and cpu.version == 2
+
+
+def server_clock(meter: Meter) -> str:
+    """Where the load generator reads the server's CPU time. A control group has that of children,
+    too, and nobody knows beforehand which model will have some; without one it is the process's own
+    clock, which is of no use if there were children (see edge_cpu)."""
+    return f"cgroup:{meter.group}" if _grouped(meter) else f"pid:{meter.pid}"
+
+
 def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tuple[str, str]:
     """(status, reason) of a cell from the load generator's exit status and verdict.
 
@@ -188,6 +203,8 @@ def _measure(
                 bench.loadgen, setting, server.port, placement.client, cell_seed, scratch
             )
             command[1:1] = ["--events-fd", str(events_out), *(["--prime"] if bench.prime else [])]
+            if bench.edges:
+                command[1:1] = ["--server-cpu", server_clock(meter)]
             with Child(command, placement.client, pass_fds=(events_out,)) as client:
                 os.close(events_out)
                 events_out = -1
@@ -203,7 +220,7 @@ def _measure(
         outcome = _judge(watch, client_exit, report, complaint, setting)
         outcome.timing.update(watch.timing())
         outcome.server.update(
-            watch.server_record(),
+            watch.server_record(report),
             argv=[from_root(word) for word in server.argv],
             cpus=list(placement.server),
         )
@@ -305,6 +322,7 @@ class _Watch:
         self._server = server
         self._at: dict[str, float] = {}
         self._cpu: dict[str, m.CpuUse | None] = {}
+        self._children = False
         self._alarms: list[tuple[float, Callable[[], None]]] = []
         self._frozen: list[float] = []
         self._sampling_s = 0.0
@@ -365,6 +383,8 @@ class _Watch:
                 self._syscalls.end()
         elif words[0] in ("measure", "done"):
             self._cpu[words[0]] = self._meter.cpu()
+            if words[0] == "done" and not _grouped(self._meter):
+                self._children = has_children(self._meter.pid)
             self._sampling_s = max(self._sampling_s, time.monotonic() - now)
             if words[0] == "measure" and self._setting.load.freeze_ms > 0:
                 self._alarms.append((now + FREEZE_AT * self._setting.seconds, self._freeze))
@@ -415,29 +435,38 @@ class _Watch:
         """Everything that can be said about the window."""
         out = m.client_metrics(report)
         requests = report.get("requests") or {}
-        completed = m.number(requests.get("completed")) or 0.0
+        replies = m.number(requests.get("completed")) or 0.0
         load = self._setting.load
         memory = m.MemoryUse(
             self._grown(self._user_before, self._user_after),
             self._grown(self._kernel_before, self._kernel_after),
         )
         cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
-        out.update(m.cost_metrics(int(completed), load.connections + load.idle, cpu, memory))
+        edges = m.edge_cpu(report, cpu, self._children)
+        if edges is not None:
+            cpu, replies = edges
+        out.update(m.cost_metrics(int(replies), load.connections + load.idle, cpu, memory))
         if len(self._calls) == 2:
             out.update(m.syscall_metrics(self._calls[0], self._calls[1], load.connections))
         if load.freeze_ms > 0 and self._frozen_s > 0:
             out.update(m.frozen_percentiles(out, self._frozen_s, self._setting.seconds))
         return out
 
-    def server_record(self) -> dict[str, Any]:
+    def server_record(self, report: Mapping[str, Any]) -> dict[str, Any]:
         """The samples behind the metrics, with their sources."""
         cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
+        edges = m.edge_cpu(report, cpu, self._children)
+        used, replies = edges if edges is not None else (cpu, None)
+        clock = edges is not None and not _grouped(self._meter)
         return {
             "cpu": {
-                "source": self._meter.sources.cpu_name,
-                "total_s": cpu.total if cpu else None,
-                "user_s": cpu.user if cpu else None,
-                "system_s": cpu.system if cpu else None,
+                "source": "process clock" if clock else self._meter.sources.cpu_name,
+                # Whose reading the cost of a request is made of.
+                "read_by": "load generator" if edges is not None else "harness",
+                "replies": replies,
+                "total_s": used.total if used else None,
+                "user_s": used.user if used else None,
+                "system_s": used.system if used else None,
                 "longest_sampling_s": round(self._sampling_s, 6),
             },
             "memory": {

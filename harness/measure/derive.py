@@ -69,6 +69,29 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     return out
 
 
+def edge_cpu(
+    client: Mapping[str, Any], beside: CpuUse | None, children: bool
+) -> tuple[CpuUse, float] | None:
+    """Server CPU and right replies between the load generator's own edges of the window; None where
+    it did not read them, or where children used CPU time that a process's clock does not show.
+
+    beside: what was read at about the same time; it says how user and system time share the total
+    where the clock does not.
+    """
+    source = _dig(client, "server", "source")
+    total = number(_dig(client, "server", "cpu_ns"))
+    replies = number(_dig(client, "server", "replies"))
+    if total is None or not replies or (children and not str(source).startswith("cgroup:")):
+        return None
+    user = number(_dig(client, "server", "user_ns"))
+    system = number(_dig(client, "server", "system_ns"))
+    if user is None or system is None:
+        known = beside is not None and beside.total > 0
+        user = total * beside.user / beside.total if known and beside is not None else 0.0
+        system = total - user
+    return CpuUse(total / 1e9, user / 1e9, system / 1e9), replies
+
+
 def cost_metrics(
     completed: int, connections: int, cpu: CpuUse | None, memory: MemoryUse | None
 ) -> dict[str, float]:

@@ -67,7 +67,14 @@ def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int
         tracepoint = None
     sources = meter.probe()
     return Bench(
-        commands, loadgen, placements, sources, seed, offers(loadgen, "--prime"), tracepoint
+        commands,
+        loadgen,
+        placements,
+        sources,
+        seed,
+        prime=offers(loadgen, "--prime"),
+        tracepoint=tracepoint,
+        edges=offers(loadgen, "--server-cpu"),
     )
 
 

@@ -313,6 +313,7 @@ class Stage:
             self.bench.sources,
             self.plan.seed,
             prime=True,
+            edges=True,
         )
         setting = Setting(entry.name, {}, load, seconds, self.warmup_s())
         scratch = self._folder / "alone"

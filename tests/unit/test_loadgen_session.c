@@ -154,6 +154,7 @@ static struct options options;
 static struct record record;
 static struct tally *active = &record.tallies[POPULATION_ACTIVE];
 
+static const char *server_cpu;
 static int64_t start_in_ns; /* from the beginning of the set-up on */
 
 static int reset(void **state)
@@ -161,6 +162,7 @@ static int reset(void **state)
 	(void)state;
 	memset(&server, 0, sizeof(server));
 	start_in_ns = 20 * (int64_t)NS_PER_MS;
+	server_cpu = NULL;
 	memset(&record, 0, sizeof(record));
 	memset(waiting, 0, sizeof(waiting));
 	memset(connecting, 0, sizeof(connecting));
@@ -185,7 +187,8 @@ static void run(void)
 				      .url = options.url,
 				      .seed = (uint64_t)options.seed,
 				      .control = &control,
-				      .record = &record};
+				      .record = &record,
+				      .server_cpu = server_cpu};
 
 	assert_null(target_parse(options.url, &target));
 	session_run(&setup);
@@ -395,6 +398,29 @@ static void a_server_that_goes_ends_the_run_early(void **state)
 	assert_int_equal(active->up, 0);
 }
 
+static void the_edges_of_the_window_have_its_replies_and_the_server_s_clock(void **state)
+{
+	char self[32];
+	uint64_t replies;
+
+	(void)state;
+	run();
+	assert_int_equal(record.to.at_ns, 0);
+	reset(NULL);
+	snprintf(self, sizeof(self), "pid:%d", (int)getpid());
+	server_cpu = self;
+	run();
+	assert_conserved();
+	replies = record.to.replies - record.from.replies;
+	/* Edges are taken between two turns, each of which brings a reply to each connection. */
+	assert_in_range(replies + CONNECTIONS - record.replies_in_window, 0, 2 * CONNECTIONS);
+	assert_in_range(record.to.at_ns - record.from.at_ns, 99 * NS_PER_MS, 101 * NS_PER_MS);
+	/* The test's clock is read for the server's, too. */
+	assert_true(record.from.server.known && record.to.server.known);
+	assert_in_range(record.to.server.total_ns - record.from.server.total_ns, 99 * NS_PER_MS,
+			101 * NS_PER_MS);
+}
+
 static void only_their_own_share_of_connections_is_opened(void **state)
 {
 	uint32_t sum = 0;
@@ -422,6 +448,8 @@ int main(void)
 		cmocka_unit_test_setup(short_connections_are_renewed_after_their_quota, reset),
 		cmocka_unit_test_setup(an_absent_server_fails_the_worker, reset),
 		cmocka_unit_test_setup(a_server_that_goes_ends_the_run_early, reset),
+		cmocka_unit_test_setup(
+			the_edges_of_the_window_have_its_replies_and_the_server_s_clock, reset),
 		cmocka_unit_test(only_their_own_share_of_connections_is_opened),
 	};
 

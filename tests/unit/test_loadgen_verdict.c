@@ -105,6 +105,21 @@ static void a_client_kept_from_its_cpu_is_suspect(void **state)
 	assert_non_null(strstr(verdict.reasons[0].text, "--cpus"));
 }
 
+static void a_server_s_clock_must_be_known_at_both_edges_of_the_window(void **state)
+{
+	(void)state;
+	options.server_cpus = (struct option_list){{"pid:7"}, 1};
+	total.from = (struct reading){.at_ns = 5, .server = {.known = true, .total_ns = 10}};
+	total.to = (struct reading){.at_ns = 9, .replies = 4, .server = {true, false, 30, 0, 0}};
+	assert_valid();
+	assert_int_equal(result_server(&result).server.total_ns, 20);
+	assert_int_equal(result_server(&result).wall_ns, 4);
+	assert_int_equal(result_server(&result).replies, 4);
+	total.to.server.known = false;
+	assert_reason("server-cpu", VERDICT_VOID);
+	assert_non_null(strstr(verdict.reasons[0].text, "pid:7"));
+}
+
 static void unsent_requests_break_the_schedule(void **state)
 {
 	(void)state;
@@ -497,6 +512,8 @@ int main(void)
 		cmocka_unit_test_setup(a_faultless_run_is_valid, make_good),
 		cmocka_unit_test_setup(a_busy_client_is_suspect, make_good),
 		cmocka_unit_test_setup(a_client_kept_from_its_cpu_is_suspect, make_good),
+		cmocka_unit_test_setup(a_server_s_clock_must_be_known_at_both_edges_of_the_window,
+				       make_good),
 		cmocka_unit_test_setup(unsent_requests_break_the_schedule, make_good),
 		cmocka_unit_test_setup(a_late_client_is_suspect_and_a_very_late_one_void,
 				       make_good),
