@@ -8,9 +8,9 @@ What happens when (events are lines of the load generator):
                     every connection has been served by then, and the window is left undisturbed
     warming         twice, at a fifth and at four fifths of the warm-up: system calls in between
     measure         the window begins: server CPU time; a planned freeze is counted from here
-    done            the window is over: server CPU time again (the load generator reads it too, at the
-                    same moment as its replies; where it could, its reading counts, and this one
-                    only says how user and system time share it)
+    done            the window is over: server CPU time again. (The load generator reads it, too,
+                    at the same moment as its replies. Where it could, its reading counts, and
+                    this one only says how user and system time share it.)
     client's exit   SIGTERM to the server: its counters and its rusage
 
 Nothing else runs in this process meanwhile: it sleeps in poll(2).
