@@ -3,7 +3,8 @@
 
 A line is the document of one cells/<id>.json, with the text of its <id>.hgrm under "hgrm" where
 there is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or
-the file.
+the file. What was compared together and in turns lies beside it in the same way: duels/<level>.json
+or duels.jsonl.xz.
 """
 from __future__ import annotations
 
@@ -20,6 +21,8 @@ from harness.errors import SetupError
 
 NAME = "cells.jsonl.xz"
 FOLDER = "cells"
+DUELS_NAME = "duels.jsonl.xz"
+DUELS = "duels"
 
 
 def is_packed(run: Path) -> bool:
@@ -33,15 +36,32 @@ def read(run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         yield where, document
 
 
-def pack(run: Path) -> Path:
-    """Replace the folder by the file; returns the file.
+def has_duels(run: Path) -> bool:
+    """Whether there is a file of duels in that run."""
+    return (run / DUELS_NAME).exists()
 
-    The folder goes only after the file was written and read back as what is in the folder. OSError
-    where it cannot be written, SetupError for a cell that is no JSON object; then nothing changed.
+
+def read_duels(run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    """(where it stands, document) of each level; SetupError for a damaged file."""
+    yield from _lines(run / DUELS_NAME)
+
+
+def pack(run: Path) -> Path:
+    """Replace the folder of cells, and that of duels, by a file each; returns that of the cells.
+
+    A folder goes only after its file was written and read back as what is in the folder. OSError
+    where it cannot be written, SetupError for a record that is no JSON object; then its folder is
+    as it was.
     """
-    documents = list(_documents(run / FOLDER))
+    if (run / DUELS).exists():
+        _pack(run, DUELS, DUELS_NAME)
+    return _pack(run, FOLDER, NAME)
+
+
+def _pack(run: Path, folder: str, name: str) -> Path:
+    documents = list(_documents(run / folder))
     text = "".join(json.dumps(one) + "\n" for one in documents)
-    target, temporary = run / NAME, run / f".{NAME}.{os.getpid()}.tmp"
+    target, temporary = run / name, run / f".{name}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as out:
             out.write(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
@@ -52,16 +72,22 @@ def pack(run: Path) -> Path:
         os.replace(temporary, target)
     finally:
         temporary.unlink(missing_ok=True)
-    shutil.rmtree(run / FOLDER)
+    shutil.rmtree(run / folder)
     return target
 
 
 def unpack(run: Path) -> Path:
-    """The folder again instead of the file; returns the folder."""
-    new, folder = run / f".{FOLDER}.{os.getpid()}.tmp", run / FOLDER
+    """The folders again instead of the files; returns that of the cells."""
+    if has_duels(run):
+        _unpack(run, DUELS, DUELS_NAME)
+    return _unpack(run, FOLDER, NAME)
+
+
+def _unpack(run: Path, kind: str, name: str) -> Path:
+    new, folder = run / f".{kind}.{os.getpid()}.tmp", run / kind
     new.mkdir()
     try:
-        for where, document in _lines(run / NAME):
+        for where, document in _lines(run / name):
             stem = str(document.get("id", ""))
             if not stem or "/" in stem:
                 raise SetupError(f"{where}: it has no id that could be a file's name")
@@ -72,7 +98,7 @@ def unpack(run: Path) -> Path:
         new.rename(folder)
     finally:
         shutil.rmtree(new, ignore_errors=True)
-    (run / NAME).unlink()
+    (run / name).unlink()
     return folder
 
 

@@ -26,6 +26,7 @@ from harness.paths import results_dir
 
 RUN_SCHEMA = "tenk.run/1"
 CELL_SCHEMA = "tenk.cell/1"
+DUEL_SCHEMA = "tenk.duel/1"
 
 # From harmless to useless; a set of replicates is as good as the worst it must answer for.
 STATUSES = ("ok", "client-limited", "suspect", "void", "unsupported", "failed")
@@ -123,6 +124,34 @@ _CELL = shape.record(
     {"machine": shape.table()},
 )
 
+_NUMBER = shape.optional(shape.number)
+_RATIOS = shape.table(
+    shape.record(
+        {"estimate": _NUMBER, "lo": _NUMBER, "hi": _NUMBER, "se": _NUMBER, "freedom": _NUMBER}
+        | {"samples": shape.whole, "basis": shape.text}
+    )
+)
+_DUEL = shape.record(
+    {
+        "factors": shape.table(shape.level),
+        "reference": shape.text,
+        "arrangements": shape.table(
+            shape.record(
+                {
+                    "contenders": shape.items(shape.record({"name": shape.text, "ratio": _RATIOS})),
+                    "twin": _RATIOS,
+                    "control": shape.record({"expected": shape.table(_NUMBER)}),
+                    "resolution": shape.table(_NUMBER),
+                }
+            )
+        ),
+        "unsupported": shape.items(
+            shape.record({"name": shape.text, "status": shape.text, "reason": shape.text})
+        ),
+        "verdict": shape.record({"status": shape.text, "reasons": shape.items(shape.table())}),
+    }
+)
+
 
 @dataclass(frozen=True)
 class CellRecord:
@@ -175,6 +204,12 @@ def level_text(level: Any) -> str:
     if isinstance(level, float) and level.is_integer():
         return str(int(level))
     return str(level)
+
+
+def duel_stem(factors: Mapping[str, Any]) -> str:
+    """File stem of the duel at these levels, each character safe in a file name."""
+    parts = [f"{name}={level_text(level)}" for name, level in factors.items()]
+    return ".".join(re.sub(r"[^A-Za-z0-9_=.+-]", "_", part) for part in parts)
 
 
 class Run:
@@ -295,6 +330,46 @@ class Run:
         document = {"schema": CELL_SCHEMA, "id": cell.id, **asdict(cell)}
         write_atomically(self.cell_path(cell.id), to_json(document))
 
+    def has_duel(self, factors: Mapping[str, Any]) -> bool:
+        """Whether the duel of that level has been measured."""
+        return self._duel_path(factors).exists()
+
+    def write_duel(self, document: Mapping[str, Any]) -> None:
+        """Keep a tenk.duel/1 document that has its "factors". Raises OSError."""
+        path = self._duel_path(document["factors"])
+        path.parent.mkdir(exist_ok=True)
+        write_atomically(path, to_json({**document, "id": path.stem}))
+
+    def duels(self) -> list[dict[str, Any]]:
+        """The documents of all levels that were compared together or in turns; SetupError for one
+        that is none."""
+        if packed.has_duels(self.path):
+            found = list(packed.read_duels(self.path))
+        else:
+            found = []
+            for path in sorted((self.path / packed.DUELS).glob("*.json")):
+                try:
+                    found.append((str(path), shape.read(path)))
+                except (OSError, ValueError) as error:
+                    said = error.strerror if isinstance(error, OSError) else error
+                    raise SetupError(f"{path}: not a {DUEL_SCHEMA} record: {said}") from None
+        return [self._duel(*one) for one in found]
+
+    def _duel_path(self, factors: Mapping[str, Any]) -> Path:
+        return self.path / packed.DUELS / f"{duel_stem(factors)}.json"
+
+    def _duel(self, where: str, document: Any) -> dict[str, Any]:
+        try:
+            if not isinstance(document, dict) or document.get("schema") != DUEL_SCHEMA:
+                raise ValueError("another schema")
+            _DUEL(document, "")
+            factors = self.meta["experiment"].get("factors")
+            if isinstance(factors, dict) and set(factors) != set(document["factors"]):
+                raise ValueError(f"factors must be {', '.join(factors)}")
+            return document
+        except ValueError as error:
+            raise SetupError(f"{where}: not a {DUEL_SCHEMA} record of this run: {error}") from None
+
     def cells(self) -> list[CellRecord]:
         """All records, in the order they were measured; a file that is not one is an error."""
         if packed.is_packed(self.path):
@@ -344,7 +419,7 @@ class Run:
     def sweep(self) -> None:
         """Remove what an interrupted cell left: temporary files, spectra without a record."""
         cells = self.path / "cells"
-        for path in cells.glob(".*.tmp"):
+        for path in [*cells.glob(".*.tmp"), *(self.path / packed.DUELS).glob(".*.tmp")]:
             path.unlink(missing_ok=True)
         for path in cells.glob("*.hgrm"):
             if not path.with_name(path.name.removesuffix(".hgrm") + ".json").exists():

@@ -8,9 +8,7 @@ import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
-
-from rich.console import Console
+from typing import TYPE_CHECKING, Protocol
 
 from harness import errors, store
 from harness.design import duel as design
@@ -109,7 +107,10 @@ def run(args: argparse.Namespace) -> int:
     bench = Bench(loadgen, placement, meter.probe(), host.available_bytes())
     began = datetime.now(timezone.utc)
     everywhere = os.sched_getaffinity(0)
-    listener = _Listener(plan, placement, out)
+    view: present.Screen | present.Lines = (
+        present.Screen(out, plan.seconds) if out.is_terminal else present.Lines(plan.seconds)
+    )
+    listener = Referee(plan, placement, view)
     interrupted = False
     os.sched_setaffinity(0, set(placement.client))
     try:
@@ -208,15 +209,26 @@ def describe_level(plan: Plan) -> str:
     return f"{', '.join(parts)}: {others} against {plan.reference.name}"
 
 
-class _Listener:
+class View(Protocol):
+    """Shows how a duel stands, between its pieces."""
+
+    def stage(self, text: str) -> None:
+        """What is about to be measured."""
+
+    def update(self, found: Sequence[Standing], hint: str) -> None:
+        """The standings after a piece, and when the wanted resolution may be reached."""
+
+    def end(self) -> None:
+        """Nothing more comes."""
+
+
+class Referee:
     """Judges after each piece, and shows it."""
 
-    def __init__(self, plan: Plan, placement: Placement, out: Console) -> None:
+    def __init__(self, plan: Plan, placement: Placement, view: View) -> None:
         self._plan = plan
         self._placement = placement
-        self._view: present.Screen | present.Lines = (
-            present.Screen(out, plan.seconds) if out.is_terminal else present.Lines(plan.seconds)
-        )
+        self._view = view
 
     def stage(self, text: str) -> None:
         self._view.stage(text)
@@ -318,7 +330,7 @@ def _entries(plan: Plan) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
         role = REFERENCE if index == 0 else CONTENDER
         entry = Entry(contender.name, role, model, contender.options)
         entries.append(entry)
-        reason = _why_not(model, plan.load)
+        reason = why_not(model, plan.load)
         if reason and index == 0:
             raise errors.SetupError(f"{contender.name}, the reference: {reason}")
         if reason:
@@ -329,7 +341,8 @@ def _entries(plan: Plan) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
     return entries, unsupported
 
 
-def _why_not(model: Model, load: Load) -> str:
+def why_not(model: Model, load: Load) -> str:
+    """Why a model cannot take part in a duel at that load, or ''."""
     total = load.connections + load.idle
     limit = descriptor_limit()
     if total + SPARE_DESCRIPTORS > limit:

@@ -22,7 +22,7 @@ from harness.measure import models, runner
 from harness.present import console, wording
 from harness.present.conclusion import conclude
 from harness.measure.cell import Bench
-from harness.commands import evidence, options, plot
+from harness.commands import evidence, levels, options, plot
 from harness.design.load import PLACEMENTS
 from harness.design.model import Model
 from harness.output import OutputError, complain
@@ -127,7 +127,8 @@ def _one(
     done = assignment.resumed or runner.create(assignment.request, bench)
     begun.append(done)
     runner.prepare(done, assignment.request, bench, progress)
-    runner.carry_on(done, bench, progress)
+    duels = levels.Levels(assignment.request, bench, progress)
+    runner.carry_on(done, bench, progress, duels)
 
 
 def _same_as_before(assignment: Assignment, bench: Bench) -> None:

@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
+from harness.design import compare
+from harness.design.compare import Compare
 from harness.design.grid import Grid
 from harness.design.load import Load, coerce
 from harness.design.metrics import METRICS
@@ -126,6 +128,7 @@ class Experiment:
     raw: Mapping[str, Any]
     reference: str = REFERENCE
     answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
+    compare: Compare = compare.NONE  # where all models also meet together and in turns
 
 
 def available(directory: Path = EXPERIMENTS) -> list[str]:
@@ -160,7 +163,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
         raise UsageError(origin, "its content", "it must be a table")
     known = (
         "name title question source models load factors metric summary claims profiles plot"
-        " reference answers"
+        " reference answers compare"
     )
     reader.only(raw, "", known.split())
     try:
@@ -195,6 +198,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             raw=raw,
             reference=str(raw.get("reference", REFERENCE)),
             answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
+            compare=_compare(raw.get("compare", {}), base, factors, profiles),
         )
     except ValueError as error:
         raise UsageError(origin, "its content", str(error)) from None
@@ -275,6 +279,25 @@ def _profile(
         timings=timings,
         once_above_s=float(table.get("once_above_s", math.inf)),
     )
+
+
+def _compare(
+    table: Mapping[str, Any],
+    base: Load,
+    factors: tuple[Factor, ...],
+    profiles: Mapping[str, Profile],
+) -> Compare:
+    names = [factor.name for factor in factors]
+    if table and (base.freeze_ms or "freeze_ms" in names):
+        raise ValueError("compare: a server that is frozen cannot take turns")
+    measured = {
+        name: {
+            **profile.levels,
+            **({profile.grid_factor: profile.grid.points()} if profile.grid else {}),
+        }
+        for name, profile in profiles.items()
+    }
+    return compare.parse(table, names, measured)
 
 
 def _names(given: Any) -> tuple[str, ...]:

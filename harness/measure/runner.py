@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from harness.design import experiment as experiments
+from harness.design.compare import Level
 from harness.design import plan
 from harness.measure import host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command
@@ -25,6 +26,13 @@ from harness.design.plan import Setting
 from harness.store import CellRecord, Run
 
 PILOT_WARMUP_S = 0.1
+
+
+class Levels(Protocol):
+    """Measures all models of a run together and in turns at one level."""
+
+    def compare(self, run: Run, level: Level) -> None:
+        """Measure that level, and keep what came out in the run."""
 
 
 class Progress(Protocol):
@@ -100,7 +108,13 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
         pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
         pilots = 0.0 if capacities else pilot * len(request.models)
     blocks = plan.expected_blocks(settings, profile, pilots)
-    return pilots + blocks * plan.expected_block_s(settings)
+    compared = sum(level.seconds for level in levels(request.experiment, profile))
+    return pilots + blocks * plan.expected_block_s(settings) + compared
+
+
+def levels(experiment: Experiment, profile: Profile) -> tuple[Level, ...]:
+    """Where this profile of the experiment compares its models together and in turns."""
+    return experiment.compare.levels.get(profile.name, ())
 
 
 def start(request: Request, bench: Bench, progress: Progress) -> Run:
@@ -228,8 +242,9 @@ def _kept(run: Run) -> Iterator[None]:
         raise HostFault(f"cannot write {run.path}: {error.strerror}") from None
 
 
-def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
-    """Measure every cell of the run that is not there yet. True when the run is complete.
+def carry_on(run: Run, bench: Bench, progress: Progress, duels: Levels | None = None) -> bool:
+    """Measure every cell of the run that is not there yet, and the duel of each level that has one,
+    right after the level's cells. True when the run is complete.
 
     KeyboardInterrupt and HostFault pass through; everything recorded until then stays, and nothing
     is recorded of the cell in which they come.
@@ -245,15 +260,19 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
         with _kept(run):
             run.write(replace(record, reason=setting.unsupported, badges=setting.badges))
     able = [setting for setting in settings if not setting.unsupported]
-    pace = _Pace(able, profile)
+    wanted = [one for one in levels(experiment, profile) if duels and not run.has_duel(one.factors)]
+    pace = _Pace(able, profile, sum(one.seconds for one in wanted))
     run.sweep()
     once = {c.id for c in run.cells() if c.timing.get("cell_s", 0.0) > profile.once_above_s}
     progress.begin(experiment.name, pace.cells, pace.seconds_left())
     try:
         block = 0
         while able and plan.another_block(block, pace.elapsed, pace.last_block, profile):
-            _block(run, experiment, able, block, bench, pace, progress, once)
+            for level in _block(run, experiment, able, block, bench, pace, progress, once):
+                _compare(run, [one for one in wanted if one.factors == level], duels, pace)
+                wanted = [one for one in wanted if one.factors != level]
             block += 1
+        _compare(run, wanted, duels, pace)
     finally:
         progress.end()
     with _kept(run):
@@ -263,6 +282,16 @@ def carry_on(run: Run, bench: Bench, progress: Progress) -> bool:
             ended=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         )
     return True
+
+
+def _compare(run: Run, wanted: Sequence[Level], duels: Levels | None, pace: "_Pace") -> None:
+    """The duels of these levels."""
+    for level in wanted:
+        assert duels is not None
+        began = time.monotonic()
+        with _kept(run):
+            duels.compare(run, level)
+        pace.compared(time.monotonic() - began, level.seconds)
 
 
 def offers(loadgen: Path, option: str) -> bool:
@@ -291,14 +320,18 @@ def _block(
     pace: "_Pace",
     progress: Progress,
     once: set[str],
-) -> None:
-    """Measure what is missing of one block. once: first replicates that took too long to have
-    another, which this block adds to."""
+) -> Iterator[Mapping[str, Any]]:
+    """Measure what is missing of one block; yields each level when its cells are done. once: first
+    replicates that took too long to have another, which this block adds to."""
     profile = experiment.profiles[run.meta["profile"]]
-    began = time.monotonic()
+    began = pace.elapsed
     only_now_s = 0.0  # spent on cells that the next block will leave out
     pace.block_begins()
+    before: Mapping[str, Any] | None = None
     for order, setting in enumerate(plan.block_order(settings, bench.seed, block)):
+        if before is not None and setting.factors != before:
+            yield before
+        before = setting.factors
         blank = _record(experiment, setting, block, block, order, Outcome("failed"))
         if run.has(blank.id) or replace(blank, replicate=0).id in once:
             pace.skip(setting)
@@ -319,7 +352,9 @@ def _block(
             run.write(record)
         pace.took(setting, cell_s)
         progress.advance(record, pace.cells, pace.seconds_left())
-    pace.block_done(time.monotonic() - began - only_now_s)
+    if before is not None:
+        yield before
+    pace.block_done(pace.elapsed - began - only_now_s)
 
 
 def _measured(setting: Setting, bench: Bench, seed: int, scratch: Path) -> Outcome:
@@ -393,10 +428,15 @@ def describe_levels(factors: Mapping[str, Any]) -> str:
 
 
 class _Pace:
-    """How long cells really take, against what was expected: for the time left and the budget."""
+    """How long cells really take, against what was expected: for the time left and the budget.
 
-    def __init__(self, settings: Sequence[Setting], profile: Profile) -> None:
+    Duels take the time that the experiment gives them, which is not the cells'.
+    """
+
+    def __init__(self, settings: Sequence[Setting], profile: Profile, duels_s: float = 0.0) -> None:
         self._profile = profile
+        self._duels_left = duels_s
+        self._aside = 0.0  # spent on duels
         self._block_s = plan.expected_block_s(settings)
         self._cells_per_block = len(settings)
         self._began = time.monotonic()
@@ -408,7 +448,8 @@ class _Pace:
 
     @property
     def elapsed(self) -> float:
-        return time.monotonic() - self._began
+        """Seconds spent on cells."""
+        return time.monotonic() - self._began - self._aside
 
     @property
     def _factor(self) -> float:
@@ -427,7 +468,13 @@ class _Pace:
         return self._blocks * self._cells_per_block
 
     def seconds_left(self) -> float:
-        return max(0.0, (self._blocks * self._block_s - self._passed) * self._factor)
+        cells = max(0.0, (self._blocks * self._block_s - self._passed) * self._factor)
+        return cells + self._duels_left
+
+    def compared(self, seconds: float, expected: float) -> None:
+        """A duel took so long."""
+        self._aside += seconds
+        self._duels_left = max(0.0, self._duels_left - expected)
 
     def block_begins(self) -> None:
         self._begun += 1

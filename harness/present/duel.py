@@ -21,8 +21,8 @@ from harness.judge.tails import Tail
 from harness.judge.standings import CPU, P50, P99, RATE, Reason, Standing
 from harness.present import wording
 from harness.present.console import BOX, PLAIN_EVERY_S
+from harness.store import DUEL_SCHEMA
 
-SCHEMA = "tenk.duel/1"
 HEADINGS = {CPU: "CPU per request", RATE: "rate", P50: "p50", P99: "p99"}
 HOW = {
     TOGETHER: "at the same time on the same CPUs",
@@ -375,7 +375,7 @@ def document(result: Result) -> dict[str, Any]:
     plan = result.plan
     _merge_alone(by_arrangement)
     return {
-        "schema": SCHEMA,
+        "schema": DUEL_SCHEMA,
         "reference": plan.reference.name,
         "level": {
             **_level(plan),
@@ -470,6 +470,10 @@ def _ratios(one: Standing, name: str) -> dict[str, dict[str, Any]]:
             "estimate": _number(ratio.estimate),
             "lo": _number(ratio.lo),
             "hi": _number(ratio.hi),
+            "se": _number(ratio.se),
+            "freedom": _number(ratio.freedom),
+            "samples": ratio.samples,
+            "basis": ratio.basis,
         }
         for metric, ratio in one.ratios.get(name, {}).items()
     }

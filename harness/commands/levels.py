@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: MIT
+"""The duels within a run: at a level of its experiment, all models together and in turns.
+
+They are `tenk duel`'s own, with the run's models, seed and placement.
+"""
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime, timezone
+from typing import Any
+
+from harness import errors
+from harness.commands import duel as command
+from harness.design import duel as design
+from harness.design.compare import Level
+from harness.design.duel import CONTENDER, REFERENCE, Contender, Entry, Plan
+from harness.design.load import Load
+from harness.design.model import Model
+from harness.judge.standings import Standing
+from harness.measure import duel, host
+from harness.measure.cell import Bench as CellBench
+from harness.measure.runner import Progress, Request, describe_levels
+from harness.measure.staging import Bench, Record
+from harness.present import duel as present
+from harness.store import DUEL_SCHEMA, Run
+
+
+class Levels:
+    """Compares the models of one run, level by level. Nothing is kept of a level that is
+    interrupted: a resumed run begins it again."""
+
+    def __init__(self, request: Request, bench: CellBench, progress: Progress) -> None:
+        self._request = request
+        self._placement = bench.placements[""]
+        self._bench = Bench(bench.loadgen, self._placement, bench.sources, host.available_bytes())
+        self._progress = progress
+
+    def compare(self, run: Run, level: Level) -> None:
+        """Measure all models at that level, and write its tenk.duel/1 into the run.
+
+        A level at which nothing can be compared is recorded with the reason. KeyboardInterrupt and
+        HostFault pass through.
+        """
+        began = datetime.now(timezone.utc)
+        document = {
+            **self._measure(level),
+            "factors": dict(level.factors),
+            "started": began.isoformat(timespec="seconds"),
+        }
+        run.write_duel(document)
+
+    def _measure(self, level: Level) -> dict[str, Any]:
+        load = replace(
+            self._request.experiment.base, **level.factors, placement=self._placement.name
+        )
+        reasons = {m.name: why for m in self._request.models if (why := command.why_not(m, load))}
+        able = [m for m in self._request.models if m.name not in reasons]
+        left_out = {name: ("unsupported", why) for name, why in reasons.items()}
+        wanted = self._request.experiment.reference
+        able.sort(key=lambda model: model.name != wanted)  # stable: the others keep their order
+        if len(able) < 2:
+            why = "fewer than two models can serve this level"
+            return _nothing(able[0].name if able else "", left_out, why)
+        plan = self._plan(able, load, level)
+        record = Record(_entries(able), excluded=left_out)
+        view = _View(self._progress, f"compared at {describe_levels(level.factors)}")
+        referee = command.Referee(plan, self._placement, view)
+        try:
+            duel.measure(plan, record, self._bench, referee)
+        except errors.HostFault:
+            raise
+        except errors.SetupError as error:
+            record.lost.append(str(error))
+            record.ended = "failed"
+            if not record.pieces:
+                return _nothing(plan.reference.name, record.excluded, str(error))
+        finally:
+            referee.end()
+        result = command.conclude(plan, record, self._placement)
+        return {**present.document(result), "ended": record.ended}
+
+    def _plan(self, able: Sequence[Model], load: Load, level: Level) -> Plan:
+        """The first model is the reference. In an open loop the rate is the level's."""
+        fraction = self._request.experiment.compare.fraction
+        return Plan(
+            contenders=tuple(Contender(m.name, m.name) for m in able),
+            load=load,
+            arrangements=level.arrangements,
+            fractions=(fraction,) if load.loop == "closed" else (),
+            seconds=level.seconds,
+            until=0.0,
+            seed=design.client_seed(self._request.seed, describe_levels(level.factors)),
+        )
+
+
+def _entries(able: Sequence[Model]) -> list[Entry]:
+    roles = [REFERENCE, *[CONTENDER] * (len(able) - 1)]
+    return [Entry(model.name, role, model) for model, role in zip(able, roles)]
+
+
+def _nothing(reference: str, left_out: dict[str, tuple[str, str]], why: str) -> dict[str, Any]:
+    """The record of a level at which nothing could be compared."""
+    return {
+        "schema": DUEL_SCHEMA,
+        "reference": reference,
+        "arrangements": {},
+        "agree": {},
+        "unsupported": [
+            {"name": name, "status": status, "reason": reason}
+            for name, (status, reason) in left_out.items()
+        ],
+        "verdict": {
+            "status": "void",
+            "reasons": [{"status": "void", "code": "nothing", "text": why}],
+        },
+        "seconds": 0.0,
+    }
+
+
+class _View:
+    """The run's own progress says which level it is and what is measured there."""
+
+    def __init__(self, progress: Progress, title: str) -> None:
+        self._progress = progress
+        self._title = title
+
+    def stage(self, text: str) -> None:
+        """What is about to be measured."""
+        self._progress.cell(f"{self._title}: {text}")
+
+    def update(self, found: Sequence[Standing], hint: str) -> None:
+        """The tables come at the end."""
+
+    def end(self) -> None:
+        """The run goes on."""
