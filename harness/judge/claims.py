@@ -1,14 +1,21 @@
 # SPDX-License-Identifier: MIT
-"""Claims: sentences about an experiment that its own cells decide, or leave undecided."""
+"""Claims: sentences about an experiment that its own measurements decide, or leave undecided.
+
+A claim that compares two models at one level is judged on what they were found to be together or in
+turns, where that was measured, else on their cells. Claims across levels, and those about a number,
+rest on cells. The verdict says which.
+"""
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge import slope, stats
+from harness.judge import levels, slope, stats
+from harness.design.duel import TOGETHER, TURNS
 from harness.design.experiment import Claim, Operand
 from harness.store import level_text
+from harness.judge.levels import Found, LevelDuel
 from harness.judge.summary import Group
 
 SUPPORTED, REFUTED, UNDECIDED = "supported", "refuted", "cannot decide"
@@ -19,6 +26,7 @@ LEVEL = 0.95
 RATE = "throughput_rps"
 LIMITED = "client-limited"
 ABSENT = "was not part of this run"
+HOW = {TOGETHER: "measured together", TURNS: "measured in turns"}
 
 
 @dataclass(frozen=True)
@@ -34,11 +42,13 @@ class Verdict:
     absent: bool = False
 
 
-def judge(claims: Sequence[Claim], groups: Sequence[Group]) -> list[Verdict]:
-    return [judge_one(claim, groups) for claim in claims]
+def judge(
+    claims: Sequence[Claim], groups: Sequence[Group], duels: Sequence[LevelDuel] = ()
+) -> list[Verdict]:
+    return [judge_one(claim, groups, duels) for claim in claims]
 
 
-def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
+def judge_one(claim: Claim, groups: Sequence[Group], duels: Sequence[LevelDuel] = ()) -> Verdict:
     """A claim about model "*" is about every model that was measured: all must agree.
 
     To be supported, each must support it at 95 %: the chance that all do so wrongly is no greater
@@ -46,7 +56,7 @@ def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
     one is enough, so among m models that one must do so at 1 - 0.05 / m (Bonferroni).
     """
     if claim.a.where.get("model") != "*":
-        return _single(claim, claim.a, claim.b, groups, LEVEL)
+        return _single(claim, claim.a, claim.b, groups, duels, LEVEL)
     names = list(dict.fromkeys(g.model for g in groups if any(c.usable for c in g.cells)))
     if not names:
         return Verdict(claim.text, UNDECIDED, "no model was measured")
@@ -54,9 +64,9 @@ def judge_one(claim: Claim, groups: Sequence[Group]) -> Verdict:
     each = {}
     for name in names:
         a, b = _bind(claim.a, name), _bind(claim.b, name) if claim.b else None
-        each[name] = _single(claim, a, b, groups, LEVEL)
+        each[name] = _single(claim, a, b, groups, duels, LEVEL)
         if each[name].outcome == REFUTED:
-            again = _single(claim, a, b, groups, strict)
+            again = _single(claim, a, b, groups, duels, strict)
             each[name] = replace(again, detail=f"{again.detail} at {100 * strict:.3g} %")
     outcomes = {v.outcome for v in each.values()}
     for outcome in (REFUTED, UNDECIDED, SUPPORTED):
@@ -83,12 +93,28 @@ def decide(relation: str, factor: float, lo: float, hi: float) -> str:
 
 
 def _single(
-    claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group], level: float
+    claim: Claim,
+    a: Operand,
+    b: Operand | None,
+    groups: Sequence[Group],
+    duels: Sequence[LevelDuel],
+    level: float,
 ) -> Verdict:
     if claim.relation == "unsupported":
         return _cannot(claim, a, groups)
     if a.slope:
         return _grows(claim, a, groups)
+    met = _met(a, b, duels)
+    why_cells = ""
+    if b is not None and met is not None:
+        both = str(a.where["model"]), str(b.where["model"])
+        found = levels.over(met, *both, a.metric, level)
+        if not isinstance(found, str):
+            said = _on_ratios(claim, a, b, found)
+            client = levels.client_set_rate(met) and a.metric == RATE
+            limits = [client or _limited(one, groups) for one in (a, b)]
+            return _unless_limited(said, claim, min(one.lo for one in found), *limits)
+        why_cells = f" ({found})"
     left = _values(a, groups)
     if isinstance(left, str):
         return Verdict(claim.text, UNDECIDED, left, left.endswith(ABSENT))
@@ -101,8 +127,8 @@ def _single(
             few = f"{detail}: an interval of {100 * e.confidence:.0f} % only, too few replicates"
             return Verdict(claim.text, UNDECIDED, few)
         outcome = _against_number(claim, e.lo, e.hi)
-        found = Verdict(claim.text, outcome, detail)
-        return _unless_limited(found, claim, e.lo, _limited(a, groups), False)
+        said = Verdict(claim.text, outcome, detail)
+        return _unless_limited(said, claim, e.lo, _limited(a, groups), False)
     right = _values(b, groups)
     if isinstance(right, str):
         return Verdict(claim.text, UNDECIDED, right, right.endswith(ABSENT))
@@ -117,8 +143,32 @@ def _single(
     detail = f"{_name(a)} / {_name(b)} = {c.ratio:.3g} [{c.lo:.3g}, {c.hi:.3g}]"
     if claim.factor != 1:
         detail += f", against {claim.factor:g}"
-    found = Verdict(claim.text, outcome, detail)
-    return _unless_limited(found, claim, c.lo, _limited(a, groups), _limited(b, groups))
+    detail += f", from cells{why_cells}"
+    said = Verdict(claim.text, outcome, detail)
+    return _unless_limited(said, claim, c.lo, _limited(a, groups), _limited(b, groups))
+
+
+def _met(a: Operand, b: Operand | None, duels: Sequence[LevelDuel]) -> LevelDuel | None:
+    """The duel that both operands are about: two models, one metric, one level of every factor."""
+    if b is None or a.metric != b.metric or a.where.get("model") == b.where.get("model"):
+        return None
+    at = [{k: v for k, v in one.where.items() if k != "model"} for one in (a, b)]
+    return next((d for d in duels if all(d.at(factors) for factors in at)), None)
+
+
+def _on_ratios(claim: Claim, a: Operand, b: Operand, found: Sequence[Found]) -> Verdict:
+    """The verdict on what was measured together or in turns; where two arrangements must be heard,
+    they must say the same."""
+    outcomes = [decide(claim.relation, claim.factor, one.lo, one.hi) for one in found]
+    said = "; ".join(
+        f"{one.estimate:.3g} [{one.lo:.3g}, {one.hi:.3g}] {HOW[one.arrangement]}" for one in found
+    )
+    detail = f"{_name(a)} / {_name(b)} = {said}"
+    if claim.factor != 1:
+        detail += f", against {claim.factor:g}"
+    if len(set(outcomes)) > 1:
+        return Verdict(claim.text, UNDECIDED, f"{detail}: it depends on how the CPU is shared")
+    return Verdict(claim.text, outcomes[0], detail)
 
 
 def _limited(operand: Operand, groups: Sequence[Group]) -> bool:
