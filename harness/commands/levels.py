@@ -67,7 +67,7 @@ class Levels:
         view = _View(self._progress, f"compared at {describe_levels(level.factors)}")
         referee = command.Referee(plan, self._placement, view)
         try:
-            duel.measure(plan, record, self._bench, referee)
+            duel.measure(plan, record, self._bench, referee, pilot_counts=False)
         except errors.HostFault:
             raise
         except errors.SetupError as error:

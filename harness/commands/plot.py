@@ -14,9 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import errors, packed, store
-from harness.design import experiment
-from harness.present import console
-from harness.present.conclusion import conclude
+from harness.present import conclusion, console
 
 if TYPE_CHECKING:
     from harness.commands import Subparsers
@@ -44,10 +42,10 @@ def conclusions(path: Path) -> list[tuple[str, str]]:
     SetupError where nothing was measured, or a record is damaged.
     """
     done = store.Run.open(path, whole=True)
-    cells = done.cells()
-    if not cells:
+    found = conclusion.of_run(done)
+    if not found.groups:
         raise errors.SetupError(f"{path}: nothing was measured in this run")
-    return conclude(experiment.of(done), cells, list(done.meta["models"])).files()
+    return found.files()
 
 
 def refresh(path: Path) -> None:

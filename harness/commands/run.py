@@ -17,10 +17,8 @@ from rich.markup import escape
 
 from harness import conformance, errors, store
 from harness.design import experiment
-from harness.judge import claims
 from harness.measure import models, runner
-from harness.present import console, wording
-from harness.present.conclusion import conclude
+from harness.present import conclusion, console, wording
 from harness.measure.cell import Bench
 from harness.commands import evidence, levels, options, plot
 from harness.design.load import PLACEMENTS
@@ -284,22 +282,19 @@ def _why_not(model: Model, protocols: Sequence[str]) -> str:
 def _conclude(out: Console, finished: Sequence[store.Run]) -> bool:
     """Write what the runs amount to, and print it: the answer first, then the tables, last where it
     all is. True when a cell failed or is void."""
-    cells = {done.path: done.cells() for done in finished}
-    found = [
-        conclude(experiment.of(done), cells[done.path], list(done.meta["models"]))
-        for done in finished
-    ]
+    found = [conclusion.of_run(done) for done in finished]
     for done, one in zip(finished, found):
         for name, text in one.files():
             store.write_atomically(done.path / name, text)
     console.print_answer(out, found)
     for done, one in zip(finished, found):
-        console.print_summary(out, one.experiment, one.groups, wording.run_note(done.meta))
-        console.print_claims(out, claims.judge(one.experiment.claims, one.groups))
-    for done in finished:
-        text = f"{len(cells[done.path])} cells in {escape(str(done.path))}"
-        out.print(text, soft_wrap=True)
-    return any(c.status in ("failed", "void") for some in cells.values() for c in some)
+        console.print_summary(out, one, wording.run_note(done.meta))
+        console.print_claims(out, one.verdicts)
+    cells = [[cell for group in one.groups for cell in group.cells] for one in found]
+    for done, one, some in zip(finished, found, cells):
+        also = f", {len(one.duels)} levels compared" if one.duels else ""
+        out.print(f"{len(some)} cells{also} in {escape(str(done.path))}", soft_wrap=True)
+    return any(cell.status in ("failed", "void") for some in cells for cell in some)
 
 
 def _stopped(out: Console, begun: Sequence[store.Run], reason: BaseException) -> int:

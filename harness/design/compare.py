@@ -20,8 +20,8 @@ SECONDS_LEAST, SECONDS_MOST = 1.0, 86400.0
 
 @dataclass(frozen=True)
 class Level:
-    """One level of every factor. seconds: for its duel, the pilot included. arrangements: in which
-    the models meet there."""
+    """One level of every factor. seconds: for its duel; the pilot, a few seconds,
+    comes on top. arrangements: in which the models meet there."""
 
     factors: Mapping[str, Any]
     seconds: float

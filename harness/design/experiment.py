@@ -15,6 +15,7 @@ from typing import Any
 from harness.errors import UsageError
 from harness.design import compare
 from harness.design.compare import Compare
+from harness.design.duel import ARRANGEMENTS
 from harness.design.grid import Grid
 from harness.design.load import Load, coerce
 from harness.design.metrics import METRICS
@@ -90,7 +91,8 @@ class Claim:
 
     relation: above, below, within (a / b between 1 / factor and factor), between (a lies in
     `range`, which takes the place of b), or unsupported (the model cannot do this at all; only
-    `a`).
+    `a`). arrangement: the claim is about what was found in this one, "together" or "turns"; ""
+    for the load of the cells, in whatever way it was measured best.
     """
 
     text: str
@@ -100,6 +102,7 @@ class Claim:
     factor: float
     value: float
     range: tuple[float, float] = (0.0, 0.0)
+    arrangement: str = ""
 
 
 @dataclass(frozen=True)
@@ -290,7 +293,7 @@ def _compare(
     names = [factor.name for factor in factors]
     if table and (base.freeze_ms or "freeze_ms" in names):
         raise ValueError("compare: a server that is frozen cannot take turns")
-    measured = {
+    measured: dict[str, dict[str, Any]] = {
         name: {
             **profile.levels,
             **({profile.grid_factor: profile.grid.points()} if profile.grid else {}),
@@ -316,7 +319,7 @@ def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
 
 
 def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
-    reader.only(table, "claims.", "text metric a b relation factor value range".split())
+    reader.only(table, "claims.", "text metric a b relation factor value range arrangement".split())
     relation, text = str(table["relation"]), str(table["text"])
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation '{relation}'; allowed: {', '.join(RELATIONS)}")
@@ -335,6 +338,11 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
         slope = str(where.pop("slope", ""))
         return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where, slope)
 
+    arrangement = str(table.get("arrangement", ""))
+    if arrangement and (arrangement not in ARRANGEMENTS or "b" not in table):
+        raise ValueError(
+            f"claim '{text}': arrangement is {' or '.join(ARRANGEMENTS)}, of a claim with a and b"
+        )
     factor, value = float(table.get("factor", 1.0)), float(table.get("value", 0.0))
     if not (0 < factor < math.inf and math.isfinite(value)):
         raise ValueError(f"claim '{table['text']}': needs a finite value and a factor above 0")
@@ -346,4 +354,5 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
         factor=factor,
         value=value,
         range=(low, high),
+        arrangement=arrangement,
     )

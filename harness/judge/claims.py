@@ -108,13 +108,18 @@ def _single(
     why_cells = ""
     if b is not None and met is not None:
         both = str(a.where["model"]), str(b.where["model"])
-        found = levels.over(met, *both, a.metric, level)
+        found = levels.over(met, *both, a.metric, level, claim.arrangement)
         if not isinstance(found, str):
             said = _on_ratios(claim, a, b, found)
             client = levels.client_set_rate(met) and a.metric == RATE
             limits = [client or _limited(one, groups) for one in (a, b)]
             return _unless_limited(said, claim, min(one.lo for one in found), *limits)
+        if claim.arrangement:
+            return Verdict(claim.text, UNDECIDED, found)
         why_cells = f" ({found})"
+    if claim.arrangement:
+        absent = f"{_name(a)} {ABSENT} {HOW[claim.arrangement]}"
+        return Verdict(claim.text, UNDECIDED, absent, True)
     left = _values(a, groups)
     if isinstance(left, str):
         return Verdict(claim.text, UNDECIDED, left, left.endswith(ABSENT))

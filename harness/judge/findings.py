@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.design.experiment import Experiment
 from harness.judge import ratios, slope
+from harness.judge.levels import LevelDuel
 from harness.judge.ratios import ALIKE, LESS, MORE, LevelRatio
 from harness.judge.slope import Slope
 from harness.judge.summary import Group
@@ -164,11 +165,16 @@ def _difference(line: Sequence[LevelRatio], factors: Mapping[str, Any]) -> Diffe
     return Difference(line[0].model, at, since)
 
 
-def of_run(experiment: Experiment, groups: Sequence[Group], metrics: Sequence[str]) -> Answer:
-    """What the cells of a run say of these metrics; those without a finding are left out."""
+def of_run(
+    experiment: Experiment,
+    groups: Sequence[Group],
+    metrics: Sequence[str],
+    duels: Sequence[LevelDuel] = (),
+) -> Answer:
+    """What a run says of these metrics; those without a finding are left out."""
     findings = []
     for metric in metrics:
-        found = ratios.from_cells(experiment, groups, metric)
+        found = ratios.of_run(experiment, groups, metric, duels)
         one = of_ratios(found, headline(experiment, groups, found)) if found else None
         if one is not None:
             findings.append(one)

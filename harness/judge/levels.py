@@ -2,10 +2,12 @@
 """What the duels within a run say: ratios to the reference at a level, and whether to believe them.
 
 Read from the tenk.duel/1 documents that the run keeps. Two arrangements may both speak of CPU per
-request: where they agree, the one with the finer interval is taken; where they do not, both stand,
-and what is said of a model must hold in both. An arrangement whose twin's 99 % interval excludes 1
-is void for that metric: nothing is taken from it. One whose control was not found at its size is
-believed only as far as it was off there: `Arrangement.slack`.
+request under the load of the level's cells: where they agree, the one with the finer interval is
+taken; where they do not, both stand, and what is said of a model must hold in both.
+
+An arrangement whose twin's 99 % interval excludes 1 is void for that metric: nothing is taken from
+it. Where the control was not found at its size, each interval is widened by as much as it was off:
+`Arrangement.slack`.
 """
 from __future__ import annotations
 
@@ -30,8 +32,10 @@ class Arrangement:
 
     expected: what the control must show in CPU per request, nan where it is not known. resolution:
     half of a typical interval, by metric; inf where it is not known. offered_rps: to each; 0 in a
-    closed loop. client_set_rate: the control's added cost left the rate as it was, so that rates
-    say nothing of the servers; None where that could not be told. alone: those of `ratios` that were measured with nobody else alive.
+    closed loop. own_load: whether that is the load of the level's cells (together, a closed loop is
+    replaced by equal offered load). client_set_rate: the control's added cost left the rate as it
+    was, so that rates say nothing of the servers; None where that could not be told. alone: those
+    of `ratios` that were measured with nobody else alive.
     """
 
     name: str
@@ -41,6 +45,7 @@ class Arrangement:
     expected: float
     resolution: Mapping[str, float]
     offered_rps: float = 0.0
+    own_load: bool = True
     client_set_rate: bool | None = None
     alone: frozenset[str] = frozenset()
 
@@ -61,7 +66,7 @@ class Arrangement:
         return abs(math.log(found.estimate / self.expected)) if missed else 0.0
 
     def ratio(self, model: str, metric: str) -> Ratio | None:
-        """A model's ratio, with an interval and not void; that of an inverse metric turned round."""
+        """A model's ratio, with an interval and not void; of an inverse metric, turned round."""
         found = self.ratios.get(model, {}).get(_direct(metric))
         if found is None or found.basis == NOTHING or self.void(metric):
             return None
@@ -82,13 +87,9 @@ class LevelDuel:
         """Whether this is the duel of these levels."""
         return _texts(self.factors) == _texts(factors)
 
-    def speaking(self, model: str, metric: str) -> list[tuple[Arrangement, Ratio]]:
-        """The arrangements that say something of a model: one where they agree, else both."""
-        found = [(a, r) for a in self.arrangements if (r := a.ratio(model, metric)) is not None]
-        if len(found) == 2 and duel.agree(found[0][1], found[1][1]):
-            finest = duel.finer(found[0][1], found[1][1])
-            return [one for one in found if one[1] is finest]
-        return found
+    def heard(self, wanted: str = "") -> list[Arrangement]:
+        """The arrangement of that name; without a name, those under the load of the cells."""
+        return [a for a in self.arrangements if (a.name == wanted if wanted else a.own_load)]
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ def read(document: Mapping[str, Any]) -> LevelDuel:
         factors=document["factors"],
         reference=document["reference"],
         arrangements=tuple(
-            _arrangement(name, document["arrangements"][name])
+            _arrangement(name, document["arrangements"][name], document.get("level") or {})
             for name in (TOGETHER, TURNS)
             if name in document["arrangements"]
         ),
@@ -127,9 +128,15 @@ def read_all(documents: Sequence[Mapping[str, Any]]) -> list[LevelDuel]:
 
 
 def over(
-    level: LevelDuel, a: str, b: str, metric: str, confidence: float = LEVEL
+    level: LevelDuel,
+    a: str,
+    b: str,
+    metric: str,
+    confidence: float = LEVEL,
+    wanted: str = "",
 ) -> list[Found] | str:
-    """Model a over model b, in each arrangement that must be heard; or why there is nothing.
+    """Model a over model b: in one arrangement, or in two that do not agree; or why there is
+    nothing. wanted: the arrangement to be heard, see `LevelDuel.heard`.
 
     Where neither is the reference, the ratio goes through it: the two are taken as independent,
     which makes the interval wider, if anything, than their common reference would allow.
@@ -137,37 +144,34 @@ def over(
     for model in (a, b):
         if model in level.left_out:
             return f"{model} was not compared: {level.left_out[model]}"
-    if level.reference == a == b:
-        return f"{a} against itself"
-    if level.reference in (a, b):
-        other = a if b == level.reference else b
-        pairs = level.speaking(other, metric)
-        found = [(one, ratio if other == a else _inverse(ratio)) for one, ratio in pairs]
-    else:
-        found = []
-        for one in level.arrangements:
-            x, y = one.ratio(a, metric), one.ratio(b, metric)
-            if x is not None and y is not None:
-                found.append((one, _through(x, y)))
-        if len(found) == 2 and duel.agree(found[0][1], found[1][1]):
-            finest = duel.finer(found[0][1], found[1][1])
-            found = [pair for pair in found if pair[1] is finest]
-    found = [(one, ratio) for one, ratio in found if ratio.basis != NOTHING]
+    heard = level.heard(wanted)
+    found = [(one, r) for one in heard if (r := _ratio(level, one, a, b, metric)) is not None]
+    if len(found) == 2 and duel.agree(found[0][1], found[1][1]):
+        finest = duel.finer(found[0][1], found[1][1])
+        found = [pair for pair in found if pair[1] is finest]
     if not found:
-        return _why_nothing(level, metric)
+        void = [one.name for one in heard if one.void(metric)]
+        if void:
+            return f"void: the twin differs from the reference ({', '.join(void)})"
+        return "not measured together or in turns"
     return [_found(one, ratio, confidence) for one, ratio in found]
+
+
+def _ratio(level: LevelDuel, one: Arrangement, a: str, b: str, metric: str) -> Ratio | None:
+    if b == level.reference:
+        return one.ratio(a, metric)
+    below = one.ratio(b, metric)
+    if below is None:
+        return None
+    if a == level.reference:
+        return _inverse(below)
+    above = one.ratio(a, metric)
+    return None if above is None else _through(above, below)
 
 
 def client_set_rate(level: LevelDuel) -> bool:
     """Whether the rates of this level say nothing of the servers."""
     return any(one.client_set_rate is True for one in level.arrangements)
-
-
-def _why_nothing(level: LevelDuel, metric: str) -> str:
-    void = [one.name for one in level.arrangements if one.void(metric)]
-    if void:
-        return f"void: the twin differs from the reference ({', '.join(void)})"
-    return "not measured together or in turns"
 
 
 def _found(one: Arrangement, ratio: Ratio, confidence: float) -> Found:
@@ -176,10 +180,11 @@ def _found(one: Arrangement, ratio: Ratio, confidence: float) -> Found:
     return Found(one.name, ratio.estimate, lo / widened, hi * widened)
 
 
-def _through(a: Ratio, b: Ratio) -> Ratio:
-    """a / b, both over the reference; degrees of freedom after Welch (1947)."""
+def _through(a: Ratio, b: Ratio) -> Ratio | None:
+    """a / b, both over the reference; degrees of freedom after Welch (1947). None where one of them
+    has no standard error."""
     if {a.basis, b.basis} - {BLOCKS, duel.ROUNDS}:
-        return Ratio(math.nan, math.nan, math.nan, math.nan, 0.0, 0, NOTHING)
+        return None
     variance = a.se**2 + b.se**2
     freedom = math.inf
     if variance > 0:
@@ -210,10 +215,11 @@ def _direct(metric: str) -> str:
     return METRICS[metric].inverse_of or metric
 
 
-def _arrangement(name: str, document: Mapping[str, Any]) -> Arrangement:
+def _arrangement(name: str, document: Mapping[str, Any], level: Mapping[str, Any]) -> Arrangement:
     contenders = document["contenders"]
     control = dict(document["control"])
     expected = _number(control["expected"].get(CPU))
+    offered = _number(document.get("offered_rps") or 0.0)
     return Arrangement(
         name=name,
         ratios={one["name"]: _ratios(one["ratio"]) for one in contenders},
@@ -221,7 +227,8 @@ def _arrangement(name: str, document: Mapping[str, Any]) -> Arrangement:
         control=_ratios({m: r for m, r in control.items() if m in METRICS}),
         expected=expected,
         resolution={m: _number(r) for m, r in document["resolution"].items()},
-        offered_rps=_number(document.get("offered_rps") or 0.0),
+        offered_rps=offered,
+        own_load=offered == _number(level.get("offered_rps") or 0.0) or name == TURNS,
         client_set_rate=document.get("client_set_rate"),
         alone=frozenset(one["name"] for one in contenders if one.get("alone")),
     )

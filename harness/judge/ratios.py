@@ -1,20 +1,23 @@
 # SPDX-License-Identifier: MIT
 """How each model stands to the reference, level by level: what answers and titles are made from.
 
-A list of `LevelRatio` is all that the findings need. Today it comes from the cells of a run; ratios
-that were measured together or in turns can be put in its place, level by level.
+A list of `LevelRatio` is all that the findings need. It comes from what was measured together or in
+turns, and at levels (or for metrics) without that, from the cells of a run.
 """
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS
-from harness.judge import duel
+from harness.judge import duel, levels
+from harness.judge.levels import LevelDuel
+from harness.judge.standings import RATE
 from harness.judge.summary import Contest, Group, contests
+from harness.store import level_text
 
 MORE, LESS, ALIKE, OPEN = "more", "less", "alike", "open"
 # A model is alike where the whole interval lies within this factor: too little to choose by.
@@ -68,6 +71,50 @@ def reference_of(experiment: Experiment, groups: Sequence[Group]) -> str:
     """The experiment's reference where it was measured, else the first that was; '' if none."""
     measured = [g.model for g in groups if any(c.usable for c in g.cells)]
     return experiment.reference if experiment.reference in measured else next(iter(measured), "")
+
+
+def of_run(
+    experiment: Experiment, groups: Sequence[Group], metric: str, duels: Sequence[LevelDuel]
+) -> list[LevelRatio]:
+    """Every model against the reference; levels ascending. At a level where the models met under
+    the load of its cells, the ratios are from there, and none are from cells."""
+    reference = reference_of(experiment, groups)
+    met = {key: found for d in duels for key, found in _from_duel(d, metric, reference)}
+    found: dict[tuple[str, ...], list[LevelRatio]] = {}
+    for contest in contests(experiment, groups, metric):
+        key = _key(contest.factors)
+        found[key] = met.get(key) or _of_level(experiment, contest, metric, reference)
+    return [ratio for line in found.values() for ratio in line]
+
+
+def _from_duel(
+    level: LevelDuel, metric: str, reference: str
+) -> Iterator[tuple[tuple[str, ...], list[LevelRatio]]]:
+    """The ratios of one level, if it has any of that metric to that reference. Where the
+    arrangements do not agree, the one with the CPU to itself is taken, as for cells."""
+    if level.reference != reference:
+        return
+    names = list(dict.fromkeys(name for one in level.arrangements for name in one.ratios))
+    names = [name for name in names if name not in (reference, *level.left_out)]
+    strict = 1 - ERROR / max(1, len(names))
+    hidden = metric == RATE and levels.client_set_rate(level)
+    found = []
+    for name in names:
+        said = levels.over(level, name, reference, metric)
+        sure = levels.over(level, name, reference, metric, strict)
+        if isinstance(said, str) or isinstance(sure, str) or hidden:
+            continue
+        one, certain = said[-1], sure[-1]
+        told = verdict(one.lo, one.hi, certain.lo, certain.hi)
+        found.append(
+            LevelRatio(level.factors, name, reference, metric, one.estimate, one.lo, one.hi, told)
+        )
+    if found:
+        yield _key(level.factors), found
+
+
+def _key(factors: Mapping[str, Any]) -> tuple[str, ...]:
+    return tuple(level_text(v) for v in factors.values())
 
 
 def from_cells(experiment: Experiment, groups: Sequence[Group], metric: str) -> list[LevelRatio]:

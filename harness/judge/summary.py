@@ -2,14 +2,16 @@
 """From cells to estimates, and from estimates to what may be said: summary.tsv and best groups."""
 from __future__ import annotations
 
+import itertools
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from harness.judge import stats
 from harness.judge.best import best_group
+from harness.judge.levels import LevelDuel
 from harness.judge.trend import trend
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
@@ -198,11 +200,16 @@ def contests(experiment: Experiment, groups: Sequence[Group], metric: str) -> li
     return out
 
 
-def to_tsv(experiment: Experiment, groups: Sequence[Group]) -> str:
+def to_tsv(experiment: Experiment, groups: Sequence[Group], duels: Sequence[LevelDuel] = ()) -> str:
     """summary.tsv: one row per model, levels and metric; see docs/harness.md for its columns.
 
     A group without any value (unsupported, failed, void) still has a row for the experiment's main
     metric and every other one that was measured somewhere, so that it shows up in each figure.
+
+    What was measured together or in turns stands in rows of its own: their metric is the
+    arrangement and the metric ("turns:server_cpu_us_per_request"), their unit "ratio", their value
+    that over the reference's. status: ok, suspect where the control was missed, void where the twin
+    differs; n: blocks or runs.
     """
     factors = [factor.name for factor in experiment.factors]
     measured = {name for g in groups for c in g.cells if c.usable for name in c.metrics}
@@ -221,7 +228,27 @@ def to_tsv(experiment: Experiment, groups: Sequence[Group]) -> str:
             row += [str(estimate.n), *map(_tsv_number, (estimate.value, estimate.lo, estimate.hi))]
             row += [g.status, *(_one_line("; ".join(x)) for x in (g.codes, g.badges, g.strays))]
             lines.append("\t".join([*row, _one_line(g.why)]))
+    lines += ["\t".join(row) for level in duels for row in _ratio_rows(level, factors)]
     return "\n".join(lines) + "\n"
+
+
+def _ratio_rows(level: LevelDuel, factors: Sequence[str]) -> Iterator[list[str]]:
+    at = [level_text(level.factors[f]) for f in factors]
+    for one in level.arrangements:
+        metrics = dict.fromkeys(m for ratios in one.ratios.values() for m in ratios)
+        for model, metric in itertools.product(one.ratios, metrics):
+            ratio = one.ratios[model].get(metric)
+            if ratio is None:
+                continue
+            status, why = "ok", ""
+            if one.void(metric):
+                status, why = "void", "the reference differs from itself"
+            elif one.slack:
+                status, why = "suspect", "the control was not found at its size"
+            badges = "measured alone" if model in one.alone else ""
+            numbers = map(_tsv_number, (ratio.estimate, ratio.lo, ratio.hi))
+            row = [model, *at, f"{one.name}:{metric}", "ratio", str(ratio.samples), *numbers]
+            yield [*row, status, "", badges, "", why]
 
 
 def _tsv_number(value: float) -> str:

@@ -2,40 +2,68 @@
 """What a run amounts to, and the files of its directory that say so."""
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from harness.design import experiment
 from harness.design.experiment import Experiment
-from harness.judge import findings, summary
+from harness.judge import claims, findings, levels, summary
+from harness.judge.claims import Verdict
 from harness.judge.findings import Answer
+from harness.judge.levels import LevelDuel
 from harness.judge.summary import Group
 from harness.present import answer
-from harness.store import CellRecord, to_json
+from harness.present import levels as ratios
+from harness.present.levels import RatioTable
+from harness.store import CellRecord, Run, to_json
 
 
 @dataclass(frozen=True)
 class Conclusion:
-    """The cells of a run by model and level, and what they say."""
+    """The cells of a run by model and level, its duels, and what they say."""
 
     experiment: Experiment
     groups: Sequence[Group]
+    duels: Sequence[LevelDuel]
     answer: Answer
 
     @property
     def sentences(self) -> list[str]:
         return answer.sentences(self.experiment, self.answer)
 
+    @property
+    def verdicts(self) -> list[Verdict]:
+        """On the experiment's claims."""
+        return claims.judge(self.experiment.claims, self.groups, self.duels)
+
+    @property
+    def ratio_tables(self) -> dict[str, RatioTable]:
+        """What stands beside the tables of values, by metric."""
+        return ratios.tables(self.experiment, self.duels)
+
     def files(self) -> list[tuple[str, str]]:
         """Each file's name and text. The figures read summary.tsv and answer.json."""
         return [
-            ("summary.tsv", summary.to_tsv(self.experiment, self.groups)),
+            ("summary.tsv", summary.to_tsv(self.experiment, self.groups, self.duels)),
             ("answer.json", to_json(answer.document(self.experiment, self.answer))),
             ("answer.md", answer.markdown(self.experiment, self.answer)),
         ]
 
 
-def conclude(one: Experiment, cells: Sequence[CellRecord], models: Sequence[str]) -> Conclusion:
-    """models: in the order in which they are to appear."""
-    groups = summary.group(cells, models)
-    metrics = [*one.answers, one.metric, *(h.metric for h in one.highlights)]
-    return Conclusion(one, groups, findings.of_run(one, groups, list(dict.fromkeys(metrics))))
+def conclude(
+    one: Experiment,
+    cells: Sequence[CellRecord],
+    models: Sequence[str],
+    duels: Sequence[Mapping[str, Any]] = (),
+) -> Conclusion:
+    """models: in the order in which they are to appear. duels: the tenk.duel/1 documents of levels
+    at which the models were also measured together or in turns."""
+    groups, met = summary.group(cells, models), levels.read_all(duels)
+    metrics = list(dict.fromkeys([*one.answers, one.metric, *(h.metric for h in one.highlights)]))
+    return Conclusion(one, groups, met, findings.of_run(one, groups, metrics, met))
+
+
+def of_run(run: Run) -> Conclusion:
+    """What a run in its directory amounts to; SetupError where a record is damaged."""
+    return conclude(experiment.of(run), run.cells(), list(run.meta["models"]), run.duels())

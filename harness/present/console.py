@@ -15,7 +15,8 @@ from rich.table import Table
 from harness.judge import claims as claim_module
 from harness.present import answer, wording
 from harness.present.conclusion import Conclusion
-from harness.design.experiment import Experiment, Highlight
+from harness.present.levels import RatioTable
+from harness.design.experiment import Highlight
 from harness.design.metrics import Metric
 from harness.store import USABLE, CellRecord
 from harness.judge.summary import Contest, Group, contests
@@ -114,10 +115,10 @@ def print_answer(console: Console, found: Sequence[Conclusion]) -> None:
         console.print()
 
 
-def print_summary(
-    console: Console, experiment: Experiment, groups: Sequence[Group], run_note: str = ""
-) -> None:
-    """The tables of an experiment: estimates, and which differences are real."""
+def print_summary(console: Console, one: Conclusion, run_note: str = "") -> None:
+    """The tables of an experiment: estimates, which differences are real, and beside them what was
+    measured together or in turns."""
+    experiment, groups, beside = one.experiment, one.groups, one.ratio_tables
     console.rule(
         f"[bold]{escape(experiment.name)}[/] · {escape(experiment.title)}",
         align="left",
@@ -133,6 +134,8 @@ def print_summary(
         ]
         if any(c.best for c in found):
             _print_highlight(console, highlight, found)
+        if highlight.metric in beside:
+            _print_ratios(console, beside[highlight.metric])
     said = wording.remarks(groups)
     if said:
         table = Table.grid(padding=(0, 1))
@@ -183,6 +186,19 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
     console.print(escape(wording.explanation(found, metric)), style="dim")
     if highlight.note:
         console.print(escape(highlight.note), style="dim")
+    console.print()
+
+
+def _print_ratios(console: Console, found: RatioTable) -> None:
+    table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column(escape(found.heading))
+    for column in found.columns:
+        table.add_column(escape(column), justify="right")
+    for name, entries in found.rows:
+        table.add_row(escape(name), *map(escape, entries))
+    console.print(table)
+    for note in found.notes:
+        console.print(escape(note), style="dim")
     console.print()
 
 

@@ -21,6 +21,7 @@ from harness.judge.tails import Tail
 from harness.judge.standings import CPU, P50, P99, RATE, Reason, Standing
 from harness.present import wording
 from harness.present.console import BOX, PLAIN_EVERY_S
+from harness.present.wording import change, fixed, half_of
 from harness.store import DUEL_SCHEMA
 
 HEADINGS = {CPU: "CPU per request", RATE: "rate", P50: "p50", P99: "p99"}
@@ -137,37 +138,10 @@ def _trust(one: Standing) -> str:
 
 def _size(ratio: Ratio) -> str:
     percent = 100 * abs(ratio.estimate - 1)
-    half = 100 * _half(ratio)
+    half = 100 * half_of(ratio)
     if ratio.estimate > 3:
-        return f"{ratio.estimate:.3g} times (± {half:.2g} %) as much, that is {percent:.0f} %"
-    return f"{_fixed(percent, half)} ± {_fixed(half, half)} %"
-
-
-def change(ratio: Ratio) -> str:
-    """ "+3.3 ± 0.4 %", "3.21 times ± 2 %"; without an interval the estimate alone."""
-    if math.isinf(ratio.estimate):
-        return "infinite"
-    half = 100 * _half(ratio)
-    if ratio.estimate > 3:
-        return f"{ratio.estimate:.3g} times" + ("" if math.isnan(half) else f" ± {half:.2g} %")
-    percent = 100 * (ratio.estimate - 1)
-    if math.isnan(half):
-        return f"{percent:+.1f} %"
-    return f"{percent:+.{_places(half)}f} ± {_fixed(half, half)} %"
-
-
-def _half(ratio: Ratio) -> float:
-    """Half of the interval as a fraction of the reference's value: fits beside a difference in
-    percent."""
-    return (ratio.hi - ratio.lo) / 2
-
-
-def _places(half: float) -> int:
-    return 2 if half < 0.295 else 1 if half < 9.95 else 0
-
-
-def _fixed(value: float, half: float) -> str:
-    return f"{value:.{_places(half)}f}"
+        return f"{ratio.estimate:.3g} times (± {half / ratio.estimate:.2g} %) as much, that is {percent:.0f} %"
+    return f"{fixed(percent, half)} ± {fixed(half, half)} %"
 
 
 def _cpu(one: Standing | None, name: str) -> Ratio | None:

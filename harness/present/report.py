@@ -16,8 +16,8 @@ import jinja2
 from harness import store
 from harness.design import experiment
 from harness.judge import claims, summary
-from harness.present import answer, wording
-from harness.present.conclusion import conclude
+from harness.present import answer, conclusion, wording
+from harness.present.levels import RatioTable
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.paths import TEMPLATES
@@ -44,6 +44,7 @@ class Table:
     note: str
     levels: Sequence[str]
     rows: Sequence[tuple[str, Sequence[Entry | None]]]
+    ratios: RatioTable | None
 
 
 @dataclass(frozen=True)
@@ -91,20 +92,19 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
     """Read one run; SetupError where a record is damaged."""
     run = store.Run.open(path, whole=True)
     one = experiment.of(run)
-    cells = run.cells()
-    found = conclude(one, cells, list(run.meta["models"]))
-    groups = found.groups
+    found = conclusion.of_run(run)
+    groups, beside = found.groups, found.ratio_tables
     return Section(
         experiment=one,
         meta=run.meta,
         machine=wording.machine(run.meta["host"]),
         note=wording.run_note(run.meta),
-        cells=len(cells),
+        cells=sum(len(group.cells) for group in groups),
         sentences=found.sentences,
-        tables=[t for h in one.highlights if (t := _table(one, groups, h))],
+        tables=[t for h in one.highlights if (t := _table(one, groups, h, beside.get(h.metric)))],
         figures=[_figure(p, kind, out) for p in drawn],
         remarks=wording.remarks(groups),
-        verdicts=claims.judge(one.claims, groups),
+        verdicts=found.verdicts,
     )
 
 
@@ -143,7 +143,10 @@ def markdown(value: Any) -> str:
 
 
 def _table(
-    one: Experiment, groups: Sequence[Group], highlight: experiment.Highlight
+    one: Experiment,
+    groups: Sequence[Group],
+    highlight: experiment.Highlight,
+    beside: RatioTable | None,
 ) -> Table | None:
     metric = METRICS[highlight.metric]
     found = [
@@ -155,7 +158,7 @@ def _table(
     rows = [(name, [_entry(c, name, metric) for c in found]) for name in names]
     levels = [wording.levels(c) for c in found]
     said = wording.explanation(found, metric)
-    return Table(wording.heading(metric), said, highlight.note, levels, rows)
+    return Table(wording.heading(metric), said, highlight.note, levels, rows, beside)
 
 
 def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.design.experiment import Highlight
 from harness.design.metrics import Metric
+from harness.judge.duel import Ratio
 from harness.judge.stats import Estimate
 from harness.judge.summary import Contest, Group
 
@@ -87,6 +88,36 @@ def spread(estimate: Estimate) -> str:
     if half > 1:
         return "±>100%"
     return f"±{100 * half:.0f}%" if half >= 0.0095 else "±<1%"
+
+
+def change(ratio: Ratio) -> str:
+    """ "+3.3 ± 0.4 %", "3.21 times ± 2 %"; without an interval the estimate alone."""
+    if math.isinf(ratio.estimate):
+        return "infinite"
+    half = 100 * half_of(ratio)
+    if ratio.estimate > 3:
+        return f"{ratio.estimate:.3g} times" + (
+            "" if math.isnan(half) else f" ± {half / ratio.estimate:.2g} %"
+        )
+    percent = 100 * (ratio.estimate - 1)
+    if math.isnan(half):
+        return f"{percent:+.1f} %"
+    return f"{percent:+.{_places(half)}f} ± {fixed(half, half)} %"
+
+
+def half_of(ratio: Ratio) -> float:
+    """Half of the interval as a fraction of the reference's value: fits beside a difference in
+    percent."""
+    return (ratio.hi - ratio.lo) / 2
+
+
+def _places(half: float) -> int:
+    return 2 if half < 0.295 else 1 if half < 9.95 else 0
+
+
+def fixed(value: float, half: float) -> str:
+    """A percentage with as many places as its half width deserves."""
+    return f"{value:.{_places(half)}f}"
 
 
 def level(value: Any) -> str:

@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: MIT
+"""How the models of a run stand to the reference at each level: the table beside a table of values,
+with what may be believed of it. Pure functions to plain text."""
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from harness.design.duel import TOGETHER
+from harness.design.experiment import Experiment
+from harness.design.metrics import METRICS
+from harness.judge.levels import Arrangement, LevelDuel
+from harness.judge.standings import CPU
+from harness.present import wording
+
+LEFT_OUT = "not compared"
+VOID = "void"
+
+
+@dataclass(frozen=True)
+class RatioTable:
+    """columns: levels, each with how the models met there. rows: a model and its entry in each."""
+
+    heading: str
+    columns: Sequence[str]
+    rows: Sequence[tuple[str, Sequence[str]]]
+    notes: Sequence[str]
+
+
+def tables(experiment: Experiment, duels: Sequence[LevelDuel]) -> dict[str, RatioTable]:
+    """The ratio tables of a run, by the metric of the table that each stands beside. Two metrics
+    that are one another's inverse have one table."""
+    metrics = list(dict.fromkeys(h.metric for h in experiment.highlights))
+    plain = [m for m in metrics if METRICS[m].inverse_of not in metrics]
+    found = {metric: _table(duels, metric) for metric in plain}
+    return {metric: table for metric, table in found.items() if table is not None}
+
+
+def _table(duels: Sequence[LevelDuel], metric: str) -> RatioTable | None:
+    columns = [(d, a) for d in duels for a in d.arrangements if _speaks(a, metric)]
+    if not columns:
+        return None
+    references = list(dict.fromkeys(d.reference for d, _ in columns))
+    models = dict.fromkeys(
+        name for d, a in columns for name in (*a.ratios, *d.left_out) if name != d.reference
+    )
+    rows = [(name, [_entry(d, a, name, metric) for d, a in columns]) for name in models]
+    notes = [_note(d, a, metric) for d, a in columns]
+    notes += _left_out(duels)
+    heading = f"{METRICS[metric].label} against {' or '.join(references)}"
+    return RatioTable(heading, [_column(d, a) for d, a in columns], rows, notes)
+
+
+def _speaks(one: Arrangement, metric: str) -> bool:
+    direct = METRICS[metric].inverse_of or metric
+    return any(direct in ratios for ratios in one.ratios.values())
+
+
+def _column(level: LevelDuel, one: Arrangement) -> str:
+    """ "1k in turns", "100 together, 14k/s each"."""
+    at = _levels(level.factors)
+    if one.name != TOGETHER:
+        return f"{at} in turns"
+    if one.offered_rps and not one.own_load:
+        return f"{at} together, {wording.quantity(one.offered_rps, '')}/s each"
+    return f"{at} together"
+
+
+def _levels(factors: Mapping[str, Any]) -> str:
+    return " ".join(wording.level(v) for v in factors.values())
+
+
+def _entry(level: LevelDuel, one: Arrangement, name: str, metric: str) -> str:
+    if name in level.left_out:
+        return LEFT_OUT
+    if one.void(metric):
+        return VOID
+    ratio = one.ratio(name, metric)
+    if ratio is None:
+        return "–"
+    return wording.change(ratio) + (" (alone)" if name in one.alone else "")
+
+
+def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
+    """ "100 in turns: twin +0.1 ± 0.4 %, control of 3.1 % found as +2.9 ± 0.5 %, …"."""
+    direct = METRICS[metric].inverse_of or metric
+    parts = []
+    twin = one.twin.get(direct)
+    if twin is not None:
+        parts.append(f"twin {wording.change(twin)}")
+    control = one.control.get(direct)
+    if direct == CPU and control is not None and math.isfinite(one.expected):
+        known = f"{100 * (one.expected - 1):.1f} %"
+        missed = ", outside of its 99 % interval" if one.slack else ""
+        parts.append(f"control of {known} found as {wording.change(control)}{missed}")
+    resolution = one.resolution.get(direct, math.inf)
+    if math.isfinite(resolution):
+        parts.append(f"resolution ± {100 * resolution:.2g} %")
+    if direct == "throughput_rps" and one.client_set_rate:
+        parts.append("the client set the rate: it says nothing of the servers")
+    text = f"{_column(level, one)}: {', '.join(parts)}"
+    if one.void(metric):
+        text += "; VOID: the twin's 99 % interval excludes no difference"
+    return text
+
+
+def _left_out(duels: Sequence[LevelDuel]) -> list[str]:
+    """Who was not compared at some level, and why; levels at which nothing was."""
+    found: dict[tuple[str, str], list[str]] = {}
+    for level in duels:
+        at = _levels(level.factors)
+        for name, why in level.left_out.items():
+            found.setdefault((name, why), []).append(at)
+    lines = [f"{name} at {', '.join(at)}: {why}" for (name, why), at in found.items()]
+    for level in duels:
+        if not level.arrangements:
+            lines.append(f"{_levels(level.factors)}: nothing was compared: {level.reasons[0]}")
+    return lines
