@@ -11,7 +11,7 @@ from harness.design.duel import ALONE, TOGETHER
 from harness.design.evidence import ACCURACY, HONESTY, POWER, Evidence, Profile
 from harness.judge import evidence as judge
 from harness.judge.evidence import Row
-from harness.present.duel import change
+from harness.present.wording import change
 
 SCHEMA = "tenk.evidence/1"
 ARRANGED = {ALONE: "one after the other"}
