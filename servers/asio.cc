@@ -72,8 +72,8 @@ void close_conn(struct conn *c)
 	tcp::socket socket = std::move(mine_of(c)->socket);
 
 	mine_of(c)->~mine();
-	conn_free(
-		c); /* the socket is Asio's to close, and last: its number may be reused at once */
+	/* The socket is Asio's to close, and last: its number may be reused at once. */
+	conn_free(c);
 }
 
 /* Bytes have come; none at the end of file, which Asio calls an error. */

@@ -92,8 +92,7 @@ static void cancel(__u64 request)
 	sqe->user_data = tag(NULL, CANCEL);
 }
 
-/* --- buffers ------------------------------------------------------------------------------------
- */
+/* --- buffers -------------------------------------------------------------------------------- */
 
 static void give_buffer(unsigned i)
 {
@@ -127,8 +126,7 @@ static void drop_first(struct mine *m)
 	free(chunk);
 }
 
-/* --- connections --------------------------------------------------------------------------------
- */
+/* --- connections ---------------------------------------------------------------------------- */
 
 /* Ask for all that the client will send. */
 static void submit_receive(struct conn *c, struct mine *m)
@@ -253,8 +251,7 @@ static void completed(struct conn *c, int res)
 	go_on(c, m);
 }
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------ */
 
 /*
  * An accept request goes by the descriptor limit of the time it was made (io_accept_prep in the
@@ -305,8 +302,7 @@ static void accepted(const struct server *srv, const struct io_uring_cqe *cqe)
 		go_on(c, conn_mine(c));
 }
 
-/* --- the ring -----------------------------------------------------------------------------------
- */
+/* --- the ring ------------------------------------------------------------------------------- */
 
 /* The best set-up this kernel knows: each flag saves work, none changes what is done. */
 static int set_up_ring(unsigned completions)
@@ -414,8 +410,7 @@ static void run(const struct server *srv)
 	tear_down();
 }
 
-/* --- can this kernel do it? ---------------------------------------------------------------------
- */
+/* --- can this kernel do it? ----------------------------------------------------------------- */
 
 /*
  * Receive a byte over a socket pair. -EINVAL if the kernel does not know the request, or does not

@@ -162,6 +162,19 @@ def test_a_source_includes_its_own_header_first(path: Path) -> None:
     assert includes[0] == str(path.with_suffix(".h").relative_to(ROOT))
 
 
+@each([p for p in TEXTS if p.suffix in {".c", ".cc", ".h"}])
+def test_a_heading_between_functions_is_one_line(path: Path) -> None:
+    """clang-format moves the end of a comment of more than a hundred columns to the next line."""
+    broken = re.findall(r"^/\* -{3} [^*]*-\n \*/", path.read_text(encoding="utf-8"), re.M)
+    assert not broken
+
+
+def test_files_have_plain_names() -> None:
+    """An unquoted `>=2.3` in a shell makes a file of that name."""
+    strange = [named(p) for p in FILES if not re.fullmatch(r"[\w.][\w.+-]*", p.name)]
+    assert not strange
+
+
 FOLDERS = "harness|plots|servers|loadgen|common|tests|docs"
 PLACEHOLDER = re.compile(r"/(?:[A-Z]+|mine|my_\w+)\.\w+$")
 

@@ -40,8 +40,7 @@ static size_t model_size;
 /* Where one byte goes when there is no memory for a block; its peer is then given up. */
 static __thread char nowhere;
 
-/* --- blocks: a list per thread, so that none is allocated per request --------------------------
- */
+/* --- blocks: a list per thread, so that none is allocated per request ----------------------- */
 
 static __thread struct pool {
 	char *blocks[POOL_MAX];
@@ -83,8 +82,7 @@ static void buffer_let_go(struct buffer *b)
 	*b = (struct buffer){0};
 }
 
-/* --- slots ------------------------------------------------------------------------------------
- */
+/* --- slots ---------------------------------------------------------------------------------- */
 
 /* Slots taken: connections open, accepted, or being accepted. */
 static int slots_taken;
@@ -179,8 +177,7 @@ struct conn *conn_take_over(int fd)
 	return __atomic_load_n(&conns[fd], __ATOMIC_ACQUIRE);
 }
 
-/* --- connections --------------------------------------------------------------------------------
- */
+/* --- connections ---------------------------------------------------------------------------- */
 
 void conn_init(const struct proto *proto, size_t buffer_bytes, size_t model_bytes)
 {
@@ -262,8 +259,7 @@ void *conn_mine(struct conn *c)
 	return c->mine;
 }
 
-/* --- the pending operation ----------------------------------------------------------------------
- */
+/* --- the pending operation ------------------------------------------------------------------ */
 
 enum conn_op conn_next(const struct conn *c)
 {

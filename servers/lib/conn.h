@@ -48,8 +48,7 @@ struct proto;
  */
 void conn_init(const struct proto *proto, size_t buffer_bytes, size_t model_bytes);
 
-/* --- from accept to close -----------------------------------------------------------------------
- */
+/* --- from accept to close ------------------------------------------------------------------- */
 
 /* Take over an accepted socket. NULL (and `fd` closed) when there is no memory. */
 struct conn *conn_open(int fd);
@@ -83,8 +82,7 @@ struct conn *conn_of(int fd);
  */
 struct conn *conn_each(int *at);
 
-/* --- the pending operation ----------------------------------------------------------------------
- */
+/* --- the pending operation ------------------------------------------------------------------ */
 
 /* What it waits for. */
 enum conn_op conn_next(const struct conn *c);
@@ -124,8 +122,7 @@ enum conn_io conn_step(struct conn *c);
  */
 enum conn_io conn_turn(struct conn *c);
 
-/* --- from thread to thread ----------------------------------------------------------------------
- */
+/* --- from thread to thread ------------------------------------------------------------------ */
 
 /*
  * A connection may go to another thread through the kernel: one thread arms epoll or submits a

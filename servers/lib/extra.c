@@ -59,8 +59,7 @@ static unsigned answer(struct dialogue *d, struct buffer *in, struct buffer *out
 	return answered;
 }
 
-/* --- calibration --------------------------------------------------------------------------------
- */
+/* --- calibration ---------------------------------------------------------------------------- */
 
 /* Answers one request for free. */
 static unsigned answer_nothing(struct dialogue *d, struct buffer *in, struct buffer *out)

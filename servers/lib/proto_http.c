@@ -42,8 +42,7 @@ struct request {
 	bool http10, keep_alive, close, has_length, chunked;
 };
 
-/* --- reading ------------------------------------------------------------------------------------
- */
+/* --- reading -------------------------------------------------------------------------------- */
 
 static bool is_token(const char *text, size_t len)
 {
@@ -301,8 +300,7 @@ static size_t read_head(struct request *r, const char *head, size_t len)
 	return HTTP_HEAD_MAX;
 }
 
-/* --- answering ----------------------------------------------------------------------------------
- */
+/* --- answering ------------------------------------------------------------------------------ */
 
 static const char *reason(int status)
 {
@@ -411,8 +409,7 @@ static void block(uint64_t us)
 		continue;
 }
 
-/* --- files --------------------------------------------------------------------------------------
- */
+/* --- files ---------------------------------------------------------------------------------- */
 
 static int root = -1; /* the directory of --root */
 

@@ -29,8 +29,7 @@ static int n_stop_fds;             /* written after the entry it counts */
 static volatile sig_atomic_t serving_fd = -1; /* and the connection a single thread may block on */
 static __thread uint64_t paused_until_ns;
 
-/* --- stopping -----------------------------------------------------------------------------------
- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 /*
  * Setting a flag is not enough: the signal may come just before the model goes to wait. A socket
@@ -100,8 +99,7 @@ void server_child(int fd, int parent_pid)
 		_exit(EXIT_FAILURE); /* the parent died before prctl(2) could take effect */
 }
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------ */
 
 static int full(int error)
 {

@@ -20,8 +20,7 @@ struct server {
 	int backlog;      /* --backlog: clients that may wait for accept(2), per listening socket */
 };
 
-/* --- accepting ----------------------------------------------------------------------------------
- */
+/* --- accepting ------------------------------------------------------------------------------ */
 
 /* What server_accept() returns instead of a descriptor. */
 enum {
@@ -80,8 +79,7 @@ int server_wait_ms(bool accepting);
  */
 int server_listen_again(const struct server *srv);
 
-/* --- stopping -----------------------------------------------------------------------------------
- */
+/* --- stopping ------------------------------------------------------------------------------- */
 
 /*
  * SIGTERM or SIGINT came. Its handler has shut the listening sockets down, which wakes every wait

@@ -41,8 +41,7 @@ enum {
 #define HOST "Host: a\r\n"
 #define GET  "GET / HTTP/1.1\r\n" HOST "\r\n"
 
-/* --- in front of libc ---------------------------------------------------------------------------
- */
+/* --- in front of libc ----------------------------------------------------------------------- */
 
 static char *blocks[4096]; /* alive */
 static size_t n_blocks, refused, other_allocations, calloc_bytes;
@@ -126,8 +125,7 @@ ssize_t __wrap_recv(int fd, void *data, size_t len, int flags)
 	return __real_recv(fd, data, len, flags);
 }
 
-/* --- helpers ------------------------------------------------------------------------------------
- */
+/* --- helpers -------------------------------------------------------------------------------- */
 
 /* A process speaks one protocol; here it changes from test to test. */
 static const struct proto *current;
@@ -299,8 +297,7 @@ static void close_all(struct conn **all, size_t n)
 		conn_close(all[--n]);
 }
 
-/* --- the pending operation ----------------------------------------------------------------------
- */
+/* --- the pending operation ------------------------------------------------------------------ */
 
 static void waits_to_receive_at_first(void **state)
 {
@@ -467,8 +464,7 @@ static void counters_count(void **state)
 	conn_close(c);
 }
 
-/* --- memory -------------------------------------------------------------------------------------
- */
+/* --- memory --------------------------------------------------------------------------------- */
 
 static void an_idle_connection_is_small(void **state)
 {
@@ -755,8 +751,7 @@ static void blocks_of_ended_threads_are_freed(void **state)
 	assert_int_equal(n_blocks, before);
 }
 
-/* --- over sockets -------------------------------------------------------------------------------
- */
+/* --- over sockets --------------------------------------------------------------------------- */
 
 static void a_step_is_one_call(void **state)
 {
@@ -927,8 +922,7 @@ static void closing_with_a_debt_is_safe(void **state)
 	close(peer);
 }
 
-/* --- the end of a connection --------------------------------------------------------------------
- */
+/* --- the end of a connection ---------------------------------------------------------------- */
 
 static void a_client_that_asked_for_it_is_closed_at_once(void **state)
 {

@@ -37,8 +37,7 @@ enum {
 
 #define HEAD "Host: a\r\n\r\n"
 
-/* --- a process speaks one protocol; here it changes from test to test ---------------------------
- */
+/* --- a process speaks one protocol; here it changes from test to test ----------------------- */
 
 static const struct proto *current;
 
@@ -113,8 +112,7 @@ static int client_of(const struct server *srv)
 	return fd;
 }
 
-/* --- slots --------------------------------------------------------------------------------------
- */
+/* --- slots ---------------------------------------------------------------------------------- */
 
 static void accepting_reserves_the_slot_at_once(void **state)
 {
@@ -250,8 +248,7 @@ static void an_accepted_socket_blocks_or_not_as_asked(void **state)
 	close(srv.listen_fd);
 }
 
-/* --- several listening sockets ------------------------------------------------------------------
- */
+/* --- several listening sockets -------------------------------------------------------------- */
 
 static void clients_are_dealt_out_to_all_listening_sockets(void **state)
 {
@@ -349,8 +346,7 @@ static void sigterm_to_a_child_leaves_the_parents_socket_alone(void **state)
 	in_child(stop_a_child, 2);
 }
 
-/* --- the model's own bytes, and finding connections ---------------------------------------------
- */
+/* --- the model's own bytes, and finding connections ----------------------------------------- */
 
 static void every_connection_has_bytes_of_the_models_own(void **state)
 {
@@ -419,8 +415,7 @@ static void a_socket_without_a_descriptor_is_not_closed(void **state)
 	close(fd);
 }
 
-/* --- operations ---------------------------------------------------------------------------------
- */
+/* --- operations ----------------------------------------------------------------------------- */
 
 static void a_connection_at_its_end_waits_to_be_closed(void **state)
 {
@@ -500,8 +495,7 @@ static void the_shutdown_after_a_refusal_is_an_operation(void **state)
 	}
 }
 
-/* --- files --------------------------------------------------------------------------------------
- */
+/* --- files ---------------------------------------------------------------------------------- */
 
 static void put_file(const char *name, const char *data, size_t len)
 {
@@ -694,8 +688,7 @@ static void a_file_that_shrinks_or_fails_ends_the_connection(void **state)
 	}
 }
 
-/* --- from thread to thread ----------------------------------------------------------------------
- */
+/* --- from thread to thread ------------------------------------------------------------------ */
 
 static void *take_and_answer(void *arg)
 {

@@ -103,8 +103,7 @@ static void assert_not_found(const char *target)
 	assert_answered(request, 404);
 }
 
-/* --- what is served -----------------------------------------------------------------------------
- */
+/* --- what is served ------------------------------------------------------------------------- */
 
 static void root_is_twelve_bytes(void **state)
 {
@@ -249,8 +248,7 @@ static void work_and_sleep_answer_and_the_next_request_is_not_lost(void **state)
 	drive_close(&d);
 }
 
-/* --- what is refused ----------------------------------------------------------------------------
- */
+/* --- what is refused ------------------------------------------------------------------------ */
 
 static void unsupported_methods_keep_the_connection(void **state)
 {
@@ -487,8 +485,7 @@ static void huge_content_lengths_are_too_large(void **state)
 	assert_refused("POST / HTTP/1.1\r\n" HOST "Content-Length: 65537\r\n\r\n", 413);
 }
 
-/* --- request bodies -----------------------------------------------------------------------------
- */
+/* --- request bodies ------------------------------------------------------------------------- */
 
 static void bodies_are_passed_over(void **state)
 {
@@ -540,8 +537,7 @@ static void expectations_end_the_connection_after_the_reply(void **state)
 		       405);
 }
 
-/* --- limits on the head -------------------------------------------------------------------------
- */
+/* --- limits on the head --------------------------------------------------------------------- */
 
 /* A request whose head has `bytes` bytes in all. */
 static struct text padded(const char *lines, size_t bytes)
@@ -625,8 +621,7 @@ static void nothing_beyond_the_limit_is_read(void **state)
 	}
 }
 
-/* --- keep-alive ---------------------------------------------------------------------------------
- */
+/* --- keep-alive ----------------------------------------------------------------------------- */
 
 static void keep_alive_is_the_rule_of_the_version(void **state)
 {
@@ -675,8 +670,7 @@ static void nothing_is_answered_after_the_last_reply(void **state)
 	}
 }
 
-/* --- however the bytes arrive -------------------------------------------------------------------
- */
+/* --- however the bytes arrive --------------------------------------------------------------- */
 
 static const char *const streams[] = {
 	GET,
