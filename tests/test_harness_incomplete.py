@@ -104,6 +104,16 @@ def test_output_that_cannot_be_written_is_a_failure(bench: Path, command: Sequen
     assert done.stderr.count("\n") == 1 and "No space left on device" in done.stderr
 
 
+def test_results_of_a_check_that_cannot_be_written_name_the_file(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_server(bench.parent / "build", "mute", fault="garbled")
+    assert cli.main(["check", "mute", "--json", "/dev/full"]) == errors.EXIT_FAILURE
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1
+    assert "--json: '/dev/full'" in complaint and "No space left on device" in complaint
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_closed_standard_stream_is_never_another_file(bench: Path, number: int) -> None:
     done = subprocess.run(

@@ -138,7 +138,10 @@ def _write(path: Path, results: Sequence[Result]) -> None:
         "ok": all(result.outcome != FAIL for result in results),
         "results": [dataclasses.asdict(result) for result in results],
     }
-    path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    try:
+        path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    except OSError as error:  # of a write, and so without the file's name
+        raise errors.SetupError(f"--json: '{path}' cannot be written: {error.strerror}") from None
 
 
 class _Tally:
