@@ -16,7 +16,7 @@ from broken_servers import BROKEN, Claim, claims
 from harness.measure import models
 from harness.conformance import catalogue, core, gate, matrix
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, plan, run_all, run_one
-from harness.conformance.subject import Conditions
+from harness.conformance.subject import Conditions, Spent, Subject
 from harness.paths import ROOT
 
 CASES = {case.name: case for case in catalogue.discover()}
@@ -198,3 +198,22 @@ def test_check_refuses_bad_usage_in_one_line(args: list[str], named: str) -> Non
     done = _check(*args)
     assert done.returncode == 2, done.stdout + done.stderr
     assert named in done.stderr and len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "looks, judged",
+    [
+        ([(0.1, 0.1)], 0),  # it rests
+        ([(0.9, 0.9)], 0),  # it spins
+        ([(0.9, 0.1), (0.2, 0.1)], 1),  # it had something to do, and no CPU to do it on
+        ([(0.9, 0.1)] * 30, 9),  # it spins, on the little it is given
+    ],
+)
+def test_a_thread_that_only_waits_for_a_cpu_is_looked_at_again(
+    looks: list[tuple[float, float]], judged: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = [Spent(0.0, wanted, ran) for wanted, ran in looks]
+    subject = Subject.__new__(Subject)
+    left = iter(seen)
+    monkeypatch.setattr(subject, "_spent", lambda _: next(left))
+    assert subject.busy(1.0, 0.5) is seen[judged]

@@ -20,9 +20,8 @@
 #include "tests/fuzz/fuzz.h"
 #include "tests/lib/oracle.h"
 
-#define BUFFER \
-	16400 /* enough for each of the protocols; the allocations of this size are blocks \
-	       */
+/* Enough for each of the protocols; allocations of this size are blocks. */
+#define BUFFER 16400
 #define MUCH (256 * 1024)
 
 enum {

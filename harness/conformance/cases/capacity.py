@@ -16,7 +16,7 @@ CROWD = 300  # idle clients: more than any pool of threads should need
 
 
 def _must_not_spin(subject: Subject, state: str) -> None:
-    spent = subject.busy(1.0)
+    spent = subject.busy(1.0, SPIN)
     if spent.busiest > SPIN:
         raise Failed(
             f"it spins while {state}: a thread wants a CPU {100 * spent.busiest:.0f} % of the time "
