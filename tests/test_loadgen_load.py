@@ -15,6 +15,7 @@ from loadgen_util import (
     OK,
     SUSPECT,
     VALID,
+    Run,
     Server,
     echo,
     engines,
@@ -80,12 +81,17 @@ def test_primed_idle_connections_have_made_their_one_request_before(engine: str)
 @ENGINES
 @pytest.mark.parametrize("arrival", ["fixed", "poisson"])
 def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
+    # 50 connections at 2000 a second run out when a reply takes 25 ms. A machine that keeps server
+    # or client from its CPU for that long, where the window ends, leaves a few unsent; then again.
     with model("epoll_lt", "echo") as server:
-        result = measure(
-            server.url("echo"),
-            *("-R", "2k", "-c", "50", "--arrival", arrival, "--engine", engine),
-            seconds=1,
-        )
+        for _ in range(5):
+            result = measure(
+                server.url("echo"),
+                *("-R", "2k", "-c", "50", "--arrival", arrival, "--engine", engine),
+                seconds=1,
+            )
+            if not _ran_out_of_connections(result):
+                break
     assert result.status in (VALID, SUSPECT)
     assert result.codes <= HARMLESS
     requests, rate = result.json["requests"], result.json["rate_rps"]
@@ -96,6 +102,12 @@ def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
     latency = result.json["latency_ns"]
     assert latency["response"]["p50"] >= latency["service"]["p50"]
     assert latency["client_late"]["count"] == requests["sent"]
+
+
+def _ran_out_of_connections(result: Run) -> bool:
+    """Some were never sent, and replies took long enough to be the reason."""
+    found = result.json
+    return found["requests"]["unsent"] > 0 and found["latency_ns"]["service"]["max"] > 20e6
 
 
 def test_the_same_seed_offers_the_same_load_whatever_the_number_of_workers() -> None:
