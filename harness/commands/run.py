@@ -152,6 +152,9 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     known = ", ".join([*experiment.available(), *evidence.available()])
     if not args.experiments:
         raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
+    for name in args.experiments:
+        if name not in experiment.available():
+            raise errors.UsageError("EXPERIMENT", name, f"known experiments: {known}")
     profile = "default" if args.profile is None else args.profile
     if profile not in experiment.PROFILES:
         allowed = ", ".join(experiment.PROFILES)
