@@ -18,7 +18,9 @@ from harness import cli, errors
 from harness.commands import evidence as command
 from harness.design import evidence as design
 from harness.design.evidence import Series
+from harness.design.pieces import Piece, Slice
 from harness.judge import evidence as judge
+from harness.judge.standings import Setup
 from harness.measure import duel_log, meter
 from harness.measure.evidence import Findings
 from harness.measure.neighbour import Neighbour
@@ -353,3 +355,59 @@ def test_the_neighbour_keeps_to_its_cpu_and_is_gone_at_the_end() -> None:
 def test_toml_of_this_test_is_toml() -> None:
     text = "\n".join(f"{key} = {toml(value)}" for key, value in TINY.items())
     assert tomllib.loads(text) == TINY
+
+
+# --- the size of the known cost -------------------------------------------------------------------
+
+
+def a_run(number: int, cost_us: float, added_us: float) -> Piece:
+    """The reference, whose request costs so much, together with one that costs so much more."""
+
+    def piece(name: str, cost: float) -> Slice:
+        return Slice(
+            name=name,
+            round=0,
+            warmup=False,
+            begin_ns=0.0,
+            from_ns=0.0,
+            to_ns=1e9,
+            replies=1000,
+            failures=0,
+            due=1000.0,
+            server_cpu_ns=1e6 * cost,
+            turn_replies=None,
+            turn_cpu_ns=None,
+            client_cpu_ns=None,
+            client_spin_ns=None,
+            client_delay_ns=None,
+            steal_ns=None,
+            foreign_cpu_ns=None,
+            idle_ns=None,
+            idle_cpu_ns=None,
+            p50_ns=1.0,
+            p99_ns=1.0,
+        )
+
+    return Piece(
+        arrangement="together",
+        number=number,
+        names=("ref", "ref +5%"),
+        fraction=0.5,
+        rate_rps=1000.0,
+        slices=(piece("ref", cost_us), piece("ref +5%", cost_us + added_us)),
+        extra_ns={"ref +5%": 1e3 * added_us},
+        latency={},
+        verdicts={},
+        wall_s=1.0,
+        loaded_s=1.0,
+    )
+
+
+def test_a_known_cost_has_its_size_in_each_run_however_the_cost_of_a_request_changes() -> None:
+    runs = [a_run(i, cost, 1.0) for i, cost in enumerate([5.0, 20.0, 20.0, 6.0, 18.0, 5.0])]
+    series = Series(10, "none", 0.5, 0.05, "together")
+    setup = Setup(names=("ref",), roles={}, in_flight=1, workers=1, own_cpus=True)
+    (found,) = judge.rows({series: runs}, [6.0], setup)
+    assert found.average is not None
+    assert found.known == pytest.approx(found.average.estimate, rel=1e-9)
+    assert judge.size_found(found) is not None and found.covers == found.duels == 1

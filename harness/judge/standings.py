@@ -13,7 +13,7 @@ from statistics import median
 
 from harness.design.duel import ALONE, CONTROL, TOGETHER, TURNS, TWIN
 from harness.design.pieces import Piece, Slice
-from harness.judge import controls, disturbance, duel, schedule, tails
+from harness.judge import controls, disturbance, duel, robust, schedule, tails
 from harness.judge.controls import VOID_LEVEL, Control
 from harness.judge.duel import Ratio
 from harness.judge.tails import Tail
@@ -120,6 +120,7 @@ def stand(
     ratios: dict[str, dict[str, Ratio]] = {name: {} for name in everyone if name != reference}
     resolution: dict[str, float] = {}
     blocks = wanted = 0
+    expected = math.nan
     for metric in METRICS[arrangement]:
         if arrangement == TOGETHER:
             samples = _run_costs(everyone, kept)
@@ -137,6 +138,8 @@ def stand(
             ratios[name][metric] = ratio
         resolution[metric] = found.resolution
         blocks = max(blocks, found.blocks)
+        if metric == CPU:
+            expected = expected_control(own, samples, reference, control)
         if metric == CPU and arrangement == TURNS:
             wanted = _wanted_rounds(found, own)
     rounds = {(p.number, s.round) for p in own for s in p.slices if not s.warmup}
@@ -154,7 +157,7 @@ def stand(
         samples={name: len(kept[name]) for name in everyone},
         discarded=discarded,
         starved=hungry,
-        expected=expected_control(own, kept, reference, control),
+        expected=expected,
         resolution=resolution,
         blocks=blocks,
         rounds=len(rounds),
@@ -205,26 +208,30 @@ def _run_costs(
 
 
 def expected_control(
-    pieces: Sequence[Piece],
-    kept: Mapping[str, Sequence[tuple[int, Slice]]],
-    reference: str,
-    control: str,
+    pieces: Sequence[Piece], samples: Sequence[duel.Slice], reference: str, control: str
 ) -> float:
-    """What the control must cost, as a ratio: (c + added) / c.
+    """What the control must cost, as a ratio: (c + added) / c, nan where it is not known.
 
-    c is the reference's CPU time per request in the same pieces. added is what the control's
-    servers measured their own addition to be, less that of the reference, if it was given one.
+    samples: CPU time per request. c is the reference's in the same piece, added what the control's
+    server measured its own addition to be, less that of the reference, if it was given one. What a
+    request costs changes from piece to piece (threefold, beside neighbours that come and go), and
+    what is added does not. So the logarithm is taken in each piece, and the middle over them as
+    for the ratio that is found: the quotient of two medians is another number.
     """
-    added = [
-        p.extra_ns[control] - p.extra_ns.get(reference, 0.0)
+    added = {
+        p.number: (p.extra_ns[control] - p.extra_ns.get(reference, 0.0)) / 1e3
         for p in pieces
         if control in p.extra_ns
-    ]
-    met = {p.number for p in pieces if control in p.names}
-    costs = [s.cpu_us for block, s in kept.get(reference, ()) if block in met and s.cpu_us]
-    if not added or not costs:
+    }
+    met = {s.block for s in samples if s.contender == control}
+    logs: dict[int, list[float]] = {}
+    for one in samples:
+        if one.contender == reference and one.block in met and added.get(one.block, -1) >= 0:
+            logs.setdefault(one.block, []).append(math.log1p(added[one.block] / one.value))
+    if not logs:
         return math.nan
-    return 1 + median(added) / 1e3 / median(costs)
+    inside = [robust.location(values).center for values in logs.values()]
+    return math.exp(robust.location(inside).center)
 
 
 def verdict(standings: Sequence[Standing], failed: Mapping[str, str]) -> tuple[str, list[Reason]]:
