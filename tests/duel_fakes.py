@@ -72,7 +72,8 @@ turns = option("--arrangement") == "turns"
 offered = float(option("-R", "0"))
 connections = int(option("-c"))
 rng = random.Random(int(option("--seed")))
-if clocks and len(clocks) < 2:
+single = option("--arrangement") is None  # a cell
+if not single and len(clocks) < 2:
     print("loadgen: --arrangement: not allowed with one URL", file=sys.stderr); sys.exit(2)
 if FAULT == "crash":
     print("loadgen: a worker process died", file=sys.stderr); sys.exit(1)
@@ -95,7 +96,7 @@ for url in urls:
     costs.append(int(found.group(1)))
 if FAULT == "hangs":
     print("waiting", file=sys.stderr, flush=True); time.sleep(60)
-if not clocks:
+if single:
     events = int(option("--events-fd"))
     os.write(events, b"connected 1\\nmeasure\\ndone\\n")
     rate = 1e9 / costs[0]
@@ -110,6 +111,10 @@ if not clocks:
                    "latency_ns": {{"response": ns, "service": ns, "lag": {{"p99": 1}},
                                   "connect": {{"p99": 1}}}},
                    "cpu_s": {{"user": 0.1, "system": 0.1}},
+                   "server": {{"source": clocks[0], "replies": int(rate), "user_ns": None,
+                              "cpu_ns": int(rate * costs[0] * math.exp(rng.gauss(0, NOISE))),
+                              "system_ns": None, "wall_ns": 10**9, "edge_skew_ns": 1}}
+                             if clocks else None,
                    "fairness": {{"connections": 1, "served": 1, "jain": 1.0}}}}, out)
     sys.exit(0)
 slices, now = [], 0.0

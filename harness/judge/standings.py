@@ -212,22 +212,26 @@ def expected_control(
 ) -> float:
     """What the control must cost, as a ratio: (c + added) / c, nan where it is not known.
 
-    samples: CPU time per request. c is the reference's in the same piece, added what the control's
-    server measured its own addition to be, less that of the reference, if it was given one. What a
-    request costs changes from piece to piece (threefold, beside neighbours that come and go), and
-    what is added does not. So the logarithm is taken in each piece, and the middle over them as
-    for the ratio that is found: the quotient of two medians is another number.
+    samples: CPU time per request. c is the reference's in the same piece. added is what the
+    control's servers measured their own addition to be, less that of the reference, if it was given
+    one: the median over pieces, since what differs from server to server is mostly the error of
+    that measurement. What a request costs differs by itself (threefold, beside neighbours that come
+    and go), and what is added does not. So the logarithm is taken in each piece, and the middle
+    over them as for the ratio that is found: the quotient of two medians is another number.
     """
-    added = {
-        p.number: (p.extra_ns[control] - p.extra_ns.get(reference, 0.0)) / 1e3
+    measured = [
+        p.extra_ns[control] - p.extra_ns.get(reference, 0.0)
         for p in pieces
         if control in p.extra_ns
-    }
+    ]
+    if not measured:
+        return math.nan
+    added = max(0.0, median(measured)) / 1e3
     met = {s.block for s in samples if s.contender == control}
     logs: dict[int, list[float]] = {}
     for one in samples:
-        if one.contender == reference and one.block in met and added.get(one.block, -1) >= 0:
-            logs.setdefault(one.block, []).append(math.log1p(added[one.block] / one.value))
+        if one.contender == reference and one.block in met:
+            logs.setdefault(one.block, []).append(math.log1p(added / one.value))
     if not logs:
         return math.nan
     inside = [robust.location(values).center for values in logs.values()]
