@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
 # make bench         measure c10k, idle and load_latency, say what came out, plot it (10 minutes)
-# make bench-quick   the same path in 2 minutes; make bench-full: the careful one
+# make bench-quick   the same path in 3 minutes; make bench-full: the careful one
 # make test          everything that can be checked without timing anything
 # make help          all targets
 #
@@ -284,6 +284,7 @@ uninstall:
 	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/loadgen' '$(DESTDIR)$(PREFIX)/share/man/man1/loadgen.1'
 
 # The budget of each profile stands in the experiments, harness/experiments/*.toml.
+# ARGS='--models a,b' measures only those.
 PHONY += bench bench-quick bench-full plots report
 bench: PROFILE := default
 bench-quick: PROFILE := quick
@@ -291,7 +292,7 @@ bench-full: PROFILE := full
 bench bench-quick bench-full:
 	@harness/deps build run
 	+$(Q)$(MAKE) --no-print-directory all
-	$(Q)$(TENK) run c10k idle load_latency --profile $(PROFILE) || [ $$? = 3 ] # 3: some cells are void
+	$(Q)$(TENK) run c10k idle load_latency --profile $(PROFILE) $(ARGS) || [ $$? = 3 ] # 3: some cells are void
 
 # RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal.
 plots:

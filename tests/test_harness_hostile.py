@@ -378,6 +378,11 @@ OPTIONS = {
     "report": ["--format", "--out"],
     "compare": ["--metric"],
     "pack": ["--unpack"],
+    "duel": [
+        *("--connections", "--rate", "--load", "--closed", "--arrival", "--protocol", "--path"),
+        *("--placement", "--arrangement", "--seconds", "--until", "--seed", "--json", "--out"),
+    ],
+    "doctor": [],
     "calibrate": ["--model", "--placement"],
     "check": ["--protocol", "--case", "--build", "--jobs", "--json", "--cases"],
     "nosuch": [],
@@ -393,6 +398,7 @@ def test_any_words_on_the_command_line_end_in_one_line(
     monkeypatch.setattr(runner, "measure", never)
     monkeypatch.setattr("harness.commands.check.run_all", never)
     monkeypatch.setattr("harness.measure.calibrate.measure", never)
+    monkeypatch.setattr("harness.measure.duel.measure", never)
     monkeypatch.setattr("harness.commands.run.conformance.gate", lambda *_: [])
     monkeypatch.setattr(store, "results_dir", lambda: tmp_path / "results")
     monkeypatch.setattr("harness.commands.run.results_dir", lambda: tmp_path / "results")
