@@ -465,8 +465,21 @@ def write_atomically(path: Path, text: str) -> None:
     """Write a file so that a reader, or a crash, sees the old one or the whole new one.
 
     Two writers at once do not meet: the temporary name has the process in it. Nothing is left
-    behind where it cannot be written (OSError).
+    behind where it cannot be written (OSError). What is there and no regular file (a device, a
+    pipe, /dev/stdout) is written to and stays what it is.
     """
+    try:
+        if path.exists() and not path.is_file():
+            with open(path, "w", encoding="utf-8", errors="replace") as out:
+                out.write(text)
+        else:
+            _replace(path, text)
+    except OSError as error:
+        error.filename = str(path)  # which a failed write() does not know
+        raise
+
+
+def _replace(path: Path, text: str) -> None:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8", errors="replace") as out:

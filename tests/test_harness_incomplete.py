@@ -114,6 +114,22 @@ def test_results_of_a_check_that_cannot_be_written_name_the_file(
     assert "--json: '/dev/full'" in complaint and "No space left on device" in complaint
 
 
+def test_a_device_that_is_written_to_stays_a_device(tmp_path: Path) -> None:
+    """Renaming a file over /dev/null is something that root can do."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    store.write_atomically(pipe, "text\n")
+    assert pipe.is_fifo() and os.read(reading, 100) == b"text\n"
+    os.close(reading)
+    link = tmp_path / "link"
+    link.symlink_to("/dev/full")
+    with pytest.raises(OSError, match="No space left.*link"):
+        store.write_atomically(link, "text\n")
+    assert link.is_char_device()
+    assert sorted(tmp_path.iterdir()) == [link, pipe]
+
+
 @pytest.mark.parametrize("number", [0, 1, 2])
 def test_a_closed_standard_stream_is_never_another_file(bench: Path, number: int) -> None:
     done = subprocess.run(

@@ -409,13 +409,13 @@ def _keep(
     }
     text = store.to_json(document)
     try:
-        if args.json is not None:
-            store.write_atomically(args.json, text)
         if folder is not None:
             store.write_atomically(folder / "duel.json", text)
             duel_log.write(folder / "slices.jsonl.gz", record.pieces)
+        if args.json is not None:  # last: what cannot be written there is kept all the same
+            store.write_atomically(args.json, text)
     except OSError as error:
-        raise errors.SetupError(f"cannot write {error.filename}: {error.strerror}") from None
+        raise errors.SetupError(f"cannot write {errors.why(error)}") from None
 
 
 # --- option values --------------------------------------------------------------------------------
