@@ -59,7 +59,8 @@ _SETTING = shape.record(
         "warmup": shape.finite,
         "unsupported": shape.text,
         "badges": shape.items(shape.text),
-    }
+    },
+    {"warmup_passes": shape.whole},
 )
 _PRESENT = shape.record(
     {"experiment": shape.record({"name": shape.text})},
@@ -119,7 +120,7 @@ _CELL = shape.record(
                 "intervals": shape.optional(shape.items(_INTERVAL)),
             },
         ),
-        "timing": shape.record({}, {"cell_s": shape.finite}),
+        "timing": shape.record({}, {"cell_s": shape.finite, "moved_warmup_s": shape.finite}),
     },
     {"machine": shape.table()},
 )

@@ -31,6 +31,10 @@ const struct option_row option_table[] = {
 	 "give a request up after this long; its connection is closed and opened anew"},
 	{"warmup", 0, OPTION_DURATION, FIELD(warmup_ns), "TIME", "1s", 0, 3600 * SECONDS, NULL, "ns",
 	 "load without recording before the measured window"},
+	{"warmup-passes", 0, OPTION_INT, FIELD(warmup_passes), "N", "0", 0, 1e6, NULL, "passes",
+	 "and until every active connection has been answered so often; 0: only so long as --warmup says"},
+	{"warmup-most", 0, OPTION_DURATION, FIELD(warmup_most_ns), "TIME", "10s", 0, 3600 * SECONDS, NULL, "ns",
+	 "wait for --warmup-passes until so long after the load began, or --warmup if that is longer"},
 	{"drain", 0, OPTION_DURATION, FIELD(drain_ns), "TIME", "1s", 0, 3600 * SECONDS, NULL, "ns",
 	 "wait at most this long for replies after the window; what is still missing is infinite"},
 	{"arrival", 0, OPTION_CHOICE, FIELD(arrival), "KIND", "poisson", 0, 0, "fixed|poisson|trace", "",
@@ -435,6 +439,7 @@ static void check_targets(const struct options *o)
 {
 	static const char *const several[] = {"arrangement", "rounds", "slice", "settle", NULL};
 	static const char *const single[] = {"interval", "hlog", "hgrm", NULL};
+	static const char *const passes[] = {"warmup-passes", NULL};
 	static const char *const together[] = {"rounds", "settle", NULL};
 	static const char *const turns[] = {"drain", NULL};
 
@@ -448,6 +453,7 @@ static void check_targets(const struct options *o)
 		return;
 	}
 	refuse_any(o, single, "with several URLs; --json has what was measured slice by slice");
+	refuse_any(o, passes, "with several URLs; --warmup says how long they may warm up");
 	if (o->workers * (int64_t)o->urls.count > WORKERS_MAX)
 		die(EXIT_BAD_USAGE,
 		    "--workers: '%" PRId64 "' for each of %zu URLs is more than %d processes",
@@ -499,6 +505,11 @@ static void check_combination(const struct options *o)
 		die(EXIT_BAD_USAGE, "--arrival: 'trace' needs --trace FILE");
 	if (o->trace && o->arrival != ARRIVAL_TRACE)
 		die(EXIT_BAD_USAGE, "--trace: '%s' needs --arrival trace", o->trace);
+	if (options_given(o, "warmup-most") && !o->warmup_passes)
+		die(EXIT_BAD_USAGE, "--warmup-most: needs --warmup-passes");
+	if (o->warmup_passes && o->arrival == ARRIVAL_TRACE)
+		die(EXIT_BAD_USAGE, "--warmup-passes: not allowed with --arrival trace, where the "
+				    "window must begin at a known time; use --warmup");
 	if (open && o->connections == 0)
 		die(EXIT_BAD_USAGE,
 		    "--connections: '0' is not allowed in an open loop; at least 1");

@@ -40,6 +40,8 @@ struct options {
 	int64_t workers;
 	int64_t duration_ns;
 	int64_t warmup_ns;
+	int64_t warmup_passes; /* 0: warmup_ns alone says how long the warm-up is */
+	int64_t warmup_most_ns;
 	int64_t drain_ns;
 	int64_t timeout_ns;
 	double rate_rps; /* 0: closed loop */

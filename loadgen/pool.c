@@ -21,6 +21,7 @@
 #include "loadgen/turns.h"
 
 #define LEAD_NS      (20 * NS_PER_MS) /* from the start signal to the start */
+#define WINDOW_NS    (30 * NS_PER_MS) /* workers, who look every 10 ms, hear that early of a window */
 #define POLL_NS      (2 * NS_PER_MS)
 #define STOP_WAIT_NS (3 * NS_PER_S) /* a worker that takes longer to end is killed */
 #define STILL_POLLS  5000 /* looks at a worker in its set-up without a sign of life: 10 s */
@@ -169,6 +170,15 @@ static bool all_reached(struct watch *w, enum worker_phase phase)
 		all &= at >= phase || !w->pids[i];
 	}
 	return all;
+}
+
+static bool all_warm(const struct watch *w)
+{
+	for (unsigned int i = 0; i < w->workers; i++) {
+		if (!shared_load(&w->records[i].warm))
+			return false;
+	}
+	return true;
 }
 
 static bool any_failed(const struct watch *w)
@@ -399,6 +409,23 @@ static void warm_up(struct watch *w, uint64_t warmup_ns)
 	}
 }
 
+/* --warmup-passes: the window begins once all workers are warm, or have tried for long enough. */
+static void await_passes(struct watch *w)
+{
+	const struct options *o = w->result->options;
+	uint64_t least_ns = w->from_ns, most_ns = least_ns;
+
+	if (o->warmup_most_ns > o->warmup_ns)
+		most_ns += (uint64_t)(o->warmup_most_ns - o->warmup_ns);
+	while (!interrupted && clock_now_ns() < most_ns && !all_reached(w, WORKER_DONE) &&
+	       !w->died && !(all_warm(w) && clock_now_ns() >= least_ns))
+		sleep_until(clock_now_ns() + POLL_NS);
+	w->result->warm = all_warm(w);
+	w->from_ns = clock_now_ns() + WINDOW_NS;
+	w->until_ns = w->from_ns + (uint64_t)o->duration_ns;
+	__atomic_store_n(&w->control->window_ns, w->from_ns, __ATOMIC_RELEASE);
+}
+
 static void window_begins(struct watch *w)
 {
 	struct timespec now;
@@ -423,6 +450,8 @@ static void measure(struct watch *w)
 
 	if (o->events_fd >= 0)
 		warm_up(w, (uint64_t)o->warmup_ns);
+	if (o->warmup_passes)
+		await_passes(w);
 	while (!interrupted && clock_now_ns() < w->from_ns)
 		sleep_until(w->from_ns);
 	if (interrupted)
@@ -716,6 +745,7 @@ int pool_run(struct pool *pool, struct result *r)
 		w.until_ns = w.from_ns + (uint64_t)o->duration_ns;
 		__atomic_store_n(&w.control->start_ns, start_ns, __ATOMIC_RELEASE);
 		measure(&w);
+		r->warmup_s = (double)(w.from_ns - start_ns) / 1e9;
 		wait_for(&w, WORKER_DONE, w.until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
 	}
 measured:

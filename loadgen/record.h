@@ -81,6 +81,7 @@ struct record {
 	int32_t exit_status; /* with WORKER_FAILED */
 	uint32_t beats;      /* turns of its loop while setting up, atomic: a sign of life */
 	uint32_t pid;        /* atomic */
+	uint32_t warm;       /* atomic: its connections have had --warmup-passes */
 	struct tally tallies[POPULATIONS];
 	struct hist response, service, lag; /* of the active population */
 	struct hist late;                   /* lag for which no busy connection can be blamed */
@@ -110,6 +111,8 @@ struct record {
 struct control {
 	uint32_t stop;     /* atomic: end now */
 	uint64_t start_ns; /* atomic: when the load begins; 0: not yet */
+	/* --warmup-passes, atomic: when the window begins; 0: not yet */
+	uint64_t window_ns;
 };
 
 static inline uint32_t shared_load(const uint32_t *p)

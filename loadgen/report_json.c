@@ -277,6 +277,16 @@ static json_t *cpu_or_null(bool known, uint64_t ns)
 	return known ? whole(ns) : json_null();
 }
 
+static json_t *warmup_json(const struct result *r)
+{
+	bool asked = r->options->warmup_passes > 0;
+
+	if (!r->measured)
+		return json_null();
+	return json_pack("{s:o, s:o}", "seconds", real(r->warmup_s), "passes_made",
+			 asked ? json_boolean(r->warm) : json_null());
+}
+
 /* The server's CPU time and the replies that it was spent on, read at the same two moments. */
 static json_t *server_json(const struct result *r)
 {
@@ -435,6 +445,7 @@ static json_t *result_json(const struct result *r, const struct verdict *v)
 	} else {
 		set_measured(root, r);
 		json_object_set_new(root, "server", server_json(r));
+		json_object_set_new(root, "warmup", warmup_json(r));
 	}
 	return root;
 }

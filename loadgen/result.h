@@ -36,6 +36,8 @@ struct result {
 	struct interval *intervals;
 	size_t interval_count;
 	uint64_t started_realtime_ns; /* CLOCK_REALTIME at the beginning of the window */
+	double warmup_s;              /* from the load's beginning to the window's */
+	bool warm;                    /* in it all connections had --warmup-passes */
 	double window_s;              /* length of the window; less than --duration if cut short */
 	double busiest_worker;        /* its CPU time without pacing / window, 0..1 */
 	double most_starved;    /* the worker that waited longest for a CPU: that / window, 0..1 */

@@ -200,14 +200,76 @@ static void set_going(struct session *s)
 	}
 }
 
+/* The time of an edge: after every time that any request has been stamped with. */
+static void step_clock(struct session *s)
+{
+	uint64_t now_ns = clock_now_ns();
+
+	s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns + 1;
+	account_inflight(s);
+}
+
+static void plan_window(struct session *s, uint64_t from_ns)
+{
+	window_plan(&s->window, from_ns, (uint64_t)s->options->duration_ns);
+	s->send_until_ns = window_end(&s->window);
+}
+
+/* --warmup-passes: nobody knows yet when the window will begin. */
+static void await_window(struct session *s)
+{
+	s->seeking = true;
+	s->window.from_ns = s->send_until_ns = UINT64_MAX;
+}
+
+/* Has every active connection had its passes, answered or not? Each is looked at until it has. */
+static bool had_passes(struct session *s)
+{
+	uint32_t passes = (uint32_t)s->options->warmup_passes + s->options->prime;
+
+	for (; s->had_passes < s->traffic.lane_count; s->had_passes++) {
+		const struct lane *c = &s->traffic.lanes[s->had_passes];
+
+		if (c->population == POPULATION_ACTIVE && c->answered < passes)
+			return false;
+	}
+	return true;
+}
+
+/* Tell the parent that the passes are over, and hear from it when the window begins. */
+static void seek_window(struct session *s)
+{
+	uint64_t from_ns = __atomic_load_n(&s->control->window_ns, __ATOMIC_ACQUIRE), end_ns;
+
+	if (!from_ns) {
+		if (!shared_load(&s->record->warm) && had_passes(s))
+			shared_store(&s->record->warm, 1);
+		return;
+	}
+	s->seeking = false;
+	step_clock(s);
+	plan_window(s, from_ns);
+	end_ns = window_end(&s->window);
+	if (s->now_ns <= from_ns)
+		return;
+	/* Without a CPU it hears too late, and has no part in what has passed. */
+	from_ns = earlier(s->now_ns, end_ns);
+	s->record->absent_ns += from_ns - s->window.from_ns;
+	s->window.from_ns = from_ns;
+	s->window.length_ns = end_ns - from_ns;
+	s->window.edge_ns = s->window.length_ns ? from_ns : UINT64_MAX;
+}
+
 static void start_load(struct session *s)
 {
 	const struct options *o = s->options;
 
 	s->running = true;
 	account_inflight(s);
-	window_plan(&s->window, s->start_ns + (uint64_t)o->warmup_ns, (uint64_t)o->duration_ns);
-	s->send_until_ns = window_end(&s->window);
+	if (o->warmup_passes)
+		await_window(s);
+	else
+		plan_window(s, s->start_ns + (uint64_t)o->warmup_ns);
 	note_absence(s, s->start_ns);
 	opening_set_rate(&s->opening, s->options->connect_rate_rps,
 			 (unsigned int)s->options->workers);
@@ -276,6 +338,8 @@ static void load(struct session *s)
 
 	start_load(s);
 	while (s->now_ns < s->send_until_ns && !stopped(s) && !server_is_gone(s)) {
+		if (__builtin_expect(s->seeking, 0))
+			seek_window(s);
 		if (!measuring && s->now_ns >= s->window.from_ns) {
 			usage_begins(s);
 			if (s->server.kind != SERVER_CPU_NONE)
@@ -286,6 +350,8 @@ static void load(struct session *s)
 			taker_edge(s->taker, s);
 		turn(s);
 	}
+	if (s->seeking)
+		s->window.from_ns = s->now_ns; /* it never began */
 	if (measuring && s->server.kind != SERVER_CPU_NONE)
 		s->record->to = take_edge(s);
 	if (s->taker)
@@ -354,15 +420,6 @@ void session_begin_turn(struct session *s, uint64_t begin_ns, uint32_t number)
 		init_share(s, random_seed(s->seed, number + UINT64_C(1)));
 	begin_arrivals(s);
 	set_going(s);
-}
-
-/* The time of an edge: after every time that any request has been stamped with. */
-static void step_clock(struct session *s)
-{
-	uint64_t now_ns = clock_now_ns();
-
-	s->now_ns = now_ns > s->now_ns ? now_ns : s->now_ns + 1;
-	account_inflight(s);
 }
 
 void session_open_window(struct session *s)

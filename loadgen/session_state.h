@@ -40,6 +40,8 @@ struct session {
 	uint64_t start_ns;      /* the load begins */
 	uint64_t send_until_ns; /* nothing is sent from here on */
 	struct window window;
+	bool seeking;        /* --warmup-passes: the parent has not said when the window begins */
+	uint32_t had_passes; /* the lanes before this one have had them */
 	uint64_t tick_ns, scan_ns, slow_ns; /* when housekeeping is next due */
 	uint64_t lost_since_ns;             /* no active connection has been up since; 0: some is */
 	struct taker *taker;                /* NULL unless there are several targets */

@@ -129,6 +129,16 @@ static void check_verification(struct verdict *v, const struct result *r)
 		    *r->total->mismatch ? "; first: " : "", r->total->mismatch);
 }
 
+static void check_warmup(struct verdict *v, const struct result *r)
+{
+	if (r->options->warmup_passes && !r->warm && r->window_s > 0 && !r->interrupted)
+		add(v, VERDICT_SUSPECT, "warmup",
+		    "not every connection had been answered %" PRId64
+		    " times when the window began, after %.1f s: the server is slow or keeps some "
+		    "waiting; a longer --warmup-most",
+		    r->options->warmup_passes, r->warmup_s);
+}
+
 static void check_counts(struct verdict *v, const struct result *r)
 {
 	uint64_t completed = active(r)->completed;
@@ -352,6 +362,7 @@ void verdict_reach(struct verdict *v, const struct result *r)
 	check_server_cpu(v, r);
 	check_server(v, r);
 	check_verification(v, r);
+	check_warmup(v, r);
 	check_counts(v, r);
 	check_errors(v, r);
 	check_unanswered(v, r);

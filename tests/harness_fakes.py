@@ -123,6 +123,15 @@ if FAULT.startswith("edges"):  # 300 us for each reply
         "source": option("--server-cpu"), "cpu_ns": None if FAULT == "edges-lost" else 60_000_000,
         "user_ns": None, "system_ns": None, "replies": 200, "wall_ns": 1, "edge_skew_ns": 1,
     }
+if "settled" in FAULT:  # the rate doubles within the window, unless it began late enough
+    warm = seconds(option("--warmup"))
+    rising = FAULT == "never-settled" or (FAULT == "settled-late" and warm < 0.02)
+    document["warmup"] = {"seconds": warm}
+    document["intervals"] = [
+        {"start_ns": i, "end_ns": i + 1, "replies": 1000 + 100 * i * rising} for i in range(10)
+    ]
+    with open(os.environ["FAKE_LOG"], "a") as log:
+        print(" ".join(args), file=log)
 if FAULT == "lost-requests":
     document["requests"].update(sent=100, completed=60, failed=0)
 if FAULT != "lost-report":

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from harness import cli, errors, paths, store
-from harness.design import experiment
+from harness.design import experiment, plan
 from harness.design.load import Load
 from harness.design.plan import Setting
+from harness.judge import summary
 from harness.measure import cell, derive, meter, models, runner
 from harness.measure.derive import CpuUse
 from harness.store import Run
@@ -146,3 +147,98 @@ def test_a_group_s_time_is_read_at_the_edges_children_included(
     cost = 1e6 * cpu["total_s"] / cpu["replies"]
     # A machine that leaves it less than 10 ms of CPU time has no cost to tell.
     assert outcome.metrics.get(COST, cost) == pytest.approx(cost)
+
+
+# --- the warm-up ----------------------------------------------------------------------------------
+
+
+def passes_of(argv: list[str]) -> str | None:
+    return argv[argv.index("--warmup-passes") + 1] if "--warmup-passes" in argv else None
+
+
+@pytest.mark.parametrize(("loop", "passes"), [("closed", 5), ("open", 0)])
+def test_a_closed_loop_warms_up_in_passes_and_an_open_one_at_its_own_pace(
+    bench: Path, loop: str, passes: int
+) -> None:
+    one = experiment.load("tiny")
+    base = replace(one.base, loop=loop, offered_rps=100.0 if loop == "open" else 0.0)
+    catalogue = models.choose(models.discover(), "fast")
+    made = plan.settings(replace(one, base=base), one.profiles["full"], catalogue, {})
+    assert [s.warmup_passes for s in made] == [passes]
+    argv = cell.client_argv(Path("loadgen"), made[0], 80, (0,), 1, bench / "x")
+    assert passes_of(argv) == (str(passes) if passes else None)
+    assert Setting.from_json(made[0].to_json()) == made[0]
+
+
+def test_a_profile_may_say_how_many_passes(bench: Path) -> None:
+    file = bench.parent / "experiments" / "tiny.toml"
+    text = EXPERIMENT.replace("[profiles.full]\n", "[profiles.full]\nwarmup_passes = 9\n")
+    file.write_text(text, encoding="utf-8")
+    assert experiment.load("tiny").profiles["full"].warmup_passes == 9
+    for wrong in ("-1", "10001", "2.5", "true", '"5"'):
+        file.write_text(text.replace("= 9", f"= {wrong}"), encoding="utf-8")
+        with pytest.raises((ValueError, errors.UsageError), match="warmup_passes"):
+            experiment.load("tiny")
+
+
+def test_a_plan_from_before_there_were_passes_is_still_read() -> None:
+    old = Setting("m", {}, Load(), 1.0, 0.5).to_json()
+    del old["warmup_passes"]
+    assert Setting.from_json(old).warmup_passes == 0
+
+
+@pytest.mark.parametrize(
+    ("fault", "warmups", "moved", "badge"),
+    [
+        ("settled", [0.01, 0.01], None, False),
+        # The first replicate is measured again, the second one begins where that did.
+        ("settled-late", [0.01, 0.03, 0.03], 0.03, False),
+        ("never-settled", [0.01, 0.03, 0.03], 0.03, True),
+    ],
+)
+def test_a_window_that_began_too_early_is_moved_once(
+    bench: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    fault: str,
+    warmups: list[float],
+    moved: float | None,
+    badge: bool,
+) -> None:
+    log = bench.parent / "log"
+    monkeypatch.setenv("FAKE_LOADGEN", fault)
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    cells = run_tiny(bench).cells()
+    used = [line.split() for line in log.read_text().splitlines()]
+    assert [float(w[w.index("--warmup") + 1].rstrip("s")) for w in used] == pytest.approx(warmups)
+    assert [c.timing.get("moved_warmup_s") for c in cells] == [moved, moved]
+    group = summary.Group("fast", {"connections": 1}, tuple(cells))
+    assert (summary.UNSETTLED in group.badges) is badge
+
+
+def test_a_window_is_not_moved_beyond_the_budget(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = bench.parent / "experiments" / "tiny.toml"
+    file.write_text(EXPERIMENT.replace("budget_s = 60", "budget_s = 0"), encoding="utf-8")
+    log = bench.parent / "log"
+    monkeypatch.setenv("FAKE_LOADGEN", "never-settled")
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    cells = run_tiny(bench).cells()
+    assert len(log.read_text().splitlines()) == len(cells)
+    assert not [c for c in cells if "moved_warmup_s" in c.timing]
+
+
+def test_a_resumed_run_knows_which_windows_were_moved(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    log = bench.parent / "log"
+    monkeypatch.setenv("FAKE_LOADGEN", "settled-late")
+    monkeypatch.setenv("FAKE_LOG", str(log))
+    run = run_tiny(bench)
+    last = run.cells()[-1]
+    run.cell_path(last.id, ".json").unlink()
+    run.update(complete=False)
+    log.unlink()
+    assert cli.main(["run", "--resume", str(run.path), "--no-check", "--no-plot"]) == errors.EXIT_OK
+    (again,) = log.read_text().splitlines()
+    assert "--warmup 0.03s" in again

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -17,6 +18,8 @@ from loadgen_util import (
     VALID,
     VOID,
     Model,
+    Server,
+    echo,
     engines,
     finish,
     measure,
@@ -115,3 +118,70 @@ def test_one_url_takes_one_clock() -> None:
     done = run("--server-cpu", "pid:1", "--server-cpu", "pid:2", "echo://127.0.0.1:1")
     assert (done.status, done.out) == (2, "")
     assert done.err.startswith("loadgen: --server-cpu: given 2 times for 1 URL;")
+
+
+# --- a warm-up in passes --------------------------------------------------------------------------
+
+
+@ENGINES
+@pytest.mark.parametrize("load", [(), ("-R", "20k")], ids=["closed", "open"])
+@pytest.mark.parametrize("prime", [(), ("--prime",)], ids=["unprimed", "primed"])
+def test_the_window_begins_when_every_connection_has_had_its_passes(
+    engine: str, load: tuple[str, ...], prime: tuple[str, ...]
+) -> None:
+    passes = ("--warmup-passes", "20", "--warmup-most", "50s", "-c", "50", "-t", "3")
+    with model("epoll_lt", "echo") as server:
+        url = server.url("echo")
+        done = measure(url, *passes, "--engine", engine, *load, *prime, seconds=0.2, warmup=0)
+        counters = server.stop()
+    assert done.status in RAN, done.err
+    result = done.json
+    assert result["warmup"]["passes_made"] is True and result["warmup"]["seconds"] > 0
+    assert result["complete"] is True and "warmup" not in done.codes
+    assert counters["requests"] >= 20 * 50 + result["requests"]["completed"]
+
+
+def test_the_least_warm_up_holds_beside_the_passes() -> None:
+    with model("epoll_lt", "echo") as server:
+        done = measure(server.url("echo"), "--warmup-passes", "1", "-c", "2", warmup=0.4)
+    assert done.status in RAN, done.err
+    assert done.json["warmup"]["passes_made"] is True
+    assert done.json["warmup"]["seconds"] >= 0.4
+
+
+def test_without_passes_the_warm_up_is_as_long_as_asked_for() -> None:
+    with model("epoll_lt", "echo") as server:
+        done = measure(server.url("echo"), warmup=0.2)
+    assert done.json["warmup"] == {"seconds": 0.2, "passes_made": None}
+
+
+@ENGINES
+def test_a_connection_that_is_kept_waiting_cannot_delay_the_window_for_ever(engine: str) -> None:
+    def handler(connection: socket.socket, number: int) -> None:
+        if number:
+            echo(connection, number)
+        else:
+            server.stopping.wait()
+
+    with Server(handler) as server:
+        options = ("--warmup-passes", "2", "--warmup-most", "300ms", "-T", "60s", "-c", "4")
+        done = measure(server.url("echo"), *options, "--engine", engine, warmup=0)
+        server.stopping.set()
+    assert done.status in (SUSPECT, VOID), done.err
+    assert "warmup" in done.codes
+    assert done.json["warmup"]["passes_made"] is False
+    assert done.json["warmup"]["seconds"] >= 0.3
+    assert done.json["complete"] is True
+
+
+def test_a_server_that_goes_while_warming_up_ends_the_run() -> None:
+    with model("epoll_lt", "echo") as server:
+        before = cpu_clock_ns(server)
+        passes = ("--warmup-passes", "1000000", "--warmup-most", "3600s", "--warmup", "0")
+        with started("-c", "4", "-d", "1s", *passes, "--json", "-", server.url("echo")) as child:
+            while cpu_clock_ns(server) < before + 20_000_000:
+                os.sched_yield()
+            server.child.kill()
+            done = finish(child)
+    assert done.status == VOID and "server-gone" in done.codes
+    assert done.json["requests"]["sent"] == 0

@@ -7,7 +7,7 @@ import contextlib
 import os
 import secrets
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +17,7 @@ from rich.markup import escape
 
 from harness import conformance, errors, store
 from harness.design import experiment
+from harness.judge import summary
 from harness.measure import models, runner
 from harness.present import conclusion, console, wording
 from harness.measure.cell import Bench
@@ -82,7 +83,10 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     everywhere = os.sched_getaffinity(0)
     # All of them before the harness confines itself: placement goes by the CPUs it may use.
     benches = [
-        runner.make_bench(one.models, loadgen, one.placement, one.seed)
+        replace(
+            runner.make_bench(one.models, loadgen, one.placement, one.seed),
+            unsettled=summary.unsettled_rate,
+        )
         for one in (assignment.request for assignment in assignments)
     ]
     for assignment, bench in zip(assignments, benches):

@@ -26,6 +26,9 @@ PROFILES = ("quick", "default", "full")
 RELATIONS = ("above", "below", "within", "between", "unsupported")
 # What the others are compared with, unless the experiment names another model.
 REFERENCE = "epoll_lt"
+# What of a server settles, settles from one answer to the next; io_uring took five.
+WARMUP_PASSES = 5
+WARMUP_PASSES_MOST = 10_000
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Profile:
     budget_s: float
     timings: tuple[Timing, ...]
     once_above_s: float = math.inf
+    warmup_passes: int = WARMUP_PASSES  # closed loop: and so many answers to each connection
 
     def timing(self, factors: Mapping[str, Any]) -> tuple[float, float]:
         """(seconds, warm-up) of a cell with these levels: the last matching exception wins."""
@@ -237,7 +241,7 @@ def _profile(
 ) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile '{name}'; allowed: {', '.join(PROFILES)}")
-    keys = "levels grid replicates min_replicates seconds warmup budget_s once_above_s at"
+    keys = "levels grid replicates min_replicates seconds warmup warmup_passes budget_s once_above_s at"
     reader.only(table, f"profiles.{name}.", keys.split())
     names = [f.name for f in factors]
     grids = dict(table.get("grid", {}))
@@ -269,6 +273,11 @@ def _profile(
     for s, w in [(seconds, warmup), *((t.seconds, t.warmup) for t in timings)]:
         if not (0 < s <= 3600 and 0 <= w <= 3600):
             raise ValueError(f"profile {name}: seconds must be in (0, 3600], warmup in [0, 3600]")
+    passes = table.get("warmup_passes", WARMUP_PASSES)
+    if type(passes) is not int or not 0 <= passes <= WARMUP_PASSES_MOST:
+        raise ValueError(
+            f"profile {name}: warmup_passes must be a whole number from 0 to {WARMUP_PASSES_MOST}"
+        )
     return Profile(
         name=name,
         levels={key: tuple(coerce(key, v) for v in values) for key, values in levels.items()},
@@ -281,6 +290,7 @@ def _profile(
         budget_s=budget,
         timings=timings,
         once_above_s=float(table.get("once_above_s", math.inf)),
+        warmup_passes=passes,
     )
 
 

@@ -27,6 +27,8 @@ OVERHEAD_S = 0.15
 # Connecting, the first request of each, and closing, per connection: the client paces set-up at
 # 20,000/s; a model that makes a thread or process for each takes several times as long.
 OVERHEAD_PER_CONNECTION_S = 2.0e-4
+# One answer to each connection, per connection: at some 100,000 requests a second.
+PASS_PER_CONNECTION_S = 1.0e-5
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Setting:
     warmup: float
     unsupported: str = ""
     badges: tuple[str, ...] = ()
+    warmup_passes: int = 0  # and until each connection has been answered so often
 
     def to_json(self) -> dict[str, Any]:
         return asdict(self)
@@ -64,7 +67,10 @@ class Setting:
         if self.unsupported:
             return 0.0
         connecting = (self.load.connections + self.load.idle) * OVERHEAD_PER_CONNECTION_S
-        return self.warmup + self.seconds + OVERHEAD_S + connecting
+        warmup = max(
+            self.warmup, self.warmup_passes * self.load.connections * PASS_PER_CONNECTION_S
+        )
+        return warmup + self.seconds + OVERHEAD_S + connecting
 
 
 def descriptor_limit() -> int:
@@ -121,7 +127,9 @@ def _setting(
             " a process may have here (see tenk doctor)"
         )
     seconds, warmup = profile.timing(factors)
-    return Setting(model.name, dict(factors), load, seconds, warmup, why, badges)
+    # An open loop goes at its own pace, which may be a pass in many seconds.
+    passes = profile.warmup_passes if load.loop == "closed" else 0
+    return Setting(model.name, dict(factors), load, seconds, warmup, why, badges, passes)
 
 
 def clamp(load: Load, model: Model) -> tuple[Load, tuple[str, ...]]:

@@ -27,9 +27,14 @@ UNSETTLED = "rate not settled"
 def unsettled(cell: CellRecord) -> bool:
     """Whether the rate of a closed loop had a trend within the window. (Of an open loop the client
     sets the rate, and a freeze changes it on purpose.)"""
-    config = cell.client.get("config") or {}
-    intervals = cell.client.get("intervals") or []
-    if config.get("rate") or cell.factors.get("freeze_ms"):
+    return not cell.factors.get("freeze_ms") and unsettled_rate(cell.client)
+
+
+def unsettled_rate(client: Mapping[str, Any]) -> bool:
+    """The same from the load generator's report."""
+    config = client.get("config") or {}
+    intervals = client.get("intervals") or []
+    if config.get("rate"):
         return False
     lengths = [i["end_ns"] - i["start_ns"] for i in intervals]
     # The last one can be a remainder, too short to have a rate.

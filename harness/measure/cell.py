@@ -54,6 +54,8 @@ FREEZE_AT = 0.25
 OPEN_DRAIN_S = 0.25
 CLOSED_DRAIN_S = 2.0
 TIMEOUT_S = 5.0
+# How much longer than planned a warm-up may be, for its passes.
+PASSES_MOST_S = 5.0
 # Into how many intervals the window is cut, for the test whether the rate had settled.
 INTERVALS = 10
 LEAST_INTERVAL_S = 0.01
@@ -79,6 +81,8 @@ class Bench:
     prime: bool  # the load generator can wait until the server has answered on every connection
     tracepoint: int | None = None  # to count system calls by, where this machine lets us
     edges: bool = False  # it reads the server's CPU time itself, at both ends of the window
+    # From the load generator's report: whether the rate had not settled when the window began.
+    unsettled: Callable[[Mapping[str, Any]], bool] | None = None
 
 
 @dataclass
@@ -127,6 +131,18 @@ def server_command(path: Path) -> Callable[[Load], list[str]]:
     return lambda load: [str(path), "-p", "0", "-P", load.protocol]
 
 
+def warmup_most(setting: Setting) -> float:
+    """How long the warm-up may be, in seconds, if the passes take long."""
+    return setting.warmup + (PASSES_MOST_S if setting.warmup_passes else 0.0)
+
+
+def warmed_up(setting: Setting, client: Mapping[str, Any]) -> float:
+    """How long the warm-up was, in seconds, from the load generator's report."""
+    told = client.get("warmup")
+    found = m.number(told.get("seconds")) if isinstance(told, Mapping) else None
+    return setting.warmup if found is None else found
+
+
 def client_argv(
     loadgen: Path, setting: Setting, port: int, cpus: tuple[int, ...], seed: int, scratch: Path
 ) -> list[str]:
@@ -136,6 +152,9 @@ def client_argv(
     workers = max(1, min(len(cpus), load.connections))
     argv = [str(loadgen), "-q", "-c", str(load.connections), "-t", str(workers)]
     argv += ["-d", f"{setting.seconds:g}s", "--warmup", f"{setting.warmup:g}s"]
+    if setting.warmup_passes:
+        argv += ["--warmup-passes", str(setting.warmup_passes)]
+        argv += ["--warmup-most", f"{warmup_most(setting):g}s"]
     argv += ["--interval", f"{max(LEAST_INTERVAL_S, setting.seconds / INTERVALS):g}s"]
     argv += ["-T", f"{TIMEOUT_S:g}s", "--seed", str(seed), "--cpus", cpu_list(cpus)]
     if load.loop == "open":
@@ -334,7 +353,7 @@ class _Watch:
         load = setting.load
         connections = load.connections + load.idle
         self.allowed_s = (
-            15 + connections * 2e-3 + setting.warmup + setting.seconds + 2 * TIMEOUT_S
+            15 + connections * 2e-3 + warmup_most(setting) + setting.seconds + 2 * TIMEOUT_S
         ) + load.freeze_ms / 1000
         self.overdue = False
 

@@ -15,7 +15,7 @@ from harness.design import experiment as experiments
 from harness.design.compare import Level
 from harness.design import plan
 from harness.measure import host, interrupt, meter, syscalls
-from harness.measure.cell import Bench, Outcome, measure, server_command
+from harness.measure.cell import Bench, Outcome, measure, server_command, warmed_up
 from harness.errors import HostFault, SetupError
 from harness.design.experiment import Experiment, Profile
 from harness.design.model import Model
@@ -23,9 +23,12 @@ from harness.measure.models import fingerprint
 from harness.design.load import PLACEMENTS
 from harness.measure.placement import place
 from harness.design.plan import Setting
-from harness.store import CellRecord, Run
+from harness.store import USABLE, CellRecord, Run
 
 PILOT_WARMUP_S = 0.1
+# In a cell's timing: the warm-up in seconds, if the window was moved. It is never moved beyond this.
+MOVED = "moved_warmup_s"
+WARMUP_MOST_S = 60.0
 
 
 class Levels(Protocol):
@@ -264,11 +267,14 @@ def carry_on(run: Run, bench: Bench, progress: Progress, duels: Levels | None = 
     pace = _Pace(able, profile, sum(one.seconds for one in wanted))
     run.sweep()
     once = {c.id for c in run.cells() if c.timing.get("cell_s", 0.0) > profile.once_above_s}
+    moved = {
+        replace(c, replicate=0).id: float(c.timing[MOVED]) for c in run.cells() if MOVED in c.timing
+    }
     progress.begin(experiment.name, pace.cells, pace.seconds_left())
     try:
         block = 0
         while able and plan.another_block(block, pace.elapsed, pace.last_block, profile):
-            for level in _block(run, experiment, able, block, bench, pace, progress, once):
+            for level in _block(run, experiment, able, block, bench, pace, progress, once, moved):
                 _compare(run, [one for one in wanted if one.factors == level], duels, pace)
                 wanted = [one for one in wanted if one.factors != level]
             block += 1
@@ -320,9 +326,11 @@ def _block(
     pace: "_Pace",
     progress: Progress,
     once: set[str],
+    moved: dict[str, float],
 ) -> Iterator[Mapping[str, Any]]:
     """Measure what is missing of one block; yields each level when its cells are done. once: first
-    replicates that took too long to have another, which this block adds to."""
+    replicates that took too long to have another; moved: the warm-up of those whose window was
+    moved. This block adds to both."""
     profile = experiment.profiles[run.meta["profile"]]
     began = pace.elapsed
     only_now_s = 0.0  # spent on cells that the next block will leave out
@@ -340,21 +348,55 @@ def _block(
         progress.cell(f"{setting.model} {describe_levels(setting.factors)}")
         scratch = run.path / "cells" / f".{blank.id}"
         cell_seed = 1 + (bench.seed * 1_000_003 + block * 1009 + order) % 2_000_000_000
-        outcome = _measured(setting, bench, cell_seed, scratch)
+        first = replace(blank, replicate=0).id
+        budget_s = profile.budget_s - pace.elapsed
+        outcome, took_s = _settled(setting, bench, cell_seed, scratch, moved.get(first), budget_s)
+        if MOVED in outcome.timing:
+            moved[first] = outcome.timing[MOVED]
         cell_s = float(outcome.timing["cell_s"])
         if cell_s > profile.once_above_s:
-            once.add(replace(blank, replicate=0).id)
+            once.add(first)
             outcome.badges += (f"measured once, because it takes over {profile.once_above_s:g} s",)
             only_now_s += cell_s
         record = _record(experiment, setting, block, block, order, outcome)
         with _kept(run):
             _keep_spectrum(run, blank.id, scratch, outcome)
             run.write(record)
-        pace.took(setting, cell_s)
+        pace.took(setting, took_s)
         progress.advance(record, pace.cells, pace.seconds_left())
     if before is not None:
         yield before
     pace.block_done(pace.elapsed - began - only_now_s)
+
+
+def _settled(
+    setting: Setting,
+    bench: Bench,
+    seed: int,
+    scratch: Path,
+    moved_s: float | None,
+    budget_s: float,
+) -> tuple[Outcome, float]:
+    """Measure a cell, and how many seconds that took. Where the rate had not settled, once more, its
+    window moved: with a warm-up longer by the window that was too early, and at least twice as
+    long. Not where the budget does not hold it, nor where it was moved for an earlier replicate
+    (moved_s: that warm-up); then it keeps what it has."""
+    if moved_s is not None:
+        outcome = _measured(replace(setting, warmup=moved_s), bench, seed, scratch)
+        outcome.timing[MOVED] = moved_s
+        return outcome, float(outcome.timing["cell_s"])
+    outcome = _measured(setting, bench, seed, scratch)
+    first_s = float(outcome.timing["cell_s"])
+    usable = outcome.status in USABLE and not setting.load.freeze_ms
+    if bench.unsettled is None or not usable or not bench.unsettled(outcome.client):
+        return outcome, first_s
+    warmup = warmed_up(setting, outcome.client)
+    longer = min(WARMUP_MOST_S, warmup + max(warmup, setting.seconds))
+    if first_s + longer > budget_s:
+        return outcome, first_s
+    outcome = _measured(replace(setting, warmup=longer), bench, seed, scratch)
+    outcome.timing[MOVED] = longer
+    return outcome, first_s + float(outcome.timing["cell_s"])
 
 
 def _measured(setting: Setting, bench: Bench, seed: int, scratch: Path) -> Outcome:

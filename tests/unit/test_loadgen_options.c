@@ -216,6 +216,13 @@ static void options_that_do_not_go_together_are_refused_by_name(void **state)
 		 "--arrival",
 		 "turns"},
 		{{"-t", "200", "-c", "200", "echo://h:1", "echo://h:2"}, "--workers", "256"},
+		{{"--warmup-passes", "3", "echo://h:1", "echo://h:2"},
+		 "--warmup-passes",
+		 "several URLs"},
+		{{"--warmup-most", "3s", "echo://h:1"}, "--warmup-most", "--warmup-passes"},
+		{{"--arrival=trace", "--trace", "f", "--warmup-passes", "1", "echo://h:1"},
+		 "--warmup-passes",
+		 "trace"},
 		{{"--slice", "soon", "echo://h:1", "echo://h:2"}, "--slice: 'soon'", "auto or"},
 		{{"--arrangement", "both", "echo://h:1"}, "--arrangement: 'both'", "together"},
 	};

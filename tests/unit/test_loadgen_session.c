@@ -23,7 +23,7 @@
 #include "loadgen/engine.h"
 #include "loadgen/session.h"
 
-enum { CONNECTIONS = 8, READING_NS = 500 };
+enum { CONNECTIONS = 8, READING_NS = 500, LATE_NS = 5000000 };
 
 int __wrap_clock_gettime(clockid_t clock, struct timespec *now);
 
@@ -113,9 +113,13 @@ static void answer(struct traffic *t, struct lane *c)
 	traffic_received(t, c, reply, length);
 }
 
+static void parent(void);
+
 static void fake_wait(struct traffic *t, uint64_t timeout_ns)
 {
 	bool nothing = true;
+
+	parent();
 
 	for (uint32_t i = 0; i < t->lane_count; i++) {
 		struct lane *c = &t->lanes[i];
@@ -155,7 +159,23 @@ static struct record record;
 static struct tally *active = &record.tallies[POPULATION_ACTIVE];
 
 static const char *server_cpu;
-static int64_t start_in_ns; /* from the beginning of the set-up on */
+static struct control control;
+static uint64_t window_in_ns; /* --warmup-passes: from being warm on */
+static int64_t start_in_ns;   /* from the beginning of the set-up on */
+
+/* What the parent does meanwhile: a warm worker is told when the window begins. */
+static uint64_t warm_replies;
+static uint64_t give_up_at; /* replies after which the parent stops the run; 0: never */
+
+static void parent(void)
+{
+	if (give_up_at && server.replies >= give_up_at)
+		control.stop = 1;
+	if (!record.warm || control.window_ns || !options.warmup_passes)
+		return;
+	warm_replies = server.replies;
+	control.window_ns = time_ns + window_in_ns - LATE_NS;
+}
 
 static int reset(void **state)
 {
@@ -163,6 +183,7 @@ static int reset(void **state)
 	memset(&server, 0, sizeof(server));
 	start_in_ns = 20 * (int64_t)NS_PER_MS;
 	server_cpu = NULL;
+	window_in_ns = give_up_at = 0;
 	memset(&record, 0, sizeof(record));
 	memset(waiting, 0, sizeof(waiting));
 	memset(connecting, 0, sizeof(connecting));
@@ -180,7 +201,6 @@ static int reset(void **state)
 
 static void run(void)
 {
-	struct control control = {.start_ns = clock_now_ns() + (uint64_t)start_in_ns};
 	struct target target;
 	struct session_setup setup = {.options = &options,
 				      .target = &target,
@@ -190,6 +210,7 @@ static void run(void)
 				      .record = &record,
 				      .server_cpu = server_cpu};
 
+	control = (struct control){.start_ns = clock_now_ns() + (uint64_t)start_in_ns};
 	assert_null(target_parse(options.url, &target));
 	session_run(&setup);
 }
@@ -398,6 +419,56 @@ static void a_server_that_goes_ends_the_run_early(void **state)
 	assert_int_equal(active->up, 0);
 }
 
+static void a_window_begins_when_every_connection_has_had_its_passes(void **state)
+{
+	(void)state;
+	options.warmup_passes = 7;
+	window_in_ns = 30 * NS_PER_MS + LATE_NS;
+	run();
+	assert_conserved();
+	/* Each turn answers each connection once. */
+	assert_in_range(warm_replies, 7 * CONNECTIONS, 9 * CONNECTIONS);
+	assert_true(active->completed > 100);
+	assert_int_equal(record.absent_ns, 0);
+	assert_in_range(record.inflight_ns, 790 * NS_PER_MS, 800 * NS_PER_MS);
+	assert_in_range(record.ended_ns - control.window_ns, 100 * NS_PER_MS, 101 * NS_PER_MS);
+}
+
+static void who_hears_late_of_the_window_was_absent_from_its_beginning(void **state)
+{
+	(void)state;
+	options.warmup_passes = 1;
+	run();
+	assert_conserved();
+	assert_in_range(record.absent_ns, LATE_NS, LATE_NS + NS_PER_MS);
+	assert_in_range(record.inflight_ns, 750 * NS_PER_MS, 761 * NS_PER_MS);
+	assert_in_range(record.ended_ns - control.window_ns, 100 * NS_PER_MS, 101 * NS_PER_MS);
+}
+
+static void a_window_that_is_over_before_it_is_heard_of_has_nothing_in_it(void **state)
+{
+	(void)state;
+	options.warmup_passes = 1;
+	options.duration_ns = LATE_NS / 2;
+	run();
+	assert_conserved();
+	assert_int_equal(active->sent, 0);
+	assert_int_equal(record.absent_ns, LATE_NS / 2);
+}
+
+static void a_connection_that_is_never_answered_keeps_a_worker_from_being_warm(void **state)
+{
+	(void)state;
+	options.warmup_passes = 1;
+	options.timeout_ns = 60 * (int64_t)NS_PER_S;
+	server.mute = 1;
+	give_up_at = 5000;
+	run();
+	assert_int_equal(record.warm, 0);
+	assert_int_equal(active->sent, 0);
+	assert_conserved();
+}
+
 static void the_edges_of_the_window_have_its_replies_and_the_server_s_clock(void **state)
 {
 	char self[32];
@@ -448,6 +519,14 @@ int main(void)
 		cmocka_unit_test_setup(short_connections_are_renewed_after_their_quota, reset),
 		cmocka_unit_test_setup(an_absent_server_fails_the_worker, reset),
 		cmocka_unit_test_setup(a_server_that_goes_ends_the_run_early, reset),
+		cmocka_unit_test_setup(a_window_begins_when_every_connection_has_had_its_passes,
+				       reset),
+		cmocka_unit_test_setup(who_hears_late_of_the_window_was_absent_from_its_beginning,
+				       reset),
+		cmocka_unit_test_setup(
+			a_window_that_is_over_before_it_is_heard_of_has_nothing_in_it, reset),
+		cmocka_unit_test_setup(
+			a_connection_that_is_never_answered_keeps_a_worker_from_being_warm, reset),
 		cmocka_unit_test_setup(
 			the_edges_of_the_window_have_its_replies_and_the_server_s_clock, reset),
 		cmocka_unit_test(only_their_own_share_of_connections_is_opened),

@@ -105,6 +105,19 @@ static void a_client_kept_from_its_cpu_is_suspect(void **state)
 	assert_non_null(strstr(verdict.reasons[0].text, "--cpus"));
 }
 
+static void a_warm_up_without_its_passes_is_suspect(void **state)
+{
+	(void)state;
+	result.warmup_s = 10;
+	assert_valid();
+	options.warmup_passes = 5;
+	result.warm = true;
+	assert_valid();
+	result.warm = false;
+	assert_reason("warmup", VERDICT_SUSPECT);
+	assert_non_null(strstr(verdict.reasons[0].text, "5 times"));
+}
+
 static void a_server_s_clock_must_be_known_at_both_edges_of_the_window(void **state)
 {
 	(void)state;
@@ -512,6 +525,7 @@ int main(void)
 		cmocka_unit_test_setup(a_faultless_run_is_valid, make_good),
 		cmocka_unit_test_setup(a_busy_client_is_suspect, make_good),
 		cmocka_unit_test_setup(a_client_kept_from_its_cpu_is_suspect, make_good),
+		cmocka_unit_test_setup(a_warm_up_without_its_passes_is_suspect, make_good),
 		cmocka_unit_test_setup(a_server_s_clock_must_be_known_at_both_edges_of_the_window,
 				       make_good),
 		cmocka_unit_test_setup(unsent_requests_break_the_schedule, make_good),
