@@ -241,8 +241,9 @@ def _profile(
 ) -> Profile:
     if name not in PROFILES:
         raise ValueError(f"unknown profile '{name}'; allowed: {', '.join(PROFILES)}")
-    keys = "levels grid replicates min_replicates seconds warmup warmup_passes budget_s once_above_s at"
-    reader.only(table, f"profiles.{name}.", keys.split())
+    keys = "levels grid replicates min_replicates seconds warmup warmup_passes budget_s".split()
+    keys += ["once_above_s", "at"]
+    reader.only(table, f"profiles.{name}.", keys)
     names = [f.name for f in factors]
     grids = dict(table.get("grid", {}))
     levels = dict(table.get("levels", {}))

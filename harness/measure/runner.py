@@ -26,7 +26,7 @@ from harness.design.plan import Setting
 from harness.store import USABLE, CellRecord, Run
 
 PILOT_WARMUP_S = 0.1
-# In a cell's timing: the warm-up in seconds, if the window was moved. It is never moved beyond this.
+# In a cell's timing: the warm-up in seconds, if its window was moved; and the most that may be.
 MOVED = "moved_warmup_s"
 WARMUP_MOST_S = 60.0
 
