@@ -27,6 +27,8 @@ from harness.measure.process import ProcessError
 from harness.measure.staging import Bench, Record, Stage
 
 NEIGHBOUR_SHARE = 0.5
+# Of a block in turns.
+LEAST_ROUNDS = 2
 
 
 @dataclass
@@ -112,6 +114,8 @@ class _Group:
     def measure(self, chosen: Sequence[Series], findings: Findings, listener: Listener) -> None:
         """Runs of all series by turns, until each has its duels."""
         pilot.run(self._stage)
+        # Two blocks of two rounds must fit into the shortest duel.
+        self._stage.fit_turns(self._profile.seconds[0], 2 * LEAST_ROUNDS)
         # The pilot asks for the control's share of what a request costs, at each rate.
         for key, extra in self._stage.extra_ns.items():
             self._costs[key] = extra / design.CONTROL_SHARE
@@ -140,7 +144,7 @@ class _Group:
             return self._stage.pair(entry, one.fraction, seconds, number)
         if one.arrangement == ALONE:
             return self._stage.alone(entry, seconds, number)
-        rounds = max(2, round(seconds / self._stage.turn_s() / 2))
+        rounds = max(LEAST_ROUNDS, round(seconds / self._stage.turn_s() / 2))
         return self._stage.block([self._record.reference, entry], rounds, number)[0]
 
     def _entry(self, one: Series) -> Entry:
