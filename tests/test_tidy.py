@@ -24,6 +24,7 @@ SCRIPTS = (
     "tests/unit/run",
     "tests/fuzz/run",
 )
+SHARED = ("common/", "loadgen/", "servers/lib/")
 MAX_COLUMNS = 100
 # The formatters do not break comments and documentation. Left out: tables laid out by hand
 # (loadgen), and programs in strings (tests).
@@ -167,6 +168,20 @@ def test_a_heading_between_functions_is_one_line(path: Path) -> None:
     """clang-format moves the end of a comment of more than a hundred columns to the next line."""
     broken = re.findall(r"^/\* -{3} [^*]*-\n \*/", path.read_text(encoding="utf-8"), re.M)
     assert not broken
+
+
+def test_each_struct_has_a_tag_of_its_own() -> None:
+    """So that ctags and a debugger find the right one. Models and tests are programs of their own."""
+    seen: dict[str, str] = {}
+    for path in FILES:
+        if path.suffix not in {".c", ".h"} or not named(path).startswith(SHARED):
+            continue
+        for tag in re.findall(
+            r"^(?:struct|union) (\w+) \{", path.read_text(encoding="utf-8"), re.M
+        ):
+            assert tag not in seen, f"struct {tag} in {named(path)} and in {seen[tag]}"
+            seen[tag] = named(path)
+    assert {"conn", "session", "client"} <= set(seen)
 
 
 def test_files_have_plain_names() -> None:

@@ -140,7 +140,8 @@ def _size(ratio: Ratio) -> str:
     percent = 100 * abs(ratio.estimate - 1)
     half = 100 * half_of(ratio)
     if ratio.estimate > 3:
-        return f"{ratio.estimate:.3g} times (± {half / ratio.estimate:.2g} %) as much, that is {percent:.0f} %"
+        times = f"{ratio.estimate:.3g} times (± {half / ratio.estimate:.2g} %) as much"
+        return f"{times}, that is {percent:.0f} %"
     return f"{fixed(percent, half)} ± {fixed(half, half)} %"
 
 

@@ -45,7 +45,7 @@
 
 _Static_assert(sizeof(HTTP_ROOT_BODY) - 1 == 12, "Content-Length of REPLY");
 
-struct conn {
+struct client_state {
 	uint32_t owed;   /* bytes of replies that did not fit into the socket yet */
 	uint8_t matched; /* how much of the empty line the last bytes were */
 };
@@ -55,9 +55,9 @@ static struct counters {
 } own, *counters = &own;
 
 static int epoll_fd, listen_fd;
-static int spins;          /* option -s */
-static bool paused;        /* no descriptor left: not accepting until one is closed */
-static struct conn *conns; /* by descriptor */
+static int spins;                  /* option -s */
+static bool paused;                /* no descriptor left: not accepting until one is closed */
+static struct client_state *conns; /* by descriptor */
 static char replies[RECV_BYTES / HEAD_LEAST * REPLY_BYTES];
 /* The last head that arrived in one piece; load generators send the same one again and again. */
 static char usual[256];
@@ -96,7 +96,7 @@ static void accept_some(void)
 		if (fd < 0)
 			return;
 		setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
-		conns[fd] = (struct conn){0};
+		conns[fd] = (struct client_state){0};
 		watch(EPOLL_CTL_ADD, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET);
 		counters->connections++;
 	}
@@ -128,7 +128,7 @@ static uint32_t count_heads(const char *data, size_t len, uint8_t *matched)
 }
 
 /* Send what is owed; true when nothing is left, false when the socket is full or broken. */
-static bool flush_conn(int fd, struct conn *conn)
+static bool flush_conn(int fd, struct client_state *conn)
 {
 	while (conn->owed) {
 		/* The stream of replies has a period: what is owed begins inside one. */
@@ -150,7 +150,7 @@ static bool flush_conn(int fd, struct conn *conn)
 static void serve(int fd, uint32_t events)
 {
 	static char data[RECV_BYTES];
-	struct conn *conn = &conns[fd];
+	struct client_state *conn = &conns[fd];
 	bool hung_up = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 
 	/* While replies are owed nothing is read: a client that does not read is not served. */

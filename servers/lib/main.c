@@ -36,7 +36,7 @@ enum {
 	KEY_ROOT,
 };
 
-struct options {
+struct server_options {
 	int port;
 	const char *address;
 	const struct proto *proto;
@@ -119,7 +119,7 @@ static int somaxconn(void)
 
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
-	struct options *o = state->input;
+	struct server_options *o = state->input;
 	char name[24];
 
 	for (const struct argp_option *a = all_options; a->key; a++) {
@@ -180,7 +180,7 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 }
 
 /* argp shows only what this model heeds. */
-static void parse(int argc, char **argv, struct options *o)
+static void parse(int argc, char **argv, struct server_options *o)
 {
 	static struct argp_option shown[sizeof(all_options) / sizeof(*all_options)];
 	static char doc[512];
@@ -218,7 +218,7 @@ static int raise_fd_limit(void)
 	return (int)fds.rlim_cur - OWN_FDS;
 }
 
-static void check(struct options *o, int fds)
+static void check(struct server_options *o, int fds)
 {
 	char allowed[160], value[16];
 
@@ -245,7 +245,7 @@ static void check(struct options *o, int fds)
 		    o->root, o->proto->name);
 }
 
-static void describe(const struct options *o)
+static void describe(const struct server_options *o)
 {
 	json_t *protocols = json_array(), *names = json_array(), *needs = json_array();
 	json_t *hidden = json_array(), *all;
@@ -291,7 +291,7 @@ static void report(double extra_ns)
 
 int main(int argc, char **argv)
 {
-	struct options o = {
+	struct server_options o = {
 		.address = "127.0.0.1",
 		.proto = &proto_echo,
 		.workers = model.workers == ONE_PER_CPU ? limit_cpus() : model.workers,

@@ -22,7 +22,7 @@
 
 /* Enough for each of the protocols; allocations of this size are blocks. */
 #define BUFFER 16400
-#define MUCH (256 * 1024)
+#define MUCH   (256 * 1024)
 
 enum {
 	ECHO,
