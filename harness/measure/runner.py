@@ -377,9 +377,9 @@ def _settled(
     moved_s: float | None,
     budget_s: float,
 ) -> tuple[Outcome, float]:
-    """Measure a cell, and how many seconds that took. Where the rate had not settled, once more, its
-    window moved: with a warm-up longer by the window that was too early, and at least twice as
-    long. Not where the budget does not hold it, nor where it was moved for an earlier replicate
+    """Measure a cell, and how many seconds that took. Where the rate had not settled, once more,
+    its window moved: with a warm-up longer by the window that was too early, and at least twice
+    as long. Not where the budget does not hold it, nor where it was moved for an earlier replicate
     (moved_s: that warm-up); then it keeps what it has."""
     if moved_s is not None:
         outcome = _measured(replace(setting, warmup=moved_s), bench, seed, scratch)
