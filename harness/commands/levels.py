@@ -5,7 +5,7 @@ They are `tenk duel`'s own, with the run's models, seed and placement.
 """
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timezone
 from typing import Any
@@ -23,7 +23,12 @@ from harness.measure.cell import Bench as CellBench
 from harness.measure.runner import Progress, Request, describe_levels
 from harness.measure.staging import Bench, Record
 from harness.present import duel as present
-from harness.store import DUEL_SCHEMA, Run
+from harness.store import DUEL_SCHEMA, Run, duel_stem
+
+
+# A model is started and connected about so often in a duel. Where that alone would take longer than
+# the duel, it is left out, and its cells are all there is of it.
+STARTS = 8
 
 
 class Levels:
@@ -44,20 +49,23 @@ class Levels:
         """
         began = datetime.now(timezone.utc)
         document = {
-            **self._measure(level),
+            **self._measure(level, _cell_seconds(run, level)),
             "factors": dict(level.factors),
             "started": began.isoformat(timespec="seconds"),
         }
         run.write_duel(document)
 
-    def _measure(self, level: Level) -> dict[str, Any]:
+    def _measure(self, level: Level, cell_s: Mapping[str, float]) -> dict[str, Any]:
         load = replace(
             self._request.experiment.base, **level.factors, placement=self._placement.name
         )
+        wanted = self._request.experiment.reference
         reasons = {m.name: why for m in self._request.models if (why := command.why_not(m, load))}
+        for name, seconds in cell_s.items():
+            if name != wanted and name not in reasons and seconds * STARTS > level.seconds:
+                reasons[name] = f"too slow to start again and again: its cell took {seconds:.1f} s"
         able = [m for m in self._request.models if m.name not in reasons]
         left_out = {name: ("unsupported", why) for name, why in reasons.items()}
-        wanted = self._request.experiment.reference
         able.sort(key=lambda model: model.name != wanted)  # stable: the others keep their order
         if len(able) < 2:
             why = "fewer than two models can serve this level"
@@ -92,6 +100,16 @@ class Levels:
             until=0.0,
             seed=design.client_seed(self._request.seed, describe_levels(level.factors)),
         )
+
+
+def _cell_seconds(run: Run, level: Level) -> dict[str, float]:
+    """How long the cells of this level took, by model: the longest that is there."""
+    found: dict[str, float] = {}
+    for cell in run.cells():
+        if duel_stem(cell.factors) == duel_stem(level.factors):
+            took = float(cell.timing.get("cell_s", 0.0))
+            found[cell.model] = max(took, found.get(cell.model, 0.0))
+    return found
 
 
 def _entries(able: Sequence[Model]) -> list[Entry]:

@@ -66,7 +66,8 @@ def _levels(
     measured: Mapping[str, Any],
     usual: tuple[str, ...],
 ) -> tuple[Level, ...]:
-    _only(table, where, ["levels", "seconds", "at"])
+    _only(table, where, ["levels", "seconds", "arrangements", "at"])
+    usual = _arrangements(table.get("arrangements", list(usual)))
     chosen = {key: [coerce(key, v) for v in values] for key, values in table["levels"].items()}
     if set(chosen) != set(factors):
         raise ValueError(f"{where}.levels must be of {', '.join(factors)}")
