@@ -12,6 +12,7 @@ import pytest
 from harness_fakes import EXPERIMENT
 
 from harness import cli, errors, packed, store
+from harness.commands import levels
 from harness.design import experiment
 from harness.judge.levels import read_all
 from harness.measure import duel
@@ -54,6 +55,8 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     # As many blocks as give an interval, and no longer than that.
     monkeypatch.setattr(duel, "BLOCK_LEAST_S", 0.2)
     monkeypatch.setattr(duel, "INSIDE", 0.2)
+    # On a machine with other work the fakes are slow to start.
+    monkeypatch.setattr(levels, "STARTS", 0)
     return tmp_path / "results"
 
 
@@ -101,8 +104,8 @@ def test_a_run_keeps_one_record_for_each_level_that_it_compares(bench: Path) -> 
 
 def test_the_ratio_is_that_of_the_costs(bench: Path) -> None:
     assert run_tiny(bench) == 0
-    (level,) = read_all(only_run(bench).duels())
-    found = level.arrangements[0].ratio("dear", CPU)
+    (met,) = read_all(only_run(bench).duels())
+    found = met.arrangements[0].ratio("dear", CPU)
     assert found is not None and found.interval(0.999)[0] < 1.5 < found.interval(0.999)[1]
 
 
@@ -150,10 +153,20 @@ def test_a_model_that_cannot_serve_the_level_is_named_with_its_reason(
 ) -> None:
     duel_fakes.add_server(tmp_path / "build", "small", limit=1)
     assert run_tiny(bench) == 0
-    (level,) = read_all(only_run(bench).duels())
-    assert "serves at most 1 connection" in level.left_out["small"]
+    (met,) = read_all(only_run(bench).duels())
+    assert "serves at most 1 connection" in met.left_out["small"]
     said = " ".join(capsys.readouterr().out.split())
-    assert "small at 2: unsupported: serves at most 1 connection" in said
+    assert "small was not compared at 2: unsupported: serves at most 1 connection" in said
+
+
+def test_a_model_that_takes_too_long_to_be_started_often_is_left_out(
+    bench: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(levels, "STARTS", 10**6)
+    assert run_tiny(bench) == 0
+    (document,) = only_run(bench).duels()
+    (left_out,) = document["unsupported"]
+    assert left_out["name"] == "dear" and "too slow to start again" in left_out["reason"]
 
 
 def test_a_level_at_which_nothing_can_be_compared_says_why_and_is_not_tried_again(
@@ -174,6 +187,18 @@ def test_a_packed_run_says_the_same_of_its_levels(bench: Path) -> None:
     assert Run.open(run.path).duels() == before
     assert tenk("pack", "--unpack", run.path) == 0
     assert Run.open(run.path).duels() == before and not packed.has_duels(run.path)
+
+
+def test_two_runs_are_shown_with_the_ratios_that_each_of_them_found(
+    bench: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_tiny(bench) == 0
+    path = only_run(bench).path
+    capsys.readouterr()
+    assert tenk("compare", path, path) == 0
+    said = capsys.readouterr().out
+    table = said.split("server CPU per request against plain, in turns")[1]
+    assert "dear connections=2" in table
 
 
 def test_a_damaged_record_is_one_line_with_its_name(

@@ -12,7 +12,7 @@ from rich.table import Table
 
 from harness import errors, store
 from harness.judge import comparison
-from harness.present import console, wording
+from harness.present import console, levels, wording
 from harness.design.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -45,6 +45,10 @@ def run(args: argparse.Namespace) -> int:
     rows = comparison.compare(runs[0], runs[1], args.metric)
     for metric in dict.fromkeys(row.metric for row in rows):
         _print(out, metric, [row for row in rows if row.metric == metric])
+    met = comparison.ratios(runs[0], runs[1], args.metric)
+    for key in dict.fromkeys((row.metric, row.arrangement, row.reference) for row in met):
+        of_key = [r for r in met if (r.metric, r.arrangement, r.reference) == key]
+        _print_ratios(out, *key, of_key)
     out.print(
         "B / A describes and does not judge: what differs between two sessions is in it."
         " For a verdict on two models or two builds measure them in one `tenk duel`.",
@@ -66,4 +70,18 @@ def _print(out: Console, metric: str, rows: Sequence[comparison.Row]) -> None:
             f"{wording.quantity(row.b.value, unit)} {wording.spread(row.b)}",
             "" if row.ratio is None else f"{row.ratio:.3g}",
         )
+    out.print(table)
+
+
+def _print_ratios(
+    out: Console, metric: str, how: str, reference: str, rows: Sequence[comparison.RatioRow]
+) -> None:
+    """What each run found by itself. Ratios within a run do not know what differs between runs, but
+    for the most part that hits a model and its reference alike."""
+    title = f"{METRICS[metric].label} against {reference}, {levels.HOW[how]}"
+    table = Table(title=title, title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("model and levels", "A", "B"):
+        table.add_column(heading)
+    for row in rows:
+        table.add_row(escape(row.name), wording.change(row.a), wording.change(row.b))
     out.print(table)

@@ -13,7 +13,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.design import experiment
-from harness.judge import stats, summary
+from harness.judge import levels, stats, summary
+from harness.judge.duel import Ratio
 from harness.store import Run, level_text
 
 
@@ -27,6 +28,37 @@ class Row:
     a: stats.Estimate
     b: stats.Estimate
     ratio: float | None
+
+
+@dataclass(frozen=True)
+class RatioRow:
+    """One model against the reference at one level, as two runs found it together or in turns."""
+
+    name: str
+    metric: str
+    arrangement: str
+    reference: str
+    a: Ratio
+    b: Ratio
+
+
+def ratios(a: Run, b: Run, metric: str | None) -> list[RatioRow]:
+    """Every ratio to the same reference that both runs measured, and neither is void in."""
+    found = []
+    for left in levels.read_all(a.duels()):
+        right = next((d for d in levels.read_all(b.duels()) if d.at(left.factors)), None)
+        if right is None or right.reference != left.reference:
+            continue
+        others = {one.name: one for one in right.arrangements}
+        for one in left.arrangements:
+            for model, own in one.ratios.items():
+                for name in own if metric is None else [metric]:
+                    x = one.ratio(model, name)
+                    y = others[one.name].ratio(model, name) if one.name in others else None
+                    if x is not None and y is not None:
+                        at = _at(model, left.factors)
+                        found.append(RatioRow(at, name, one.name, left.reference, x, y))
+    return found
 
 
 def compare(a: Run, b: Run, metric: str | None) -> list[Row]:
@@ -68,5 +100,8 @@ def mismatches(a: Mapping[str, Any], b: Mapping[str, Any]) -> list[str]:
 
 
 def _name(group: summary.Group) -> str:
-    levels = " ".join(f"{k}={level_text(v)}" for k, v in group.factors.items())
-    return f"{group.model} {levels}"
+    return _at(group.model, group.factors)
+
+
+def _at(model: str, factors: Mapping[str, Any]) -> str:
+    return " ".join([model, *(f"{k}={level_text(v)}" for k, v in factors.items())])

@@ -42,6 +42,11 @@ class Conclusion:
         """What stands beside the tables of values, by metric."""
         return ratios.tables(self.experiment, self.duels)
 
+    @property
+    def not_compared(self) -> list[str]:
+        """Who is missing in those tables, and why."""
+        return ratios.left_out(self.duels)
+
     def files(self) -> list[tuple[str, str]]:
         """Each file's name and text. The figures read summary.tsv and answer.json."""
         return [

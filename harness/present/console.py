@@ -136,6 +136,8 @@ def print_summary(console: Console, one: Conclusion, run_note: str = "") -> None
             _print_highlight(console, highlight, found)
         if highlight.metric in beside:
             _print_ratios(console, beside[highlight.metric])
+    for line in one.not_compared:
+        console.print(escape(line), style="dim")
     said = wording.remarks(groups)
     if said:
         table = Table.grid(padding=(0, 1))

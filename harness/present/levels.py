@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.design.duel import TOGETHER
+from harness.design.duel import TOGETHER, TURNS
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS
 from harness.judge.levels import Arrangement, LevelDuel
@@ -16,6 +16,7 @@ from harness.judge.standings import CPU
 from harness.present import wording
 
 LEFT_OUT = "not compared"
+HOW = {TOGETHER: "together", TURNS: "in turns"}
 VOID = "void"
 
 
@@ -43,12 +44,9 @@ def _table(duels: Sequence[LevelDuel], metric: str) -> RatioTable | None:
     if not columns:
         return None
     references = list(dict.fromkeys(d.reference for d, _ in columns))
-    models = dict.fromkeys(
-        name for d, a in columns for name in (*a.ratios, *d.left_out) if name != d.reference
-    )
+    models = dict.fromkeys(name for d, a in columns for name in a.ratios if name != d.reference)
     rows = [(name, [_entry(d, a, name, metric) for d, a in columns]) for name in models]
     notes = [_note(d, a, metric) for d, a in columns]
-    notes += _left_out(duels)
     heading = f"{METRICS[metric].label} against {' or '.join(references)}"
     return RatioTable(heading, [_column(d, a) for d, a in columns], rows, notes)
 
@@ -61,11 +59,9 @@ def _speaks(one: Arrangement, metric: str) -> bool:
 def _column(level: LevelDuel, one: Arrangement) -> str:
     """ "1k in turns", "100 together, 14k/s each"."""
     at = _levels(level.factors)
-    if one.name != TOGETHER:
-        return f"{at} in turns"
-    if one.offered_rps and not one.own_load:
-        return f"{at} together, {wording.quantity(one.offered_rps, '')}/s each"
-    return f"{at} together"
+    own = not one.offered_rps or one.own_load
+    rate = "" if own else f", {wording.quantity(one.offered_rps, '')}/s each"
+    return f"{at} {HOW[one.name]}{rate}"
 
 
 def _levels(factors: Mapping[str, Any]) -> str:
@@ -73,8 +69,8 @@ def _levels(factors: Mapping[str, Any]) -> str:
 
 
 def _entry(level: LevelDuel, one: Arrangement, name: str, metric: str) -> str:
-    if name in level.left_out:
-        return LEFT_OUT
+    if name not in one.ratios:
+        return LEFT_OUT if name in level.left_out else "–"
     if one.void(metric):
         return VOID
     ratio = one.ratio(name, metric)
@@ -106,14 +102,16 @@ def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
     return text
 
 
-def _left_out(duels: Sequence[LevelDuel]) -> list[str]:
-    """Who was not compared at some level, and why; levels at which nothing was."""
+def left_out(duels: Sequence[LevelDuel]) -> list[str]:
+    """Who was not compared at some level, and why; levels at which nothing was. A line each."""
     found: dict[tuple[str, str], list[str]] = {}
     for level in duels:
         at = _levels(level.factors)
         for name, why in level.left_out.items():
             found.setdefault((name, why), []).append(at)
-    lines = [f"{name} at {', '.join(at)}: {why}" for (name, why), at in found.items()]
+    lines = [
+        f"{name} was not compared at {', '.join(at)}: {why}" for (name, why), at in found.items()
+    ]
     for level in duels:
         if not level.arrangements:
             lines.append(f"{_levels(level.factors)}: nothing was compared: {level.reasons[0]}")

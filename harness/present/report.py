@@ -103,7 +103,7 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
         sentences=found.sentences,
         tables=[t for h in one.highlights if (t := _table(one, groups, h, beside.get(h.metric)))],
         figures=[_figure(p, kind, out) for p in drawn],
-        remarks=wording.remarks(groups),
+        remarks=[*wording.remarks(groups), *(("not compared", t) for t in found.not_compared)],
         verdicts=found.verdicts,
     )
 
