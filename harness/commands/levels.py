@@ -60,12 +60,16 @@ class Levels:
             self._request.experiment.base, **level.factors, placement=self._placement.name
         )
         wanted = self._request.experiment.reference
-        reasons = {m.name: why for m in self._request.models if (why := command.why_not(m, load))}
+        left_out = {
+            model.name: ("unsupported", why)
+            for model in self._request.models
+            if (why := command.why_not(model, load))
+        }
         for name, seconds in cell_s.items():
-            if name != wanted and name not in reasons and seconds * STARTS > level.seconds:
-                reasons[name] = f"too slow to start again and again: its cell took {seconds:.1f} s"
-        able = [m for m in self._request.models if m.name not in reasons]
-        left_out = {name: ("unsupported", why) for name, why in reasons.items()}
+            if name != wanted and name not in left_out and seconds * STARTS > level.seconds:
+                why = f"too slow to start again and again: its cell took {seconds:.1f} s"
+                left_out[name] = ("left out", why)
+        able = [model for model in self._request.models if model.name not in left_out]
         able.sort(key=lambda model: model.name != wanted)  # stable: the others keep their order
         if len(able) < 2:
             why = "fewer than two models can serve this level"

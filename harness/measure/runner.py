@@ -29,6 +29,8 @@ PILOT_WARMUP_S = 0.1
 # In a cell's timing: the warm-up in seconds, if its window was moved; and the most that may be.
 MOVED = "moved_warmup_s"
 WARMUP_MOST_S = 60.0
+# Of a duel's own pilot, in which each model is started twice.
+PILOT_S_PER_MODEL = 0.7
 
 
 class Levels(Protocol):
@@ -111,7 +113,8 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
         pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
         pilots = 0.0 if capacities else pilot * len(request.models)
     blocks = plan.expected_blocks(settings, profile, pilots)
-    compared = sum(level.seconds for level in levels(request.experiment, profile))
+    alive = PILOT_S_PER_MODEL * len(request.models)
+    compared = sum(level.seconds + alive for level in levels(request.experiment, profile))
     return pilots + blocks * plan.expected_block_s(settings) + compared
 
 

@@ -40,7 +40,8 @@ class Conclusion:
     @property
     def ratio_tables(self) -> dict[str, RatioTable]:
         """What stands beside the tables of values, by metric."""
-        return ratios.tables(self.experiment, self.duels)
+        models = list(dict.fromkeys(group.model for group in self.groups))
+        return ratios.tables(self.experiment, self.duels, models)
 
     @property
     def not_compared(self) -> list[str]:

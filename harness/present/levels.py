@@ -30,21 +30,24 @@ class RatioTable:
     notes: Sequence[str]
 
 
-def tables(experiment: Experiment, duels: Sequence[LevelDuel]) -> dict[str, RatioTable]:
+def tables(
+    experiment: Experiment, duels: Sequence[LevelDuel], models: Sequence[str] = ()
+) -> dict[str, RatioTable]:
     """The ratio tables of a run, by the metric of the table that each stands beside. Two metrics
-    that are one another's inverse have one table."""
+    that are one another's inverse have one table. models: their order."""
     metrics = list(dict.fromkeys(h.metric for h in experiment.highlights))
     plain = [m for m in metrics if METRICS[m].inverse_of not in metrics]
-    found = {metric: _table(duels, metric) for metric in plain}
+    found = {metric: _table(duels, metric, models) for metric in plain}
     return {metric: table for metric, table in found.items() if table is not None}
 
 
-def _table(duels: Sequence[LevelDuel], metric: str) -> RatioTable | None:
+def _table(duels: Sequence[LevelDuel], metric: str, order: Sequence[str]) -> RatioTable | None:
     columns = [(d, a) for d in duels for a in d.arrangements if _speaks(a, metric)]
     if not columns:
         return None
     references = list(dict.fromkeys(d.reference for d, _ in columns))
-    models = dict.fromkeys(name for d, a in columns for name in a.ratios if name != d.reference)
+    met = dict.fromkeys(name for d, a in columns for name in a.ratios if name != d.reference)
+    models = [*(name for name in order if name in met), *(n for n in met if n not in order)]
     rows = [(name, [_entry(d, a, name, metric) for d, a in columns]) for name in models]
     notes = [_note(d, a, metric) for d, a in columns]
     heading = f"{METRICS[metric].label} against {' or '.join(references)}"
@@ -98,7 +101,7 @@ def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
         parts.append("the client set the rate: it says nothing of the servers")
     text = f"{_column(level, one)}: {', '.join(parts)}"
     if one.void(metric):
-        text += "; VOID: the twin's 99 % interval excludes no difference"
+        text += "; VOID: the reference differs from itself (99 % interval of the twin)"
     return text
 
 
