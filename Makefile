@@ -75,6 +75,12 @@ objects = $(1:%.c=$(BUILD)/obj/%.o)
 MAKEFLAGS += --no-builtin-rules
 PHONY := all
 
+# `all` is a make of its own. Of two goals in one command, `make -j all unit`, both would make the same
+# libraries at the same time, and one of them a program from the half of one.
+ifneq ($(word 2,$(MAKECMDGOALS)),)
+.NOTPARALLEL:
+endif
+
 # One model that does not compile stops no other: the rest is built, and the last lines say what is
 # not. Its old binary has gone with the old source: what runs is what is written.
 all:
@@ -222,7 +228,8 @@ deps:
 TEST_JOBS ?= $(shell n=$$((2 * $$(nproc))); echo $$((n < 16 ? n : 16)))
 test:
 	@harness/deps build run test
-	+$(Q)$(MAKE) --no-print-directory all unit
+	+$(Q)$(MAKE) --no-print-directory all
+	+$(Q)$(MAKE) --no-print-directory unit
 	$(call say,PYTEST,tests)
 	$(Q)$(PYTHON) -m pytest -q -n $(TEST_JOBS) tests $(PYTEST_ARGS)
 
