@@ -96,6 +96,10 @@ for url in urls:
     costs.append(int(found.group(1)))
 if FAULT == "hangs":
     print("waiting", file=sys.stderr, flush=True); time.sleep(60)
+void = []
+if single and FAULT == "starved once" and not os.path.exists(sys.argv[0] + ".starved"):
+    open(sys.argv[0] + ".starved", "w").close()
+    void = [{{"status": "void", "code": "client-limited", "text": "it had no CPU"}}]
 if single:
     events = int(option("--events-fd"))
     os.write(events, b"connected 1\\nmeasure\\ndone\\n")
@@ -103,7 +107,7 @@ if single:
     ns = {{"count": 100, "p50": 50 * costs[0], "p99": 100 * costs[0]}}
     with open(option("--json"), "w") as out:
         json.dump({{"schema": "tenk.loadgen/2", "config": {{}}, "host": {{}},
-                   "verdict": {{"status": "valid", "reasons": []}},
+                   "verdict": {{"status": "void" if void else "valid", "reasons": void}},
                    "requests": {{"sent": int(rate), "completed": int(rate), "unanswered": 0,
                    "unsent": 0,
                                 "errors": {{}}}},
@@ -116,7 +120,7 @@ if single:
                               "system_ns": None, "wall_ns": 10**9, "edge_skew_ns": 1}}
                              if clocks else None,
                    "fairness": {{"connections": 1, "served": 1, "jain": 1.0}}}}, out)
-    sys.exit(0)
+    sys.exit(4 if void else 0)
 slices, now = [], 0.0
 block = [rng.gauss(0, DRIFT) for _ in urls]
 def one(target, number, warmup, begin, start, end, factor):

@@ -201,6 +201,18 @@ def test_all_three_arrangements_are_measured_at_one_level_and_their_widths_stand
     assert rows["alone"]["one_after_the_other_wider"] is None
 
 
+def test_a_client_without_a_cpu_costs_one_run_of_one_after_the_other_and_not_the_level(
+    ground: Path,
+) -> None:
+    loadgen = add_loadgen(ground / "build", fault="starved once")
+    write(ground, asks="resolution", profile={"arrangements": ["alone"]})
+    status, found = run(ground)
+    assert status == errors.EXIT_OK and found["left_out"] == []
+    assert loadgen.with_name("loadgen.starved").exists()
+    (row,) = found["rows"]
+    assert row["runs"] > 1
+
+
 # --- files ----------------------------------------------------------------------------------------
 
 

@@ -30,6 +30,8 @@ SHORT_PASSES = 2
 # What a server is taken to do before the pilot has told.
 PILOT_RPS = 20e3
 WARMUP_LEAST_S, WARMUP_MOST_S, OPEN_WARMUP_MOST_S = 0.1, 8.0, 1.0
+# A void cell for which its server is not to blame: the client had no CPU.
+NO_FAULT = "client-limited:"
 # Runs that fail one after the other without anyone to blame.
 LOST_MOST = 4
 
@@ -138,11 +140,15 @@ class Stage:
             interrupt.check()
             outcome = self._cell(one, seconds, number, order)
             metrics = outcome.metrics
+            if outcome.status == "void" and outcome.reason.startswith(NO_FAULT):
+                self._lose(outcome.reason)
+                return None
             if outcome.status in ("failed", "void", "unsupported") or not metrics:
                 self.exclude(one.name, "failed", outcome.reason or outcome.status)
                 return None
             slices.append(_of_cell(one.name, seconds, metrics))
             latency[one.name] = {p: metrics[f"{p}_ns"] for p in ("p50", "p99")}
+        self._in_a_row = 0
         return Piece(
             arrangement=ALONE,
             number=number,
