@@ -323,16 +323,16 @@ def test_a_sentence_says_how_many_duels_were_wrong_and_how_many_a_sound_method_w
     assert "nothing can be said" in present.sentence(asked, [row(duels=0)])
 
 
-def test_power_names_the_smallest_cost_that_nine_of_ten_duels_found() -> None:
+def test_power_names_the_smallest_cost_that_is_surely_found_more_often_than_not() -> None:
     asked = design.parse({**TINY, "asks": "power"}, "tiny", "tiny.toml")
 
-    def at(share: float, seconds: float, found: int) -> judge.Row:
+    def at(share: float, seconds: float, found: int, duels: int = 10) -> judge.Row:
         series = Series(100, "none", 0.5, share, "together")
-        return row(series=series, seconds=seconds, duels=10, found=found)
+        return row(series=series, seconds=seconds, duels=duels, found=found)
 
-    rows = [at(0.01, 15, 3), at(0.01, 60, 9), at(0.03, 15, 10)]
-    assert "is 1 %, in 60 s" in present.sentence(asked, rows)
-    assert "No cost" in present.sentence(asked, [at(0.1, 15, 8)])
+    rows = [at(0.005, 60, 2, 2), at(0.01, 15, 3), at(0.01, 60, 9), at(0.03, 15, 10)]
+    assert "is 1 %, in 60 s: by 9 of 10 duels" in present.sentence(asked, rows)
+    assert "No cost" in present.sentence(asked, [at(0.1, 15, 7)])
 
 
 def test_a_neighbour_allows_twice_the_width() -> None:

@@ -39,13 +39,15 @@ def sentence(asked: Evidence, rows: Sequence[Row]) -> str:
             f" ({_percent(right, total)}; a sound 95 % interval does in 95 %)."
         )
     if asked.asks == POWER:
-        seen = [row for row in known if row.found >= 0.9 * row.duels]
+        # Two of two is no proof: the interval of the share counts.
+        seen = [row for row in known if judge.share_interval(row.found, row.duels)[0] > 0.5]
         least = min(seen, key=lambda r: (r.series.share, r.seconds), default=None)
         if least is None:
-            return "No cost was found in nine of ten duels."
+            return "No cost was surely found more often than not: more duels would tell."
         return (
-            f"The smallest cost that nine of ten duels found is {100 * least.series.share:g} %,"
-            f" in {least.seconds:g} s."
+            f"The smallest cost that is surely found more often than not is"
+            f" {100 * least.series.share:g} %, in {least.seconds:g} s:"
+            f" by {least.found} of {least.duels} duels."
         )
     times = [t for row in known if (t := _alone(row, rows)) is not None]
     if not times:
