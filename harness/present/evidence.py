@@ -49,12 +49,17 @@ def sentence(asked: Evidence, rows: Sequence[Row]) -> str:
             f" {100 * least.series.share:g} %, in {least.seconds:g} s:"
             f" by {least.found} of {least.duels} duels."
         )
-    times = [t for row in known if (t := _alone(row, rows)) is not None]
+    times: dict[str, list[float]] = {}
+    for row in known:
+        wider = _alone(row, rows)
+        if wider is not None:
+            times.setdefault(row.series.arrangement, []).append(wider)
     if not times:
         return "How much narrower the intervals are than one after the other was not measured."
     return (
-        f"In the same seconds, the intervals are {min(times):.3g} to {max(times):.3g} times"
-        " narrower than those of one after the other."
+        "In the same seconds, the interval of one after the other is wider: "
+        + "; ".join(f"{min(t):.3g} to {max(t):.3g} times that of {n}" for n, t in times.items())
+        + "."
     )
 
 
