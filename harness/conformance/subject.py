@@ -237,6 +237,18 @@ class Subject(process.Child):
         """CPU time of its live threads so far, in seconds."""
         return sum(run for run, _ in self._schedstat().values()) / 1e9
 
+    def kept_waiting(self) -> Callable[[], float]:
+        """From now on: what is returned says for how many seconds other programs have kept the server
+        from its CPU, or that one of its threads which waited longest."""
+        before = self._schedstat()
+
+        def so_far() -> float:
+            now = self._schedstat()
+            waits = (wait - before.get(thread, (0, 0))[1] for thread, (_, wait) in now.items())
+            return max(waits, default=0) / 1e9
+
+        return so_far
+
     def _schedstat(self) -> dict[str, tuple[int, int]]:
         found = {}
         for pid in process.tree(self.server_pid):
