@@ -249,7 +249,9 @@ NAMES = [
     *("connections workers duration rate latency timeout warmup drain arrival trace seed").split(),
     *("pace size pipeline requests-per-connection close verify idle silent slow-readers").split(),
     *("slow-writers short-lived slow-rate connect-rate prime source-ip engine cpus").split(),
-    *("warmup-passes warmup-most interval json hlog hgrm events-fd quiet help version nonsense").split(),
+    *(
+        "warmup-passes warmup-most interval json hlog hgrm events-fd quiet help version nonsense"
+    ).split(),
 ]
 VALUES = [
     *("0 1 -1 7 1k 2M 1G 1e9 9223372036854775808 1.5 .5 nan inf 0x10 1ms 1us 1h 99999h").split(),

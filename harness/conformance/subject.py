@@ -238,8 +238,8 @@ class Subject(process.Child):
         return sum(run for run, _ in self._schedstat().values()) / 1e9
 
     def kept_waiting(self) -> Callable[[], float]:
-        """From now on: what is returned says for how many seconds other programs have kept the server
-        from its CPU, or that one of its threads which waited longest."""
+        """From now on: what is returned says for how many seconds other programs have kept it
+        from its CPU: of its threads, the one that waited longest."""
         before = self._schedstat()
 
         def so_far() -> float:
