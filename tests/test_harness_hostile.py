@@ -327,7 +327,7 @@ def test_a_run_that_can_only_be_read_is_reported_elsewhere(ground: Path, tmp_pat
             assert done.returncode == errors.EXIT_FAILURE
             assert done.stderr.count("\n") == 1 and "Permission denied" in done.stderr
         (tmp_path / "closed").mkdir(mode=0o000)
-        words = ["run", "tiny", "--out", str(tmp_path / "closed" / "results")]
+        words = ["run", "c10k", "--out", str(tmp_path / "closed" / "results")]
         done = subprocess.run(
             [*launch, *words], capture_output=True, text=True, timeout=60, check=False
         )
