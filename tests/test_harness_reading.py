@@ -15,6 +15,7 @@ from harness import cli, errors, store
 from harness.design.load import Load
 from harness.design.metrics import METRICS
 from harness.judge import comparison
+from harness.judge.duel import Ratio
 from harness.judge.stats import Estimate
 from harness.measure import doctor
 from harness.measure.calibrate import spread_out
@@ -216,3 +217,14 @@ def test_doctor_finds_each_limit_and_has_a_remedy(
 def test_doctor_finds_nothing_that_stops_a_healthy_machine() -> None:
     assert all(f.level != BAD for f in doctor.findings(HEALTHY))
     assert level("descriptors", HEALTHY) == GOOD
+
+
+def test_a_wide_ratio_is_told_by_both_ends_and_never_falls_below_nothing() -> None:
+    narrow = Ratio(1.033, 1.029, 1.037, 0.002, 9.0, 10, "blocks")
+    assert wording.change(narrow) == "+3.3 ± 0.4 %"
+    assert wording.change(replace(narrow, estimate=1.79, lo=0.85, hi=3.77)) == (
+        "1.79 times [0.85, 3.77]"
+    )
+    assert wording.change(replace(narrow, estimate=3.25, lo=3.14, hi=3.36)) == "3.25 times ± 3.4 %"
+    assert wording.resolution(0.0123) == "± 1.2 %"
+    assert wording.resolution(1.02) == "± 102 %"

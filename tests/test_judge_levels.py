@@ -243,6 +243,6 @@ def test_the_note_has_twin_control_and_resolution_and_who_was_left_out() -> None
     assert table.heading == "server CPU per request against epoll_lt"
     assert dict(table.rows)["poll"] == ["+30.0 ± 1.3 %"]
     assert table.notes == [
-        "100 in turns: twin +0.0 ± 1.0 %, control of 3.0 % found as +3.0 ± 1.0 %, resolution ± 1 %",
+        "100 in turns: twin +0.0 ± 1.0 %, control of 3.0 % found as +3.0 ± 1.0 %, resolution ± 1.0 %",
     ]
     assert present.left_out([met]) == ["blocking was not compared at 100: unsupported: serves one"]

@@ -204,7 +204,9 @@ def _cell(one: Standing, name: str, metric: str) -> str:
 def notes(one: Standing) -> list[str]:
     """What stands under a table."""
     fine = [
-        f"{HEADINGS[m]} ± {100 * r:.2g} %" for m, r in one.resolution.items() if math.isfinite(r)
+        f"{HEADINGS[m]} {wording.resolution(r)}"
+        for m, r in one.resolution.items()
+        if math.isfinite(r)
     ]
     unit = "runs of pairs" if one.arrangement == TOGETHER else "blocks"
     lines = [
@@ -302,7 +304,7 @@ class Lines:
         if time.monotonic() - self._said < PLAIN_EVERY_S:
             return
         reached = ", ".join(
-            f"{one.arrangement} ± {100 * one.resolution[CPU]:.2g} %"
+            f"{one.arrangement} {wording.resolution(one.resolution[CPU])}"
             for one in found
             if math.isfinite(one.resolution.get(CPU, math.inf))
         )

@@ -96,7 +96,7 @@ def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
         parts.append(f"control of {known} found as {wording.change(control)}{missed}")
     resolution = one.resolution.get(direct, math.inf)
     if math.isfinite(resolution):
-        parts.append(f"resolution ± {100 * resolution:.2g} %")
+        parts.append(f"resolution {wording.resolution(resolution)}")
     if direct == "throughput_rps" and one.client_set_rate:
         parts.append("the client set the rate: it says nothing of the servers")
     text = f"{_column(level, one)}: {', '.join(parts)}"

@@ -17,6 +17,8 @@ from harness.judge.summary import Contest, Group
 
 # Beside a number: why it is doubtful. `remarks` says more.
 BADGES = {"client-limited": "c", "suspect": "s"}
+# Half of a ratio's interval, as a fraction of the reference: beyond it both ends are told.
+WIDE = 0.3
 
 
 def duration(seconds: float) -> str:
@@ -91,10 +93,13 @@ def spread(estimate: Estimate) -> str:
 
 
 def change(ratio: Ratio) -> str:
-    """ "+3.3 ± 0.4 %", "3.21 times ± 2 %"; without an interval the estimate alone."""
+    """ "+3.3 ± 0.4 %", "3.21 times ± 2 %"; without an interval the estimate alone. A wide one is
+    not even about its estimate: "1.79 times [0.85, 3.77]"."""
     if math.isinf(ratio.estimate):
         return "infinite"
     half = 100 * half_of(ratio)
+    if half > 100 * WIDE:
+        return f"{ratio.estimate:.2f} times [{ratio.lo:.2f}, {ratio.hi:.2f}]"
     if ratio.estimate > 3:
         return f"{ratio.estimate:.3g} times" + (
             "" if math.isnan(half) else f" ± {half / ratio.estimate:.2g} %"
@@ -103,6 +108,11 @@ def change(ratio: Ratio) -> str:
     if math.isnan(half):
         return f"{percent:+.1f} %"
     return f"{percent:+.{_places(half)}f} ± {fixed(half, half)} %"
+
+
+def resolution(fraction: float) -> str:
+    """ "± 0.35 %", "± 12 %": half of an interval."""
+    return f"± {fixed(100 * fraction, 100 * fraction)} %"
 
 
 def half_of(ratio: Ratio) -> float:
