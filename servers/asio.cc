@@ -196,7 +196,7 @@ void run(const struct server *)
 const struct model model = {
 	.name = "asio",
 	.summary = "C++: a proactor over edge-triggered epoll, as the library Asio makes it",
-	.family = "completion",
+	.family = "library",
 	.needs = "Asio",
 	.flags = USES_MAX_CONNS,
 	.conn_bytes = sizeof(mine),

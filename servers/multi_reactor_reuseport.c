@@ -162,7 +162,7 @@ const struct model model = {
 	.name = "multi_reactor_reuseport",
 	.summary =
 		"an epoll loop per thread, each with a listening socket of its own (SO_REUSEPORT)",
-	.family = "readiness",
+	.family = "hybrid",
 	.flags = USES_MAX_CONNS | USES_WORKERS | USES_ACCEPT_BATCH | LISTENS_AGAIN,
 	.workers = ONE_PER_CPU,
 	.fds_per_worker = 2,

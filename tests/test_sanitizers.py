@@ -34,6 +34,7 @@ from harness.conformance import catalogue
 from harness.conformance.runner import FAIL, Job, Result, plan, run_one
 from harness.conformance.subject import Conditions, conditions_for
 from harness.conformance.trial import Trial
+from harness.design.model import FAMILIES
 from harness.paths import ROOT
 
 pytestmark = pytest.mark.sanitizer
@@ -131,7 +132,7 @@ def _representatives() -> dict[str, str]:
     return found
 
 
-@pytest.mark.parametrize("family", ["blocking", "completion", "readiness"])
+@pytest.mark.parametrize("family", FAMILIES)
 def test_no_report_from_valgrind(family: str) -> None:
     if not shutil.which("valgrind"):
         pytest.skip("valgrind is not installed")

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.design import source
+from harness.design.model import FAMILIES
 from harness.measure import models
 from harness.paths import ROOT, build_dir, servers_dir
 
@@ -83,7 +84,7 @@ def test_a_model_has_one_name_everywhere(model: source.Source) -> None:
 
 @each_model()
 def test_a_model_says_what_it_is_and_what_to_look_for(model: source.Source) -> None:
-    assert model.summary and model.family in source.FAMILIES
+    assert model.summary and model.family in FAMILIES
     for field in source.FIELDS:
         assert model.fields[field], f"the header has no '{field}:'"
     assert f"build/servers/{model.name}" in model.fields["Try"]

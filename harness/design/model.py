@@ -6,6 +6,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+# What `.family` of a model may say, in the order in which families are listed (docs/models.md).
+FAMILIES = ("blocking", "readiness", "completion", "hybrid", "coroutine", "library")
+
 
 @dataclass(frozen=True)
 class Model:

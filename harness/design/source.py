@@ -9,10 +9,10 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.design.model import FAMILIES
 from harness.paths import ROOT
 
 SERVERS = ROOT / "servers"
-FAMILIES = ("blocking", "readiness", "completion")
 # What a reader finds in each header, in this order.
 FIELDS = ("What to look for", "Limits", "Needs", "Try")
 

@@ -42,7 +42,7 @@ struct limit {
 struct model {
 	const char *name;    /* the file's stem, the binary's name, the legend entry */
 	const char *summary; /* one line */
-	const char *family;  /* blocking, readiness or completion */
+	const char *family;  /* blocking, readiness, completion, hybrid, coroutine or library */
 	const char *needs;   /* what the machine must offer beyond POSIX, or NULL */
 	unsigned flags;      /* of the enum above */
 	int workers;         /* default of -w, or ONE_PER_CPU; 0 without USES_WORKERS */

@@ -10,6 +10,7 @@ from harness.conformance.core import case
 from harness.conformance.outcome import Failed
 from harness.conformance.peer import Peer
 from harness.conformance.trial import LOCALHOST, Trial
+from harness.design.model import FAMILIES
 
 # Values that are never right, per documented option. An option of a model's own is not judged here.
 REFUSED = {
@@ -86,7 +87,7 @@ def describes_itself(t: Trial) -> None:
         assert isinstance(
             said.get(key), kind
         ), f"{key!r} is {said.get(key)!r}, not a {kind.__name__}"
-    assert said["family"] in ("blocking", "readiness", "completion"), f"family {said['family']!r}"
+    assert said["family"] in FAMILIES, f"family {said['family']!r}"
     assert said["summary"], "the summary is empty"
     assert said["protocols"], "no protocol"
     limits = said["limits"]
