@@ -4,15 +4,18 @@
 A line is the document of one cells/<id>.json, with the text of its <id>.hgrm under "hgrm" where
 there is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or
 the file. What was compared together and in turns lies beside it in the same way: duels/<level>.json
-or duels.jsonl.xz.
+or duels.jsonl.xz. So do the files that say what the cells amount to, which repeat themselves a lot:
+CONCLUSIONS, or conclusions.tar.xz with the same files in it.
 """
 from __future__ import annotations
 
+import io
 import json
 import lzma
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import tarfile
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +26,8 @@ NAME = "cells.jsonl.xz"
 FOLDER = "cells"
 DUELS_NAME = "duels.jsonl.xz"
 DUELS = "duels"
+CONCLUSIONS_NAME = "conclusions.tar.xz"
+CONCLUSIONS = ("summary.tsv", "answer.json", "answer.md")
 
 
 def is_packed(run: Path) -> bool:
@@ -46,13 +51,48 @@ def read_duels(run: Path) -> Iterator[tuple[str, dict[str, Any]]]:
     yield from _lines(run / DUELS_NAME)
 
 
+def read_conclusions(run: Path) -> dict[str, str]:
+    """Text of each file in conclusions.tar.xz, by name; none where there is no such archive.
+    SetupError for a damaged one."""
+    path = run / CONCLUSIONS_NAME
+    if not path.exists():
+        return {}
+    try:
+        with tarfile.open(path, "r:xz") as archive:
+            members = [(one.name, archive.extractfile(one)) for one in archive]
+            return {name: file.read().decode() for name, file in members if file is not None}
+    except (OSError, EOFError, ValueError, tarfile.TarError, lzma.LZMAError) as error:
+        raise SetupError(f"{path}: damaged: {error}") from None
+
+
+def write_conclusions(run: Path, files: Sequence[tuple[str, str]]) -> None:
+    """Write (name, text) of each file as conclusions.tar.xz, and remove those that lie there
+    openly. The same texts give the same bytes. OSError where it cannot be written."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name, text in sorted(files):
+            about = tarfile.TarInfo(name)  # whose time and owner are nought
+            about.size = len(text.encode())
+            archive.addfile(about, io.BytesIO(text.encode()))
+    content = _compress(out.getvalue())
+    target = run / CONCLUSIONS_NAME
+    if not target.exists() or target.read_bytes() != content:
+        _write(target, content)
+    for name in CONCLUSIONS:
+        (run / name).unlink(missing_ok=True)
+
+
 def pack(run: Path) -> Path:
-    """Replace the folder of cells, and that of duels, by a file each; returns that of the cells.
+    """Replace the folder of cells, that of duels and the conclusions by a file each; returns that
+    of the cells.
 
     A folder goes only after its file was written and read back as what is in the folder. OSError
     where it cannot be written, SetupError for a record that is no JSON object; then its folder is
     as it was.
     """
+    open_files = [(name, run / name) for name in CONCLUSIONS if (run / name).exists()]
+    if open_files:
+        write_conclusions(run, [(name, path.read_text("utf-8")) for name, path in open_files])
     if (run / DUELS).exists():
         _pack(run, DUELS, DUELS_NAME)
     return _pack(run, FOLDER, NAME)
@@ -61,23 +101,38 @@ def pack(run: Path) -> Path:
 def _pack(run: Path, folder: str, name: str) -> Path:
     documents = list(_documents(run / folder))
     text = "".join(json.dumps(one) + "\n" for one in documents)
-    target, temporary = run / name, run / f".{name}.{os.getpid()}.tmp"
-    try:
-        with open(temporary, "wb") as out:
-            out.write(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
-            out.flush()
-            os.fsync(out.fileno())
-        if [document for _, document in _lines(temporary)] != documents:
-            raise SetupError(f"{temporary}: it does not read as what was written: check the disk")
-        os.replace(temporary, target)
-    finally:
-        temporary.unlink(missing_ok=True)
+    target = run / name
+    _write(target, _compress(text.encode()))
+    if [document for _, document in _lines(target)] != documents:
+        target.unlink()
+        raise SetupError(f"{target}: it does not read as what was written: check the disk")
     shutil.rmtree(run / folder)
     return target
 
 
+def _compress(content: bytes) -> bytes:
+    return lzma.compress(content, preset=9 | lzma.PRESET_EXTREME)
+
+
+def _write(target: Path, content: bytes) -> None:
+    """The whole file, on the disk, or none."""
+    temporary = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with open(temporary, "wb") as out:
+            out.write(content)
+            out.flush()
+            os.fsync(out.fileno())
+        os.replace(temporary, target)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def unpack(run: Path) -> Path:
     """The folders again instead of the files; returns that of the cells."""
+    for name, text in read_conclusions(run).items():
+        if name in CONCLUSIONS:
+            (run / name).write_text(text, encoding="utf-8")
+    (run / CONCLUSIONS_NAME).unlink(missing_ok=True)
     if has_duels(run):
         _unpack(run, DUELS, DUELS_NAME)
     return _unpack(run, FOLDER, NAME)

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: MIT
 """What a run left on disk, as records.
 
-Reads run.json, summary.tsv and the cells (cells/*.json and *.hgrm, or cells.jsonl.xz) and nothing
-else (docs/figures.md says which figure needs which). Estimates keep the unit of summary.tsv:
+Reads run.json, summary.tsv, answer.json and the cells (cells/*.json and *.hgrm), and nothing else
+(docs/figures.md says which figure needs which). Of a packed run the cells are in cells.jsonl.xz,
+the two other files in conclusions.tar.xz. Estimates keep the unit of summary.tsv:
 nanoseconds, bytes, requests per second, microseconds of CPU per request. `nan` means "no value",
 `inf` means "infinite".
 """
@@ -10,11 +11,13 @@ nanoseconds, bytes, requests per second, microseconds of CPU per request. `nan` 
 from __future__ import annotations
 
 import csv
+import io
 import json
 import lzma
 import math
 import re
 import statistics
+import tarfile
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -32,6 +35,7 @@ _TAIL_COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays r
 
 
 PACKED = "cells.jsonl.xz"  # instead of the folder cells/, see `tenk pack`
+CONCLUSIONS = "conclusions.tar.xz"  # likewise instead of summary.tsv and answer.json
 
 
 class DataError(Exception):
@@ -278,14 +282,31 @@ def load_run(path: Path) -> Results:
     if not path.is_dir():
         raise DataError(f"{path}: no such directory; a run is results/<machine>/<experiment>/<run>")
     meta = _read_json(path / "run.json")
-    summary = path / "summary.tsv"
-    if summary.is_file():
-        factors, points = _read_summary(summary)
-        return Results(path, meta, factors, points, titles=_read_titles(path / "answer.json"))
+    summary = conclusion(path, "summary.tsv")
+    if summary is not None:
+        factors, points = _read_summary(path / "summary.tsv", summary)
+        return Results(path, meta, factors, points, titles=_read_titles(path))
     factors, points = _summarise_cells(_read_cells(path))
     if not points:
         raise DataError(f"{path}: neither summary.tsv nor a readable cell: nothing was measured")
     return Results(path, meta, factors, points, summarised=False)
+
+
+def conclusion(run: Path, name: str) -> str | None:
+    """The text of summary.tsv or answer.json in that run, which may be packed; None where it has
+    none, DataError where it cannot be read."""
+    plain, archive = run / name, run / CONCLUSIONS
+    try:
+        if plain.is_file():
+            return plain.read_text(encoding="utf-8")
+        if not archive.is_file():
+            return None
+        with tarfile.open(archive, "r:xz") as files:
+            inside = files.extractfile(name) if name in files.getnames() else None
+            return inside.read().decode() if inside is not None else None
+    except (OSError, EOFError, ValueError, tarfile.TarError, lzma.LZMAError) as error:
+        where = plain if plain.is_file() else archive
+        raise DataError(f"{where}: cannot be read: {error}") from error
 
 
 def companions(run: Results) -> dict[str, Path]:
@@ -313,7 +334,7 @@ def find_runs(results: Path) -> list[Path]:
     for marker in sorted(results.glob("*/*/*/run.json")):
         run = marker.parent
         measured = (run / PACKED).is_file() or any((run / "cells").glob("*.json"))
-        if measured or (run / "summary.tsv").is_file():
+        if measured or (run / "summary.tsv").is_file() or (run / CONCLUSIONS).is_file():
             latest[run.parent.parent.name, run.parent.name] = run  # names begin with the UTC time
     own = [key for key in latest if key[0] != "reference"]
     return [latest[key] for key in sorted(own or latest)]
@@ -372,9 +393,17 @@ def _json(text: str) -> Any:
 
 def _read_json(path: Path) -> dict[str, Any]:
     try:
-        value = _json(path.read_text(encoding="utf-8"))
+        text = path.read_text(encoding="utf-8")
     except OSError as error:
         raise DataError(f"{path}: {error.strerror}") from error
+    except ValueError as error:
+        raise DataError(f"{path}: not JSON: {error}") from error
+    return _object(path, text)
+
+
+def _object(path: Path, text: str) -> dict[str, Any]:
+    try:
+        value = _json(text)
     except ValueError as error:
         raise DataError(f"{path}: not JSON: {error}") from error
     if not isinstance(value, dict):
@@ -382,27 +411,27 @@ def _read_json(path: Path) -> dict[str, Any]:
     return value
 
 
-def _read_titles(path: Path) -> dict[str, str]:
+def _read_titles(run: Path) -> dict[str, str]:
     """The titles that the harness wrote; none where there is no such file."""
-    if not path.is_file():
+    text = conclusion(run, "answer.json")
+    if text is None:
         return {}
-    titles = _read_json(path).get("titles")
+    titles = _object(run / "answer.json", text).get("titles")
     return {str(k): str(v) for k, v in titles.items()} if isinstance(titles, dict) else {}
 
 
-def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+def _read_summary(path: Path, text: str) -> tuple[tuple[str, ...], tuple[Point, ...]]:
+    """The table in `text`; path: where it stands, for the message if it is none."""
     try:
-        with path.open(encoding="utf-8", newline="") as stream:
-            rows = list(csv.reader(stream, delimiter="\t", quoting=csv.QUOTE_NONE))
-    except OSError as error:
-        raise DataError(f"{path}: {error.strerror}") from error
+        lines = io.StringIO(text, newline="")
+        rows = list(csv.reader(lines, delimiter="\t", quoting=csv.QUOTE_NONE))
     except (ValueError, csv.Error) as error:
         raise DataError(f"{path}: not a table: {error}") from error
     header = rows[0] if rows else []
     if header[:1] != ["model"] or tuple(header[-len(_TAIL_COLUMNS) :]) != _TAIL_COLUMNS:
         raise DataError(
             f"{path}: the header must be: model <factors…> {' '.join(_TAIL_COLUMNS)}"
-            f" (an older run: harness/tenk plot {path.parent} writes it anew)"
+            f" (an older run: harness/tenk {_anew(path.parent)} {path.parent} writes it anew)"
         )
     factors = tuple(header[1 : -len(_TAIL_COLUMNS)])
     points = []
@@ -432,6 +461,10 @@ def _read_summary(path: Path) -> tuple[tuple[str, ...], tuple[Point, ...]]:
             )
         )
     return factors, tuple(points)
+
+
+def _anew(run: Path) -> str:
+    return "pack" if (run / CONCLUSIONS).is_file() else "plot"
 
 
 def _listed(text: str) -> tuple[str, ...]:

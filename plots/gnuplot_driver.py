@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from plots.data import Results
+from plots.data import Results, conclusion
 from plots.page import provenance
 from plots.spectra import key_level, level_words
 from plots.style import format_count, styles
@@ -154,10 +154,13 @@ def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
         rows = ["name\tlabel\tcolour\tdash\tmarker"]
         rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in looks]
         table.write_text("\n".join(rows) + "\n", encoding="utf-8")
+        summary = Path(scratch) / "summary.tsv"
+        summary.write_text(conclusion(run.path, "summary.tsv") or "", encoding="utf-8")
         bars = "bars: lo to hi of summary.tsv" if out and name == "throughput" else ""
         origin = provenance(run, run.points, bars).replace("\N{NO-BREAK SPACE}", " ")
         variables = {
             "run": str(run.path),
+            "summary": str(summary),
             "styles": str(table),
             "here": str(FOLDER),
             "out": "" if out is None else str(out),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import lzma
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from harness import cli, errors, packed
 from harness.commands import plot
 from harness.paths import ROOT
 from harness.store import Run
+from plots.__main__ import main as figures_as_text
 from plots.data import DataError, load_run
 
 REFERENCE = ROOT / "results" / "reference"
@@ -39,16 +41,12 @@ def test_a_packed_run_reads_as_before_and_unpacks_to_the_same_cells(tmp_path: Pa
     plot.refresh(run.path)
     before, summary = run.cells(), files(run.path)
     assert cli.main(["pack", str(run.path)]) == 0
-    assert set(files(run.path)) == {
-        "run.json",
-        "summary.tsv",
-        "answer.json",
-        "answer.md",
-        packed.NAME,
-    }
+    assert set(files(run.path)) == {"run.json", packed.CONCLUSIONS_NAME, packed.NAME}
     assert Run.open(run.path).cells() == before
-    plot.refresh(run.path)
-    assert (run.path / "summary.tsv").read_bytes() == summary["summary.tsv"]
+    kept = packed.read_conclusions(run.path)
+    assert {name: text.encode() for name, text in kept.items()} == {
+        name: summary[name] for name in packed.CONCLUSIONS
+    }
     assert cli.main(["pack", "--unpack", str(run.path)]) == 0
     assert set(files(run.path)) == set(summary)
     assert Run.open(run.path).cells() == before
@@ -60,10 +58,70 @@ def test_a_packed_run_reads_as_before_and_unpacks_to_the_same_cells(tmp_path: Pa
 def test_figures_see_the_same_replicates_and_spectra(tmp_path: Path) -> None:
     run = a_run(tmp_path)
     plot.refresh(run.path)
-    before = load_run(run.path).cells
-    assert any(cell.hgrm for cell in before)
+    before = load_run(run.path)
+    assert any(cell.hgrm for cell in before.cells) and before.titles
     packed.pack(run.path)
-    assert load_run(run.path).cells == before
+    after = load_run(run.path)
+    assert after.cells == before.cells
+    assert repr(after) == repr(before)  # as text, for nan is unlike itself
+
+
+def test_the_curves_of_the_terminal_are_the_same_of_a_packed_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_run(tmp_path)
+    plot.refresh(run.path)
+    status = figures_as_text(["--term", "dumb", str(run.path)])
+    before = capsys.readouterr().out
+    packed.pack(run.path)
+    assert figures_as_text(["--term", "dumb", str(run.path)]) == status == 0
+    assert capsys.readouterr().out == before and "throughput" in before
+
+
+def test_plot_and_report_leave_a_packed_run_as_it_is_but_for_what_git_ignores(
+    tmp_path: Path,
+) -> None:
+    run = tmp_path / "reference" / "tiny" / "20260101T000000Z-abc"
+    run.parent.mkdir(parents=True)
+    a_run(tmp_path).path.rename(run)
+    assert cli.main(["pack", str(run)]) == 0
+    before = files(run)
+    assert cli.main(["plot", str(run)]) == 0
+    assert cli.main(["report", str(run)]) == 0
+    assert cli.main(["report", "--format", "md", str(run)]) == 0
+    after = files(run)
+    new = [name for name in after if name not in before]
+    assert {name: after[name] for name in before} == before
+    assert "report.html" in new and any(name.startswith("figures/") for name in new)
+    if (ROOT / ".git").exists():
+        paths = [str(REFERENCE / "tiny" / run.name / name) for name in new]
+        told = subprocess.run(
+            ["git", "check-ignore", *paths], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert told.stdout.split("\n")[:-1] == paths, told.stderr
+
+
+def test_packing_anew_makes_the_conclusions_anew(tmp_path: Path) -> None:
+    run = a_run(tmp_path)
+    assert cli.main(["pack", str(run.path)]) == 0
+    before = files(run.path)
+    packed.write_conclusions(run.path, [("summary.tsv", "of an older version\n")])
+    assert files(run.path) != before
+    assert cli.main(["pack", str(run.path)]) == 0
+    assert files(run.path) == before
+
+
+@pytest.mark.parametrize("content", [b"", b"not xz", lzma.compress(b"not tar" * 100)])
+def test_a_damaged_archive_of_conclusions_is_one_line(tmp_path: Path, content: bytes) -> None:
+    run = a_run(tmp_path)
+    assert cli.main(["pack", str(run.path)]) == 0
+    (run.path / packed.CONCLUSIONS_NAME).write_bytes(content)
+    with pytest.raises(errors.SetupError) as caught:
+        packed.read_conclusions(run.path)
+    with pytest.raises(DataError) as seen:
+        load_run(run.path)
+    for text in (str(caught.value), str(seen.value)):
+        assert packed.CONCLUSIONS_NAME in text and "\n" not in text
 
 
 def test_packing_twice_changes_nothing(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -49,7 +49,14 @@ def conclusions(path: Path) -> list[tuple[str, str]]:
 
 
 def refresh(path: Path) -> None:
-    """Write those files anew from the cells, where they do not say the same already."""
+    """Write those files anew from the cells, where they do not say the same already.
+
+    A packed run is finished, and may be under version control: it stays as it was packed, and is
+    drawn from what it says. `tenk pack` makes that anew.
+    """
+    if packed.is_packed(path):
+        store.Run.open(path, whole=True).cells()  # a damaged record is told of all the same
+        return
     for name, text in conclusions(path):
         target = path / name
         try:

@@ -6,6 +6,7 @@
 # plots/gnuplot_driver.py sets the rest as well:
 #   run     run directory                       styles  models.tsv (looks of the run's models)
 #   out     PDF to write; empty: the terminal   tall    text lines of the terminal
+#   summary its summary.tsv, of a packed run a copy
 #   title   of the page                         origin  machine, replicates, commit
 
 if (!exists("run")) { print "set run: gnuplot -e \"run='results/…'\" plots/gnuplot/NAME.gp"; exit status 2 }
@@ -13,7 +14,7 @@ if (!exists("styles")) styles = "plots/models.tsv"
 if (!exists("out")) out = ""
 if (!exists("origin")) origin = run
 if (!exists("tall")) tall = 26
-summary = run."/summary.tsv"
+if (!exists("summary")) summary = run."/summary.tsv"
 
 names   = system("tail -n +2 '".styles."' | cut -f1")
 colours = system("tail -n +2 '".styles."' | cut -f3")
