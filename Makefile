@@ -291,7 +291,7 @@ uninstall:
 	$(Q)rm -f '$(DESTDIR)$(PREFIX)/bin/loadgen' '$(DESTDIR)$(PREFIX)/share/man/man1/loadgen.1'
 
 # The budget of each profile stands in the experiments, harness/experiments/*.toml.
-# ARGS='--models a,b' measures only those.
+# The ten models of the card; ARGS='--models a,b' measures those, ARGS='--models all' all of them.
 PHONY += bench bench-quick bench-full plots report
 bench: PROFILE := default
 bench-quick: PROFILE := quick

@@ -8,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 EXPERIMENTS = ROOT / "harness" / "experiments"
+SETS = ROOT / "harness" / "sets.toml"
 TEMPLATES = ROOT / "harness" / "present" / "templates"
 
 

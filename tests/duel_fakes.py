@@ -19,7 +19,7 @@ if "--describe" in args:
     if FAULT == "absent":
         print("liburing is not installed", file=sys.stderr); sys.exit(77)
     limit = int(workers) if FAULT == "pool" else LIMIT
-    print(json.dumps({{"name": NAME, "protocols": ["http"], "limits":
+    print(json.dumps({{"name": NAME, "family": "readiness", "busy_polls": FAULT == "busy", "protocols": ["http"], "limits":
                       {{"connections": limit, "reason": "it is small"}} if limit else {{}}}}))
     sys.exit(0)
 if FAULT == "unready":
@@ -40,7 +40,7 @@ if FAULT == "children" and os.fork() == 0:
         time.sleep(1)
 listener = socket.create_server(("127.0.0.1", 0))
 print(f"ready model={{NAME}} port={{listener.getsockname()[1]}} pid={{os.getpid()}}", flush=True)
-if FAULT == "spins":
+if FAULT in ("spins", "busy"):
     listener.setblocking(False)
 count = 0
 while True:

@@ -288,6 +288,28 @@ def test_a_model_that_spins_is_measured_alone_and_the_result_says_so(
     assert "spins: measured alone: it uses" in capsys.readouterr().out
 
 
+def test_a_model_that_says_it_keeps_a_cpu_busy_is_refused_with_what_would_measure_it(
+    build: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add_server(build, "polls", fault="busy")
+    for words in (["ref", "polls"], ["polls", "ref"], ["ref", "polls -w 2"]):
+        status, found = duel(tmp_path, *words)
+        said = capsys.readouterr().err
+        assert status == errors.EXIT_USAGE and not found
+        assert said.count("\n") == 1 and "keeps a CPU busy while it waits" in said
+        assert "harness/tenk run c10k --models" in said
+
+
+def test_a_pattern_stands_for_the_models_that_are_not_named_and_leaves_out_the_busy_one(
+    build: Path, tmp_path: Path
+) -> None:
+    add_server(build, "polls", fault="busy")
+    _, found = duel(tmp_path, "ref", "family:readiness", *TURNS)
+    assert list(by_name(found, "turns"))[0] == "ref" and "dear" in by_name(found, "turns")
+    (left_out,) = found["unsupported"]
+    assert left_out["name"] == "polls" and "keeps a CPU busy" in left_out["reason"]
+
+
 # --- set-up and usage -----------------------------------------------------------------------------
 
 

@@ -235,3 +235,22 @@ def test_a_compare_table_that_is_not_right_is_refused_by_name(
     assert run_tiny(bench) == errors.EXIT_USAGE
     assert complaint in capsys.readouterr().err
     assert not bench.exists()
+
+
+def test_a_model_that_keeps_a_cpu_busy_is_measured_alone_and_everything_says_so(
+    bench: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    duel_fakes.add_server(tmp_path / "build", "polls", fault="busy")
+    assert run_tiny(bench) == 0
+    run = only_run(bench)
+    (document,) = run.duels()
+    assert "polls" not in [c["name"] for c in document["arrangements"]["turns"]["contenders"]]
+    (left_out,) = document["unsupported"]
+    assert left_out["name"] == "polls" and "keeps a CPU busy" in left_out["reason"]
+    own = [cell for cell in run.cells() if cell.model == "polls"]
+    assert len(own) == 6 and all("measured alone" in " ".join(cell.badges) for cell in own)
+    said = " ".join(capsys.readouterr().out.split())
+    assert "polls keeps a CPU busy while nobody asks: it was measured alone" in said
+    assert "polls was not compared at 2: unsupported: it keeps a CPU busy" in said
+    assert "polls keeps a CPU busy" in (run.path / "answer.md").read_text(encoding="utf-8")
+    assert all("alone" in r["badges"] for r in rows(run) if r["model"] == "polls")

@@ -17,6 +17,7 @@ from harness.conformance import catalogue, core, faults, matrix
 from harness.conformance.runner import FAIL, OK, Result, plan, run_all
 from harness.conformance.subject import conditions_for
 from harness.conformance.talk import TALKS
+from harness.design import selection
 from harness.design.model import Model
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "check", help="test that every server is a correct server", epilog=EPILOG
     )
-    parser.add_argument("models", nargs="*", metavar="MODEL", help="default: all that are built")
+    parser.add_argument("models", nargs="*", metavar="MODELS", help=f"{selection.HOW} [all]")
     parser.add_argument("--protocol", metavar="P", help=f"only this one of {', '.join(TALKS)}")
     parser.add_argument(
         "--case", metavar="NAME", action="append", help="only this case; may be given again"
@@ -110,12 +111,8 @@ def _models(names: Sequence[str], build: str | None) -> list[Model]:
     if build is not None and not (Path(build) / "servers").is_dir():
         raise errors.UsageError("--build", build, "it must be a directory with servers/ in it")
     known = models.discover(Path(build).resolve() / "servers" if build else None)
-    for name in names:
-        if name not in [model.name for model in known]:
-            raise errors.UsageError(
-                "MODEL", name, f"known models: {', '.join(m.name for m in known)}"
-            )
-    return [model for model in known if not names or model.name in names]
+    wanted = [word for text in names for word in selection.words(text)]
+    return selection.select(known, wanted or [selection.ALL], "MODELS")
 
 
 def _writable(path: Path) -> None:

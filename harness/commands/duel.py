@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from harness import errors, store
 from harness.design import duel as design
+from harness.design import selection
 from harness.design.duel import (
     ALONE,
     ARRANGEMENTS,
@@ -23,7 +24,7 @@ from harness.design.duel import (
     Plan,
 )
 from harness.design.load import ARRIVALS, PLACEMENTS, Load
-from harness.design.model import Model
+from harness.design.model import KEEPS_BUSY, Model
 from harness.design.plan import SPARE_DESCRIPTORS, descriptor_limit
 from harness.judge import standings
 from harness.judge.standings import CPU, Standing
@@ -57,11 +58,8 @@ def register(subparsers: Subparsers) -> None:
         "contenders",
         nargs="+",
         metavar="CONTENDER",
-        help="a model, 'a model and its options', or a",
-    )
-    parser._actions[-1].help = (  # pylint: disable=protected-access
-        "a model, 'a model and its options', or the path of a server's binary; all are compared"
-        " with the first"
+        help="a model, 'a model and its options', or the path of a server's binary; all are"
+        " compared with the first. Also 'epoll_*', family:NAME, card and the like",
     )
     add("-c", "--connections", type=_count(1), default=100, help="of each contender [100]")
     add("--idle", type=_count(0), default=0, help="further connections that only stay open [0]")
@@ -94,7 +92,7 @@ def run(args: argparse.Namespace) -> int:
     """See EPILOG for the status."""
     plan = _plan(args)
     out = console.make()
-    entries, unsupported = _entries(plan)
+    entries, unsupported = _entries(plan, args.contenders)
     record = Record(entries, excluded=unsupported)
     loadgen = loadgen_path()
     if not os.access(loadgen, os.X_OK):
@@ -255,7 +253,7 @@ class Referee:
 
 
 def _plan(args: argparse.Namespace) -> Plan:
-    contenders = design.parse_contenders(args.contenders)
+    contenders = design.parse_contenders(_spelled_out(args.contenders))
     if args.arrangement not in (*ARRANGEMENTS, "both"):
         allowed = f"allowed: {', '.join((*ARRANGEMENTS, 'both'))}"
         raise errors.UsageError("--arrangement", args.arrangement, allowed)
@@ -307,8 +305,24 @@ def _exclusive(args: argparse.Namespace, arrangements: Sequence[str]) -> None:
         raise errors.UsageError("--closed", "given", "with --load it is not")
 
 
-def _entries(plan: Plan) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
-    """Everyone as they describe themselves, and who cannot serve the level, with the reason."""
+def _spelled_out(texts: Sequence[str]) -> list[str]:
+    """The contenders, where a pattern gives way to the models it stands for that are not named."""
+    found = [text for text in texts if not selection.is_pattern(text)]
+    if len(found) == len(texts):
+        return found
+    catalogue, at = models.discover(), {text: n for n, text in enumerate(texts)}
+    for text in texts:
+        if selection.is_pattern(text):
+            new = [m.name for m in selection.select(catalogue, [text], "CONTENDER")]
+            at.update({name: at[text] for name in new if name not in at})
+    found = [text for text in at if not selection.is_pattern(text)]
+    return sorted(found, key=lambda text: at[text])  # stable
+
+
+def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
+    """Everyone as they describe themselves, and who cannot serve the level, with the reason. named:
+    the contenders as they were asked for; what a pattern stands for is left out where it must be.
+    """
     catalogue: dict[str, Model] = {}
     if any(c.program is None for c in plan.contenders):
         catalogue = {model.name: model for model in models.discover()}
@@ -331,6 +345,14 @@ def _entries(plan: Plan) -> tuple[list[Entry], dict[str, tuple[str, str]]]:
         entry = Entry(contender.name, role, model, contender.options)
         entries.append(entry)
         reason = why_not(model, plan.load)
+        if model.busy_polls and contender.name in named:
+            raise errors.UsageError(
+                "CONTENDER",
+                contender.name,
+                f"it {KEEPS_BUSY}, so it can neither run beside another nor take turns:"
+                f" `harness/tenk run c10k --models {plan.reference.model},{contender.model}`"
+                " measures each alone",
+            )
         if reason and index == 0:
             raise errors.SetupError(f"{contender.name}, the reference: {reason}")
         if reason:
@@ -349,6 +371,10 @@ def why_not(model: Model, load: Load) -> str:
         return (
             f"{total} connections need more than the {limit} descriptors a process may have here"
             " (see tenk doctor)"
+        )
+    if model.busy_polls:
+        return (
+            f"it {KEEPS_BUSY}: nobody beside it would get his own, so its cells are measured alone"
         )
     return model.why_not(load.protocol, total)
 

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from harness import errors
-from harness.design import evidence, experiment, source
+from harness.design import evidence, experiment, selection, source
+from harness.design.model import Model
 from harness.measure import models
 from harness.present import console
 from harness.paths import ROOT
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
 
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("list", help="list models and experiments")
+    parser.add_argument("models", nargs="*", metavar="MODELS", help=f"{selection.HOW} [all]")
     parser.add_argument("--names", action="store_true", help="only the names of the models")
     parser.add_argument(
         "--markdown", action="store_true", help="only the models, as a table, from their sources"
@@ -32,23 +36,14 @@ def run(args: argparse.Namespace) -> int:
         print(source.table(source.sources()), end="")
         return errors.EXIT_OK
     out = console.make()
-    catalogue = models.discover()
+    wanted = [word for text in args.models for word in selection.words(text)]
+    catalogue = selection.select(models.discover(), wanted or [selection.ALL], "MODELS")
     if args.names:
         print("\n".join(model.name for model in catalogue))
         return errors.EXIT_OK
-    table = Table(title="Models", title_justify="left", box=console.BOX, pad_edge=False)
-    for heading in ("model", "family", "what it is", "serves at a time"):
-        table.add_column(heading)
-    for model in catalogue:
-        if model.unavailable:
-            what, limit = "[red]cannot run here[/]", escape(model.unavailable)
-        else:
-            what = escape(model.summary)
-            limit = "any number" if model.max_connections is None else str(model.max_connections)
-            if model.limit_reason:
-                limit += f" ({escape(model.limit_reason)})"
-        table.add_row(f"[bold]{escape(model.name)}[/]", escape(model.family), what, limit)
-    out.print(table)
+    _print_models(out, catalogue)
+    if wanted:
+        return errors.EXIT_OK
     out.print()
     table = Table(title="Experiments", title_justify="left", box=console.BOX, pad_edge=False)
     for heading in ("experiment", "question", "manual"):
@@ -66,3 +61,26 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(f"[bold]{escape(name)}[/]", escape(evidence.load(name).question))
     out.print(table)
     return errors.EXIT_OK
+
+
+def _print_models(out: Console, catalogue: Sequence[Model]) -> None:
+    """A table with a part for each family."""
+    table = Table(title="Models", title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("model", "what it is", "serves at a time"):
+        table.add_column(heading)
+    for family, members in selection.by_family(catalogue):
+        table.add_row(f"[dim]{escape(family or 'of no family')}[/]")
+        for model in members:
+            what, limit = escape(model.summary), escape(_limit(model))
+            if model.unavailable:
+                limit = f"[red]cannot run here:[/] {limit}"
+            table.add_row(f"  [bold]{escape(model.name)}[/]", what, limit)
+    out.print(table)
+
+
+def _limit(model: Model) -> str:
+    """How many connections it serves at a time, with the reason; or why it cannot run."""
+    if model.unavailable:
+        return model.unavailable
+    limit = "any number" if model.max_connections is None else str(model.max_connections)
+    return f"{limit} ({model.limit_reason})" if model.limit_reason else limit

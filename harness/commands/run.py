@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import conformance, errors, store
-from harness.design import experiment
+from harness.design import experiment, selection
 from harness.judge import summary
 from harness.measure import models, runner
 from harness.present import conclusion, console, wording
@@ -46,7 +46,7 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("run", help="measure experiments")
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--profile", default=None, help="quick, default or full [default]")
-    parser.add_argument("--models", metavar="A,B", help="only these models [all]")
+    parser.add_argument("--models", metavar="WHICH", help=f"{selection.HOW} [card]")
     parser.add_argument("--seed", type=_seed, default=None, help="of order and arrivals [1]")
     parser.add_argument(
         "--placement", default=None, help="split or shared: server and client CPUs [split]"
@@ -174,10 +174,10 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     seed = DEFAULT_SEED if args.seed is None else args.seed
     assignments = []
     for one in chosen:
-        names = args.models
-        if names is None and one.models:
-            names = ",".join(one.models)
-        selected = models.choose(catalogue, names)
+        wanted = args.models
+        if wanted is None and one.models:
+            wanted = ",".join(one.models)
+        selected = models.choose(catalogue, wanted)
         request = runner.Request(
             one, one.profiles[profile], selected, seed, placement, results, session
         )

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.design import compare
+from harness.design import compare, selection
 from harness.design.compare import Compare
 from harness.design.duel import ARRANGEMENTS
 from harness.design.grid import Grid
@@ -131,7 +131,7 @@ class Experiment:
     highlights: tuple[Highlight, ...]
     claims: tuple[Claim, ...]
     profiles: Mapping[str, Profile]
-    models: tuple[str, ...]  # default selection; empty = all
+    models: tuple[str, ...]  # default selection, in words of --models; empty = all
     raw: Mapping[str, Any]
     reference: str = REFERENCE
     answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
@@ -315,8 +315,10 @@ def _compare(
 
 
 def _names(given: Any) -> tuple[str, ...]:
+    if isinstance(given, str):
+        return selection.words(given)
     if not isinstance(given, (list, tuple)) or not all(isinstance(name, str) for name in given):
-        raise ValueError("models must be a list of names")
+        raise ValueError("models must be a text as --models takes, or a list of its words")
     return tuple(given)
 
 

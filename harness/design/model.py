@@ -10,6 +10,10 @@ from typing import Any
 FAMILIES = ("blocking", "readiness", "completion", "hybrid", "coroutine", "library")
 
 
+# Of a model that uses a CPU while nobody asks: it can neither run beside another nor take turns.
+KEEPS_BUSY = "keeps a CPU busy while it waits"
+
+
 @dataclass(frozen=True)
 class Model:
     """One server as it describes itself; `unavailable` says why it cannot run here, or is ''.
@@ -29,6 +33,11 @@ class Model:
     broken: bool = False
     stale: bool = False
     describe: dict[str, Any] = field(default_factory=dict, compare=False)
+
+    @property
+    def busy_polls(self) -> bool:
+        """It says that it uses a CPU while it waits, and means to."""
+        return bool(self.describe.get("busy_polls"))
 
     def why_not(self, protocol: str, connections: int) -> str:
         """Why this model cannot serve that load, or ''."""

@@ -16,7 +16,7 @@ from typing import Any
 
 from harness.design.experiment import Experiment, Profile
 from harness.design.load import Load, coerce
-from harness.design.model import Model
+from harness.design.model import KEEPS_BUSY, Model
 
 # Descriptors a server or client needs beside its connections.
 SPARE_DESCRIPTORS = 64
@@ -126,6 +126,8 @@ def _setting(
             f"{total} connections need more than the {max_descriptors} descriptors"
             " a process may have here (see tenk doctor)"
         )
+    if model.busy_polls:
+        badges += (f"{KEEPS_BUSY}, so it was measured alone",)
     seconds, warmup = profile.timing(factors)
     # An open loop goes at its own pace, which may be a pass in many seconds.
     passes = profile.warmup_passes if load.loop == "closed" else 0

@@ -10,6 +10,7 @@ from statistics import median
 from typing import Any
 
 from harness.design.experiment import Experiment
+from harness.design.model import KEEPS_BUSY
 from harness.judge import ratios, slope
 from harness.judge.levels import LevelDuel
 from harness.judge.ratios import ALIKE, LESS, MORE, LevelRatio
@@ -99,12 +100,14 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Answer:
-    """Everything a run can say in words. findings: those of the experiment's `answers` first."""
+    """Everything a run can say in words. findings: those of the experiment's `answers` first. busy:
+    models that use a CPU while nobody asks."""
 
     findings: tuple[Finding, ...]
     slopes: tuple[Slopes, ...]
     kept: tuple[Kept, ...]
     hidden: tuple[Hidden, ...]
+    busy: tuple[str, ...] = ()
 
 
 def of_ratios(found: Sequence[LevelRatio], factors: Mapping[str, Any]) -> Finding | None:
@@ -183,6 +186,7 @@ def of_run(
         tuple(_slopes(groups, *key) for key in _slopes_of_interest(experiment)),
         tuple(_kept(groups)) if experiment.base.loop == "open" else (),
         tuple(_hidden(groups)),
+        tuple(_busy(groups)),
     )
 
 
@@ -248,6 +252,16 @@ def _kept(groups: Sequence[Group]) -> list[Kept]:
             rate = float(g.factors["offered_rps"])
         kept.append(Kept(model, rate, capped))
     return sorted(kept, key=lambda k: -k.rate)
+
+
+def _busy(groups: Sequence[Group]) -> list[str]:
+    """The models that were measured, and say of themselves that they keep a CPU busy."""
+    found = [
+        g.model
+        for g in groups
+        if any(c.usable and any(KEEPS_BUSY in badge for badge in c.badges) for c in g.cells)
+    ]
+    return list(dict.fromkeys(found))
 
 
 def _hidden(groups: Sequence[Group]) -> list[Hidden]:

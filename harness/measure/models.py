@@ -10,8 +10,11 @@ import signal
 import subprocess
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
+from harness.design import selection
+from harness.design import source as sources
 from harness.design.model import Model
 from harness.errors import EXIT_USAGE, SetupError, UsageError
 from harness.measure.process import task_state
@@ -47,10 +50,18 @@ def source(name: str) -> Path | None:
 
 def _look_at(path: Path, ours: bool) -> Model:
     text = source(path.name) if ours else None
-    if text is None or text.stat().st_mtime <= path.stat().st_mtime:
+    if text is None:
         return describe(path)
-    why = f"the binary is older than {text.relative_to(ROOT)}: run `make`"
-    return Model(path.name, path, unavailable=why, broken=True, stale=True)
+    if text.stat().st_mtime <= path.stat().st_mtime:
+        found = describe(path)
+    else:
+        why = f"the binary is older than {text.relative_to(ROOT)}: run `make`"
+        found = Model(path.name, path, unavailable=why, broken=True, stale=True)
+    if found.family:
+        return found
+    # One that cannot run here cannot say what it is; its file can.
+    told = sources.read(text)
+    return replace(found, family=told.family, summary=told.summary)
 
 
 def refuse_stale(chosen: Iterable[Model]) -> None:
@@ -60,23 +71,13 @@ def refuse_stale(chosen: Iterable[Model]) -> None:
             raise SetupError(f"{model.name}: {model.unavailable}")
 
 
-def choose(models: Iterable[Model], names: str | None) -> list[Model]:
-    """The models named in a comma separated list, in catalogue order; all when it is None.
+def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
+    """The models that --models stands for (selection.HOW), in catalogue order; all for None.
 
     Raises SetupError if one of them is stale.
     """
-    catalogue = list(models)
-    if names is None:
-        refuse_stale(catalogue)
-        return catalogue
-    wanted = [name.strip() for name in names.split(",") if name.strip()]
-    known = [m.name for m in catalogue]
-    for name in wanted:
-        if name not in known:
-            raise UsageError("--models", name, f"known models: {', '.join(known)}")
-    if not wanted:
-        raise UsageError("--models", names, f"name at least one of: {', '.join(known)}")
-    chosen = [m for m in catalogue if m.name in wanted]
+    words = selection.words(selection.ALL if wanted is None else wanted)
+    chosen = selection.select(list(models), words, "--models")
     refuse_stale(chosen)
     return chosen
 

@@ -54,6 +54,8 @@ def sentences(experiment: Experiment, answer: Answer) -> list[str]:
     if answer.kept:
         said.append(_kept_sentence(answer.kept))
     said += [_hidden_sentence(one) for one in answer.hidden[-1:]]
+    if answer.busy:
+        said.append(_busy_sentence(answer.busy))
     return said
 
 
@@ -359,6 +361,14 @@ def _hidden_sentence(hidden: Hidden) -> str:
         f"A server that stood still for {hidden.freeze_ms:g} ms shows a p99 of"
         f" {wording.quantity(hidden.response_ns, 'ns')} by response time and of"
         f" {wording.quantity(hidden.service_ns, 'ns')} by service time."
+    )
+
+
+def _busy_sentence(names: Sequence[str]) -> str:
+    keep, of = ("keep", "each of them") if len(names) > 1 else ("keeps", "it")
+    return (
+        f"{_list(names)} {keep} a CPU busy while nobody asks: {of} was measured alone, and its CPU"
+        " per request is all of that CPU, divided among the requests that came."
     )
 
 
