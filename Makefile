@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: MIT
 #
-# make bench         measure c10k, idle and load_latency, say what came out, plot it (15 minutes)
-# make bench-quick   the same path in 3 minutes; make bench-full: the careful one
+# make bench         measure c10k, idle and load_latency, say what came out, plot it (10 minutes)
+# make bench-quick   the same path in 2 minutes; make bench-full: the careful one
 # make test          everything that can be checked without timing anything
 # make help          all targets
 #

@@ -8,15 +8,21 @@ import os
 import signal
 import subprocess
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from duel_fakes import add_loadgen, add_server
 
 from harness import cli, errors, paths
+from harness.design.duel import TURNS as IN_TURNS
+from harness.design.duel import Plan
+from harness.design.load import Load
 from harness.judge.duel import BLOCKS, Ratio
 from harness.judge.standings import Standing
+from harness.measure import duel as measure_duel
 from harness.measure import duel_log, meter
+from harness.measure.staging import Stage
 from harness.present import duel as present
 
 CPU, RATE = "server_cpu_us_per_request", "throughput_rps"
@@ -456,3 +462,35 @@ def test_real_servers_meet_and_every_field_of_the_result_is_there(
         assert {"estimate", "lo", "hi"} <= set(arrangement["twin"][CPU])
         assert arrangement["control"]["expected"][CPU] > 1
     assert not children()
+
+
+# --- how the time is spent ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("overhead_s", [0.1, 2.0, 8.0])
+@pytest.mark.parametrize("groups", [1, 2])
+def test_two_blocks_of_every_group_fit_into_the_time_however_long_starting_takes(
+    overhead_s: float, groups: int
+) -> None:
+    plan = Plan((), Load(), (IN_TURNS,), (), 60.0, 0.0, 1)
+    stage = SimpleNamespace(
+        plan=plan,
+        record=SimpleNamespace(spinning=lambda: []),
+        overhead_s={IN_TURNS: overhead_s},
+        groups=lambda: [[]] * groups,
+    )
+    match = measure_duel._Match(
+        cast(Any, stage), cast(Any, None)
+    )  # pylint: disable=protected-access
+    block_s = match._block_s()  # pylint: disable=protected-access
+    assert 2 * groups * (block_s + overhead_s) <= plan.seconds
+    assert block_s >= measure_duel.BLOCK_LEAST_S
+
+
+def test_what_starting_takes_is_learnt_from_the_first_piece_on(tmp_path: Path) -> None:
+    bench = cast(Any, None)
+    stage = Stage(Plan((), Load(), (IN_TURNS,), (), 60.0, 0.0, 1), cast(Any, None), bench, tmp_path)
+    stage._learn(IN_TURNS, 8.0)  # pylint: disable=protected-access
+    assert stage.overhead_s[IN_TURNS] == 8.0
+    stage._learn(IN_TURNS, 4.0)  # pylint: disable=protected-access
+    assert 4.0 < stage.overhead_s[IN_TURNS] < 8.0

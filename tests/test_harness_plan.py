@@ -13,7 +13,7 @@ import pytest
 
 from harness.design import experiment, plan
 from harness.judge import claims, summary
-from harness.measure import derive, placement
+from harness.measure import derive, placement, runner
 from harness.present import console, wording
 from harness.measure.cell import verdict
 from harness.design.experiment import Claim, Operand
@@ -176,6 +176,22 @@ def test_a_setting_survives_run_json() -> None:
     one = tiny()
     setting = plan.settings(one, one.profiles["quick"], [model()], {})[0]
     assert plan.Setting.from_json(setting.to_json()) == setting
+
+
+@pytest.mark.parametrize(("profile", "most_s"), [("default", 600), ("quick", 120)])
+def test_a_bench_of_ten_models_is_planned_within_its_time(profile: str, most_s: float) -> None:
+    """Limits as those of the shipped models: one that serves one at a time, a pool, and select."""
+    ten = [model("blocking", 1), model("thread_pool", 64), model("select", 1008)]
+    ten += [model(f"m{i}") for i in range(7)]
+    planned = 0.0
+    for name in ("c10k", "idle", "load_latency"):
+        one = experiment.load(name)
+        assert runner.levels(one, one.profiles[profile])  # each compares somewhere
+        chosen = one.profiles[profile]
+        planned += runner.estimate_s(
+            runner.Request(one, chosen, ten, 1, "split", Path("unused"), "s")
+        )
+    assert 0.5 * most_s < planned <= most_s
 
 
 def test_the_last_matching_exception_decides_a_cells_time() -> None:

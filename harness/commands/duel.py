@@ -79,7 +79,12 @@ def register(subparsers: Subparsers) -> None:
     )
     add("--placement", default="split", help="split or shared: server and client CPUs [split]")
     add("--arrangement", default="both", help="together, turns or both [both]")
-    add("--seconds", type=_seconds, default=None, help="of the whole duel [60; with --until 600]")
+    add(
+        "--seconds",
+        type=_seconds,
+        default=None,
+        help="of the whole duel, about [60; with --until 600]",
+    )
     add("--until", metavar="P%", help="end when every arrangement knows CPU per request to ± P %%")
     add("--seed", type=_count(0, MAX_SEED), default=1, help="of every order and arrival [1]")
     add("--json", type=Path, metavar="FILE", help="write tenk.duel/1 there as well")

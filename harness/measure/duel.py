@@ -33,8 +33,8 @@ BLOCKS = 4
 ALONE_S = 1.0
 # How many times longer a piece is than its starting and stopping: more than 80 % is then inside.
 INSIDE = 8
-# Three sweeps and two blocks are measured even if that takes this share of the time more: with
-# fewer an interval is luck.
+# Three sweeps and two blocks are measured even if that takes this share of the time more, and one
+# of each in any case: with fewer an interval is luck.
 OVERTIME = 0.5
 LEAST = {TOGETHER: 3, TURNS: 2, ALONE: 2}
 LEAST_ROUNDS = 3
@@ -104,7 +104,7 @@ class _Match:
 
     def play(self) -> None:
         """Sweeps and blocks, each time of the arrangement that has had less of its share."""
-        self._stage.fit_turns(self._share_s(), LEAST[TURNS] * LEAST_ROUNDS)
+        self._stage.fit_turns(self._share_s(), LEAST[TURNS], LEAST_ROUNDS)
         while True:
             self._stage.require()
             chosen = self._next()
@@ -135,8 +135,9 @@ class _Match:
         for chosen in sorted(weights, key=lambda a: self._used[a] / weights[a]):
             loads = max(1, len(self._record.rates)) if chosen == TOGETHER else 1
             least = LEAST[chosen] * loads
-            owed = self._units[chosen] < least and left > -OVERTIME * self._plan.seconds
-            if owed or self._unit_s(chosen) <= 1.1 * left:
+            room = left + OVERTIME * self._plan.seconds
+            owed = self._units[chosen] < least and self._unit_s(chosen) <= room
+            if owed or not self._units[chosen] or self._unit_s(chosen) <= 1.1 * left:
                 return chosen
         return None
 
@@ -241,9 +242,12 @@ class _Match:
                 self._record.spins[name] = text
 
     def _block_s(self) -> float:
+        """As long as starting and connecting are worth, if the least number of blocks fits."""
         overhead = self._stage.overhead_s[TURNS]
-        fitting = self._share_s() / (BLOCKS * len(self._stage.groups())) - overhead
-        return max(BLOCK_LEAST_S, INSIDE * overhead, min(BLOCK_MOST_S, fitting))
+        groups = len(self._stage.groups())
+        usual = min(BLOCK_MOST_S, self._share_s() / (BLOCKS * groups) - overhead)
+        most = self._share_s() / (LEAST[TURNS] * groups) - overhead
+        return max(BLOCK_LEAST_S, min(most, max(usual, INSIDE * overhead)))
 
     # --- alone ------------------------------------------------------------------------------------
 

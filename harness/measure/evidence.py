@@ -115,7 +115,7 @@ class _Group:
         """Runs of all series by turns, until each has its duels."""
         pilot.run(self._stage)
         # Two blocks of two rounds must fit into the shortest duel.
-        self._stage.fit_turns(self._profile.seconds[0], 2 * LEAST_ROUNDS)
+        self._stage.fit_turns(self._profile.seconds[0], 2, LEAST_ROUNDS)
         # The pilot asks for the control's share of what a request costs, at each rate.
         for key, extra in self._stage.extra_ns.items():
             self._costs[key] = extra / design.CONTROL_SHARE

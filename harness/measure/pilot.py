@@ -61,7 +61,9 @@ def _who_spins(stage: Stage) -> None:
 
 
 def _everyone(stage: Stage) -> dict[str, list[Slice]]:
-    """A few rounds of everyone; who does not get through is left out, and it is done again."""
+    """A few rounds of everyone; who does not get through is left out, and it is done again. Of a
+    contender that turns out to work in child processes what a request costs is not known yet: its
+    own clock did not tell. What it sustains is."""
     attempt = 0
     while True:
         stage.require()
@@ -81,11 +83,15 @@ def _everyone(stage: Stage) -> dict[str, list[Slice]]:
                 _read_group(stage, reference if entry.role == TWIN else entry)
             if piece is None and len(stage.record.excluded) == before:
                 _one_by_one(stage, group)
-            changed = changed or piece is None or bool(moved)
+            again = any(e.role == TWIN or e is reference for e in moved)
+            changed = changed or piece is None or again
             if piece is not None:
                 changed = _silent(stage, piece) or changed
                 for entry in group:
-                    found.setdefault(entry.name, []).extend(piece.counted(entry.name))
+                    slices = piece.counted(entry.name)
+                    if entry in moved:
+                        slices = [replace(s, server_cpu_ns=None, turn_cpu_ns=None) for s in slices]
+                    found.setdefault(entry.name, []).extend(slices)
         if not changed:
             return found
 

@@ -113,9 +113,21 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
         pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
         pilots = 0.0 if capacities else pilot * len(request.models)
     blocks = plan.expected_blocks(settings, profile, pilots)
-    alive = PILOT_S_PER_MODEL * len(request.models)
-    compared = sum(level.seconds + alive for level in levels(request.experiment, profile))
+    compared = sum(
+        level.seconds + _duel_pilot_s(request, level)
+        for level in levels(request.experiment, profile)
+    )
     return pilots + blocks * plan.expected_block_s(settings) + compared
+
+
+def _duel_pilot_s(request: Request, level: Level) -> float:
+    """How long the pilot of a duel takes, about: before it, too, every server of the level is
+    started, connected to, and given three short turns."""
+    load = replace(request.experiment.base, **level.factors)
+    total = load.connections + load.idle
+    able = sum(not m.why_not(load.protocol, total) for m in request.models)
+    per_pass = load.connections * plan.PASS_PER_CONNECTION_S
+    return able * (PILOT_S_PER_MODEL + total * plan.OVERHEAD_PER_CONNECTION_S + 10 * per_pass)
 
 
 def levels(experiment: Experiment, profile: Profile) -> tuple[Level, ...]:

@@ -27,6 +27,9 @@ from harness.measure.process import ProcessError
 SLICE_S, SLICE_PASSES = 0.05, 10
 SETTLE_S, SETTLE_PASSES = 0.02, 5
 SHORT_PASSES = 2
+PILOT_PASSES = 1  # it only wants to know the size
+# Of the time there is for turns, what shortened slices may give to starting and connecting.
+OVERHEAD_MOST = 0.6
 # What a server is taken to do before the pilot has told.
 PILOT_RPS = 20e3
 WARMUP_LEAST_S, WARMUP_MOST_S, OPEN_WARMUP_MOST_S = 0.1, 8.0, 1.0
@@ -89,7 +92,8 @@ class Stage:
         self.overhead_s = {TOGETHER: 0.3, TURNS: 0.5, ALONE: 0.5}
         self._folder = folder
         self._in_a_row = 0
-        self._turn_passes: float = SHORT_PASSES  # in the pilot, which only wants to know the size
+        self._learnt: set[str] = set()
+        self._turn_passes: float = PILOT_PASSES
 
     # --- who meets whom ---------------------------------------------------------------------------
 
@@ -200,13 +204,16 @@ class Stage:
         """A slice with its settling."""
         return sum(self._short_turn())
 
-    def fit_turns(self, seconds: float, rounds: int) -> None:
-        """Shorten slices and settling, where so many rounds of them would not fit into so many
-        seconds; not below what SHORT_PASSES take."""
+    def fit_turns(self, seconds: float, blocks: int, rounds: int) -> None:
+        """Shorten slices and settling, where so many blocks of every group, of so many rounds,
+        would not fit into so many seconds; not below what SHORT_PASSES take."""
         self._turn_passes = SLICE_PASSES
-        wanted = rounds * sum(len(group) for group in self.groups()) * self.turn_s()
-        if wanted > seconds:
-            self._turn_passes = max(SHORT_PASSES, SLICE_PASSES * seconds / wanted)
+        groups = self.groups()
+        wanted = blocks * rounds * sum(len(group) for group in groups) * self.turn_s()
+        beside = min(OVERHEAD_MOST * seconds, blocks * len(groups) * self.overhead_s[TURNS])
+        if wanted > seconds - beside:
+            share = (seconds - beside) / wanted
+            self._turn_passes = max(SHORT_PASSES, SLICE_PASSES * share)
 
     def _short_turn(self) -> tuple[float, float]:
         """Seconds of a slice and of its settling."""
@@ -263,8 +270,7 @@ class Stage:
             return None, children
         wall = time.monotonic() - began
         loaded = _loaded_s(report.slices, timing.arrangement)
-        learnt = self.overhead_s[timing.arrangement]
-        self.overhead_s[timing.arrangement] = 0.7 * learnt + 0.3 * max(0.0, wall - loaded)
+        self._learn(timing.arrangement, max(0.0, wall - loaded))
         piece = Piece(
             arrangement=timing.arrangement,
             number=number,
@@ -303,6 +309,12 @@ class Stage:
             raise
         _blame(servers, found, "")
         return targets.read(document, [t.name for t in found])
+
+    def _learn(self, arrangement: str, seconds: float) -> None:
+        """What a piece took beside its slices: at first a guess, which the first piece replaces."""
+        before = self.overhead_s[arrangement] if arrangement in self._learnt else seconds
+        self.overhead_s[arrangement] = 0.7 * before + 0.3 * seconds
+        self._learnt.add(arrangement)
 
     def _lose(self, reason: str) -> None:
         self.record.lost.append(reason)
