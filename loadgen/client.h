@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The client's side of the three protocols, without I/O: which bytes a request is, and whether the
+ * The client's side of the protocols, without I/O: which bytes a request is, and whether the
  * bytes that came back are its reply.
  *
  * One struct client serves all connections of a worker; each connection has a struct reply for the
@@ -19,7 +19,10 @@
 
 struct client {
 	enum protocol protocol;
-	size_t request_bytes;
+	bool plain_http;      /* http, and every reply has a body if its head says so */
+	size_t request_bytes; /* of every request; 0: they differ */
+	char *row;            /* where all are the same: as many as are pipelined, in a row */
+	size_t row_bytes;
 	struct client_http http;
 	struct client_stream stream;
 };
@@ -31,6 +34,17 @@ struct client {
 bool client_init(struct client *client, const struct target *target, size_t size_bytes,
 		 size_t pipeline, bool verify, uint64_t seed);
 void client_free(struct client *client);
+
+/* Are requests made in the caller's memory (scratch), and not where the client keeps them? */
+bool client_composes(const struct client *client);
+
+/* The length of request `number` of connection `id`. */
+static inline size_t client_request_bytes(const struct client *client, uint32_t id, uint32_t number)
+{
+	if (__builtin_expect(client->request_bytes != 0, 1))
+		return client->request_bytes;
+	return http_request_of(&client->http, id, number)->length;
+}
 
 /*
  * The next bytes to send on connection `id`: from byte `offset` of request number `number` on, at

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 #include "loadgen/client_http.h"
 
-#include <assert.h>
 #include <ctype.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -19,40 +18,56 @@ enum state {
 	IN_TRAILER,
 };
 
-enum { CLOSES = 1, CHUNKED = 2, HAS_LENGTH = 4, CUT = 8 /* line[] is not the whole line */ };
+enum {
+	CLOSES = 1,
+	CHUNKED = 2,
+	HAS_LENGTH = 4,
+	CUT = 8,     /* line[] is not the whole line */
+	NO_BODY = 16 /* the reply to HEAD */
+};
 
-bool http_init(struct client_http *http, const struct target *target, size_t pipeline)
+bool http_init(struct client_http *http, const struct target *target, uint64_t seed)
 {
-	char port[8] = "";
-	char one[sizeof(target->path) + sizeof(target->host) + 64];
-	int length;
-
 	memset(http, 0, sizeof(*http));
-	if (target->port != 80)
-		snprintf(port, sizeof(port), ":%u", target->port);
-	length = snprintf(one, sizeof(one), "GET %s HTTP/1.1\r\nHost: %s%s\r\n\r\n", target->path,
-			  target->host, port);
-	assert(length > 0 && (size_t)length < sizeof(one));
-	http->request_bytes = (size_t)length;
-	http->requests_bytes = http->request_bytes * pipeline;
-	http->requests = malloc(http->requests_bytes);
+	http->ask = target->ask;
+	http->seed = seed;
+	http->requests = calloc(ask_count(target->ask), sizeof(*http->requests));
 	if (!http->requests)
 		return false;
-	for (size_t i = 0; i < pipeline; i++)
-		memcpy(http->requests + i * http->request_bytes, one, http->request_bytes);
+	for (; http->count < ask_count(target->ask); http->count++) {
+		struct ask_request *one = &http->requests[http->count];
+
+		if (!ask_render(target, http->count, one))
+			return false;
+		http->any_head |= one->head;
+	}
 	return true;
 }
 
 void http_free(struct client_http *http)
 {
+	for (size_t i = 0; i < http->count; i++)
+		free(http->requests[i].bytes);
 	free(http->requests);
 	http->requests = NULL;
+	http->count = 0;
 }
 
-const char *http_produce(const struct client_http *http, size_t offset, size_t max, size_t *length)
+const struct ask_request *http_request_of(const struct client_http *http, uint32_t id,
+					  uint32_t number)
 {
-	*length = smaller(max, http->requests_bytes - offset);
-	return http->requests + offset;
+	size_t i = http->count > 1 ? ask_pick(http->ask, http->seed, id, number) : 0;
+
+	return &http->requests[i];
+}
+
+const char *http_produce(const struct client_http *http, uint32_t id, uint32_t number,
+			 size_t offset, size_t max, size_t *length)
+{
+	const struct ask_request *one = http_request_of(http, id, number);
+
+	*length = smaller(max, one->length - offset);
+	return one->bytes + offset;
 }
 
 /* The reply is complete: make ready for the next, keeping only whether the server closes. */
@@ -106,7 +121,7 @@ static bool http_status_line(struct reply *reply)
 		return false;
 	reply->status = (uint16_t)((line[9] - '0') * 100 + (line[10] - '0') * 10 + line[11] - '0');
 	/* HTTP/1.0 closes unless it says keep-alive. */
-	reply->flags = line[7] == '0' ? CLOSES : 0;
+	reply->flags = (uint8_t)((line[7] == '0' ? CLOSES : 0) | (reply->flags & NO_BODY));
 	reply->state = IN_HEADER;
 	return reply->status >= 100 && reply->status < 600;
 }
@@ -145,7 +160,7 @@ static enum reply_result http_head_end(struct reply *reply)
 		reply->state = AT_START;
 		return REPLY_MORE;
 	}
-	if (reply->status == 204 || reply->status == 304)
+	if (reply->status == 204 || reply->status == 304 || reply->flags & NO_BODY)
 		return http_end(reply);
 	if (reply->flags & CHUNKED) {
 		reply->state = IN_CHUNK_SIZE;
@@ -245,16 +260,17 @@ static size_t http_body(struct reply *reply, size_t length, enum reply_result *r
 static void http_remember(struct client_http *http, const struct reply *reply, const char *data,
 			  size_t head)
 {
-	if (head > HTTP_TEMPLATE || (reply->flags & (CLOSES | CHUNKED)) || reply->status < 200 ||
-	    reply->status >= 300 || !(reply->flags & HAS_LENGTH) || reply->state != IN_BODY)
+	if (http->any_head || head > HTTP_TEMPLATE || (reply->flags & (CLOSES | CHUNKED)) ||
+	    reply->status < 200 || reply->status >= 300 || !(reply->flags & HAS_LENGTH) ||
+	    reply->state != IN_BODY)
 		return;
 	memcpy(http->template, data, head);
 	http->template_bytes = head;
 	http->template_body = reply->left;
 }
 
-static enum reply_result http_parse(struct client_http *http, struct reply *reply, const char *data,
-				    size_t length, size_t *used)
+enum reply_result http_parse(struct client_http *http, struct reply *reply, const char *data,
+			     size_t length, size_t *used)
 {
 	bool whole = reply->state == AT_START && reply->head_seen == 0;
 	enum reply_result result = REPLY_MORE;
@@ -281,6 +297,12 @@ static enum reply_result http_parse(struct client_http *http, struct reply *repl
 	}
 	*used = i;
 	return result;
+}
+
+void http_expect(const struct client_http *http, struct reply *reply, uint32_t id, uint32_t number)
+{
+	if (reply->state == AT_START && http_request_of(http, id, number)->head)
+		reply->flags |= NO_BODY;
 }
 
 enum reply_result http_feed(struct client_http *http, struct reply *reply, const char *data,

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT
- * The client's side of HTTP/1.x: always the same request; of a reply the status line and the
+ * The client's side of HTTP/1.x: the requests that ask.h makes; of a reply the status line and the
  * framing (Content-Length, chunked, or until close) are checked, not the body.
  */
 #ifndef TENK_LOADGEN_CLIENT_HTTP_H
@@ -9,6 +9,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "loadgen/ask.h"
 #include "loadgen/reply.h"
 #include "loadgen/target.h"
 
@@ -18,20 +19,36 @@ enum {
 };
 
 struct client_http {
-	char *requests; /* as many as are pipelined, in a row */
-	size_t request_bytes, requests_bytes;
+	const struct http_ask *ask;
+	struct ask_request *requests; /* the different ones */
+	size_t count;
+	uint64_t seed;
+	bool any_head; /* some request's reply has no body */
 	/* The head of the latest ordinary reply: the next one is most likely the same. */
 	size_t template_bytes;
 	uint64_t template_body;
 	char template[HTTP_TEMPLATE];
 };
 
-/* Prepare `pipeline` requests. False when memory is out. http_free() frees what it allocated. */
-bool http_init(struct client_http *http, const struct target *target, size_t pipeline);
+/* Prepare the requests. False when memory is out. http_free() frees what it allocated. */
+bool http_init(struct client_http *http, const struct target *target, uint64_t seed);
 void http_free(struct client_http *http);
 
-/* The next bytes to send, at most `max`, from byte `offset` of a request on; *length says how many. */
-const char *http_produce(const struct client_http *http, size_t offset, size_t max, size_t *length);
+/* Request `number` of connection `id`. */
+const struct ask_request *http_request_of(const struct client_http *http, uint32_t id,
+					  uint32_t number);
+
+/* The bytes of it from `offset` on, at most `max`; *length says how many. */
+const char *http_produce(const struct client_http *http, uint32_t id, uint32_t number,
+			 size_t offset, size_t max, size_t *length);
+
+/*
+ * Where any_head is set: http_expect() says to which request the reply belongs, http_parse() is
+ * http_feed() without a look at the reply before.
+ */
+enum reply_result http_parse(struct client_http *http, struct reply *reply, const char *data,
+			     size_t length, size_t *used);
+void http_expect(const struct client_http *http, struct reply *reply, uint32_t id, uint32_t number);
 
 /* As client_feed() and client_eof() in client.h. */
 enum reply_result http_feed(struct client_http *http, struct reply *reply, const char *data,

@@ -6,12 +6,12 @@
 #ifndef TENK_LOADGEN_ENGINE_H
 #define TENK_LOADGEN_ENGINE_H
 
-#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "loadgen/lane.h"
+#include "loadgen/target.h"
 
 enum { TRAFFIC_BUFFER = 65536 }; /* bytes */
 
@@ -23,7 +23,7 @@ struct traffic {
 	size_t room_bytes; /* most bytes outstanding on a lane; 0: they stay where they are */
 	char *buffer;      /* TRAFFIC_BUFFER bytes, for what is received */
 	char *scratch;     /* as many, for what is sent */
-	struct sockaddr_in server;
+	struct endpoint server;
 };
 
 struct engine {

@@ -71,8 +71,7 @@ static int epoll_connect(struct traffic *t, struct lane *c)
 		.data.u64 = (uint64_t)c->generation << 32 | (uint64_t)(c - t->lanes),
 	};
 
-	if (connect(c->fd, (struct sockaddr *)&t->server, sizeof(t->server)) < 0 &&
-	    errno != EINPROGRESS)
+	if (connect(c->fd, &t->server.any, t->server.length) < 0 && errno != EINPROGRESS)
 		return errno;
 	/* If it is established already, this very call makes it ready to be reported. */
 	return epoll_ctl(e->fd, EPOLL_CTL_ADD, c->fd, &event) < 0 ? errno : 0;

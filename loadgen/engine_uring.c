@@ -259,7 +259,7 @@ static int uring_connect(struct traffic *t, struct lane *c)
 {
 	struct io_uring_sqe *sqe = next_sqe(t->engine_data);
 
-	io_uring_prep_connect(sqe, c->fd, (struct sockaddr *)&t->server, sizeof(t->server));
+	io_uring_prep_connect(sqe, c->fd, &t->server.any, t->server.length);
 	io_uring_sqe_set_data64(sqe, tag(t, c, OP_CONNECT));
 	return 0;
 }

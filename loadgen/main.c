@@ -17,6 +17,7 @@
 #include "common/clock.h"
 #include "common/die.h"
 #include "common/parse.h"
+#include "loadgen/ask.h"
 #include "loadgen/options.h"
 #include "loadgen/output.h"
 #include "loadgen/pool.h"
@@ -83,13 +84,16 @@ static bool is_local(uint32_t address)
  * the range is taken it takes a millisecond and more.
  */
 static size_t choose_sources(const struct options *o, const struct host_facts *host,
-			     const struct sockaddr_in *server, uint32_t *sources)
+			     const struct endpoint *server, uint32_t *sources)
 {
 	int64_t ports = (host->port_last - host->port_first + 1) * 2 / 5, n;
 
 	if (strcmp(o->source_ip, "auto") != 0) {
 		size_t given = sources_parse(o->source_ip, sources, SOURCES_MAX);
 
+		if (server->any.sa_family != AF_INET)
+			opt_refuse("--source-ip", o->source_ip,
+				   "allowed here: it is for servers that have an IPv4 address");
 		if (!given)
 			opt_refuse("--source-ip", o->source_ip,
 				   "auto or a list of at most 4096 IPv4 addresses and ranges, as "
@@ -101,8 +105,8 @@ static size_t choose_sources(const struct options *o, const struct host_facts *h
 		}
 		return given;
 	}
-	if (ports <= 0 || options_all_connections(o) <= ports ||
-	    ntohl(server->sin_addr.s_addr) >> 24 != 127)
+	if (ports <= 0 || options_all_connections(o) <= ports || server->any.sa_family != AF_INET ||
+	    ntohl(server->v4.sin_addr.s_addr) >> 24 != 127)
 		return 0;
 	n = (options_all_connections(o) + ports - 1) / ports;
 	for (int64_t i = 0; i < n && i < 250; i++)
@@ -126,18 +130,99 @@ static size_t choose_cpus(const struct options *o, int *cpus)
 	return n;
 }
 
+/* A whole file, at most `most` bytes, with a NUL after it; it stays until the end. */
+static char *read_file(const char *option, const char *path, size_t most, size_t *length)
+{
+	char *text = malloc(most + 2);
+	FILE *file = fopen(path, "rb");
+
+	if (!text)
+		die(EXIT_FAILURE, "out of memory");
+	if (!file)
+		die(EXIT_BAD_USAGE, "%s: '%s' cannot be read: %s", option, path, strerror(errno));
+	*length = fread(text, 1, most + 1, file);
+	if (ferror(file))
+		die(EXIT_BAD_USAGE, "%s: '%s' cannot be read: %s", option, path, strerror(errno));
+	fclose(file);
+	if (*length > most)
+		die(EXIT_BAD_USAGE, "%s: '%s' is longer than %zu bytes", option, path, most);
+	text[*length] = '\0';
+	return text;
+}
+
+/* All requests are made once, in each worker: they must fit into memory. */
+static void check_rendered(const struct options *o, const struct http_ask *ask)
+{
+	static struct target target = {.protocol = PROTOCOL_HTTP, .host = "h", .path = "/"};
+	size_t sum = 0;
+
+	target.ask = ask;
+	for (size_t i = 0; i < ask_count(ask) && sum <= ASK_RENDERED; i++) {
+		struct ask_request one;
+
+		if (!ask_render(&target, i, &one))
+			die(EXIT_FAILURE, "out of memory; a smaller --body");
+		sum += one.length;
+		free(one.bytes);
+	}
+	if (sum > ASK_RENDERED)
+		die(EXIT_BAD_USAGE,
+		    "--requests: '%s' has requests of more than %d bytes in all; fewer lines or a "
+		    "smaller --body",
+		    o->requests, ASK_RENDERED);
+}
+
+/* What is asked of http servers; NULL: GET of the URL's path. */
+static const struct http_ask *choose_ask(const struct options *o)
+{
+	enum { REQUESTS_MOST = 16 << 20 };
+	static struct http_ask ask;
+	const char *wrong;
+	char reason[256];
+	size_t length;
+
+	if (!o->method && !o->body && !o->requests && !o->headers.count)
+		return NULL;
+	ask.method = o->method;
+	ask.fields = o->headers.items;
+	ask.field_count = o->headers.count;
+	if (o->body)
+		ask.body = read_file("--body", o->body, ASK_BODY, &ask.body_bytes);
+	if (o->requests) {
+		char *text = read_file("--requests", o->requests, REQUESTS_MOST, &length);
+
+		wrong = strlen(text) == length ? ask_parse_lines(&ask, text, reason, sizeof(reason))
+					       : "it has a NUL byte";
+		if (wrong)
+			die(EXIT_BAD_USAGE, "--requests: '%s': %s", o->requests, wrong);
+	}
+	check_rendered(o, &ask);
+	return &ask;
+}
+
 /* One URL: what it names, and from where to connect to it. */
 static void choose_target(const struct options *o, const struct host_facts *host, const char *url,
-			  struct pool_target *t)
+			  const struct http_ask *ask, struct pool_target *t)
 {
 	const char *allowed = target_parse(url, &t->target), *reason;
 	uint32_t *sources;
 
 	if (allowed)
 		opt_refuse("URL", url, allowed);
+	if (ask && t->target.protocol != PROTOCOL_HTTP)
+		die(EXIT_BAD_USAGE,
+		    "URL: '%s' is not an http one; --header, --method, --body and --requests need "
+		    "that",
+		    url);
+	t->target.ask = ask;
 	reason = target_resolve(&t->target, &t->server);
 	if (reason)
 		die(EXIT_FAILURE, "URL: host '%s' was not found: %s", t->target.host, reason);
+	if (!o->remote && !endpoint_is_here(&t->server))
+		die(EXIT_BAD_USAGE,
+		    "URL: '%s' is on another machine; load only servers that are yours, or whose "
+		    "owner has agreed, and then add --remote",
+		    url);
 	if (t->target.protocol == PROTOCOL_ROT13 && o->size_bytes > 16384 + 1)
 		die(EXIT_BAD_USAGE,
 		    "--size: '%" PRId64 "' is not a rot13 line; at most 16385 bytes with its end",
@@ -186,14 +271,16 @@ int main(int argc, char **argv)
 	struct result result = {.options = &options, .target = &targets[0].target};
 	struct pool pool = {.cpus = cpus, .targets = targets};
 	struct session_setup *setup = &pool.setup;
+	const struct http_ask *ask;
 	int status;
 
 	output_streams_init();
 	options_parse(&options, argc, argv);
 	result.url = options.url;
 	host_facts_read(&result.host);
+	ask = choose_ask(&options);
 	for (size_t i = 0; i < options.urls.count; i++)
-		choose_target(&options, &result.host, options.urls.items[i], &targets[i]);
+		choose_target(&options, &result.host, options.urls.items[i], ask, &targets[i]);
 	for (size_t i = 0; i < options.server_cpus.count; i++)
 		check_server_cpu(options.server_cpus.items[i]);
 	setup->options = &options;

@@ -8,6 +8,7 @@
 
 #include "common/die.h"
 #include "common/parse.h"
+#include "loadgen/ask.h"
 #include "loadgen/engine.h"
 #include "loadgen/output.h"
 
@@ -47,6 +48,16 @@ const struct option_row option_table[] = {
 	 "open loop: sleep then spin to each arrival, only sleep, or only spin"},
 	{"size", 0, OPTION_SIZE, FIELD(size_bytes), "BYTES", "64", 1, 1 << 20, NULL, "bytes",
 	 "echo, rot13: length of a request"},
+	{"header", 'H', OPTION_LIST, FIELD(headers), "FIELD", NULL, 0, 0, NULL, "",
+	 "http: a further header field, as 'Accept: */*'; Host replaces the usual one"},
+	{"method", 0, OPTION_TEXT, FIELD(method), "NAME", NULL, 0, 0, NULL, "",
+	 "http: the method; not given: GET, with --body POST"},
+	{"body", 0, OPTION_TEXT, FIELD(body), "FILE", NULL, 0, 0, NULL, "",
+	 "http: send the file's bytes, at most 1 MiB, with each request; with --requests, with each POST, PUT and PATCH"},
+	{"requests", 0, OPTION_TEXT, FIELD(requests), "FILE", NULL, 0, 0, NULL, "",
+	 "http: ask for what its lines say, METHOD PATH [WEIGHT]: drawn by weight, or without weights in order"},
+	{"remote", 0, OPTION_FLAG, FIELD(remote), NULL, NULL, 0, 0, NULL, "",
+	 "allow a server on another machine: only one that is yours, or whose owner has agreed to the load"},
 	{"pipeline", 0, OPTION_INT, FIELD(pipeline), "N", "1", 1, 1024, NULL, "requests",
 	 "requests outstanding on one connection"},
 	{"requests-per-connection", 'n', OPTION_COUNT, FIELD(requests_per_connection), "N", "0", 0, MANY, NULL, "requests",
@@ -267,9 +278,10 @@ void options_defaults(struct options *o)
 static void print_head(FILE *out)
 {
 	fprintf(out, "Usage: loadgen [OPTION]... URL...\n"
-		     "Measure the server at URL: echo://HOST:PORT, rot13://HOST:PORT or "
-		     "http://HOST[:PORT][/PATH].\nCompare several, in turns or together "
-		     "(--arrangement).\n\n");
+		     "Measure the server at URL: echo://HOST:PORT, rot13://HOST:PORT, "
+		     "http://HOST[:PORT][/PATH],\nmemcached://HOST[:PORT]/KEY or "
+		     "redis://HOST[:PORT][/KEY]; for HOST:PORT also unix:SOCKET, and :/PATH after "
+		     "it.\nCompare several, in turns or together (--arrangement).\n\n");
 }
 
 static void print_engines(FILE *out)
@@ -382,8 +394,10 @@ void options_man(FILE *out)
 	      ".SH SYNOPSIS\n"
 	      ".B loadgen\n[\\fIOPTION\\fR]... \\fIURL\\fR\n"
 	      ".SH DESCRIPTION\n"
-	      "Loads the server at \\fIURL\\fR (echo://HOST:PORT, rot13://HOST:PORT or\n"
-	      "http://HOST[:PORT][/PATH]) from many connections, in a closed loop or, with\n"
+	      "Loads the server at \\fIURL\\fR (echo://HOST:PORT, rot13://HOST:PORT,\n"
+	      "http://HOST[:PORT][/PATH], memcached://HOST[:PORT]/KEY or redis://HOST[:PORT][/KEY];\n"
+	      "for HOST:PORT also unix:SOCKET, and :/PATH after it)\n"
+	      "from many connections, in a closed loop or, with\n"
 	      "\\fB\\-R\\fR, at a given rate. It measures response time from when each request was due,\n"
 	      "counts what was never answered as infinite, and ends with a verdict on itself:\n"
 	      "valid, suspect or void, with the reasons.\n"
@@ -494,10 +508,26 @@ int64_t options_all_connections(const struct options *o)
 	return n;
 }
 
+static void check_requests(const struct options *o)
+{
+	const char *wrong = o->method ? ask_check_method(o->method) : NULL;
+
+	if (wrong)
+		opt_refuse("--method", o->method, wrong);
+	if (o->method && o->requests)
+		die(EXIT_BAD_USAGE, "--method: not allowed with --requests, whose lines say it");
+	for (size_t i = 0; i < o->headers.count; i++) {
+		wrong = ask_check_field(o->headers.items[i]);
+		if (wrong)
+			opt_refuse("--header", o->headers.items[i], wrong);
+	}
+}
+
 static void check_combination(const struct options *o)
 {
 	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
 
+	check_requests(o);
 	if (o->rate_rps > 0 && o->arrival == ARRIVAL_TRACE)
 		die(EXIT_BAD_USAGE, "--rate: not allowed with --arrival trace; the trace has the "
 				    "arrival times");
@@ -642,8 +672,8 @@ void options_parse(struct options *o, int argc, char **argv)
 		o->given |= UINT64_C(1) << (row - option_table);
 	}
 	if (optind == argc)
-		die(EXIT_BAD_USAGE, "URL: missing; echo://HOST:PORT, rot13://HOST:PORT or "
-				    "http://HOST[:PORT][/PATH]");
+		die(EXIT_BAD_USAGE,
+		    "URL: missing; as http://127.0.0.1:8080/ or echo://127.0.0.1:9000");
 	for (; optind < argc; optind++) {
 		if (!append(&o->urls, argv[optind]))
 			die(EXIT_BAD_USAGE, "URL: '%s' is %s", argv[optind],

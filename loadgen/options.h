@@ -50,6 +50,11 @@ struct options {
 	int64_t seed;
 	int pace; /* enum pace_kind */
 	int64_t size_bytes;
+	struct option_list headers; /* http: further header fields */
+	const char *method;
+	const char *body;     /* a file */
+	const char *requests; /* a file */
+	bool remote;
 	int64_t pipeline;
 	int64_t requests_per_connection; /* 0: as many as the run lasts */
 	int close;                       /* enum close_kind */

@@ -13,7 +13,7 @@
 /* What differs from target to target. */
 struct pool_target {
 	struct target target;
-	struct sockaddr_in server;
+	struct endpoint server;
 	const uint32_t *sources;
 	size_t source_count;
 };

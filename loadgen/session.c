@@ -564,7 +564,7 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 	}
 	place_connections(s);
 	s->traffic.room_bytes =
-		s->client.protocol == PROTOCOL_HTTP ? 0 : s->client.request_bytes * s->pipeline;
+		client_composes(&s->client) ? s->client.request_bytes * s->pipeline : 0;
 	if (s->open_loop)
 		init_share(s, s->seed);
 	s->record->exit_status = EXIT_UNSUPPORTED;

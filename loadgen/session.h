@@ -30,7 +30,7 @@ struct session;
 struct session_setup {
 	const struct options *options;
 	const struct target *target;
-	struct sockaddr_in server;
+	struct endpoint server;
 	const uint32_t *sources;
 	size_t source_count;
 	const char *url;

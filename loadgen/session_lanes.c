@@ -99,7 +99,8 @@ void lane_renew(struct session *s, struct lane *c)
 
 static int make_socket(struct session *s, struct lane *c)
 {
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+	int fd = socket(s->traffic.server.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC,
+			0);
 	int on = 1, small = 4096, error;
 	struct sockaddr_in source = {.sin_family = AF_INET};
 

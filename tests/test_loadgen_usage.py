@@ -207,8 +207,8 @@ def test_a_range_is_said_in_numbers_that_are_accepted() -> None:
 @pytest.mark.parametrize(
     ("url", "word"),
     [
-        ("http://[::1]:80/", "IPv6"),
-        ("http://[::1]/", "IPv6"),
+        ("http://[::1:80/", "IPv6"),
+        ("http://[127.0.0.1]/", "IPv6"),
         ("http://::1/", "IPv6"),
         ("echo://fe80::1:9000", "IPv6"),
         ("http://me:secret@127.0.0.1:80/", "user and password"),

@@ -3,9 +3,9 @@
  * The load generator's client: what it makes of a server's bytes must not depend on the pieces they
  * come in, nor on whether it has seen such a reply before, and only the due bytes may pass.
  *
- * Input: byte 0 is the protocol (mod 3) and, with bit 7, "no verification"; byte 1 the pieces (0:
- * all at once); byte 2 the size of an echo or rot13 request, less one. For http the rest are the
- * server's bytes. For echo and rot13 the server's bytes are the right ones, and the rest are edits
+ * Input: byte 0 is the protocol (mod 5) and, with bit 7, "no verification"; byte 1 the pieces (0:
+ * all at once); byte 2 the size of an echo or rot13 request, less one. For http, memcached and redis the rest are
+ * the server's bytes. For echo and rot13 the server's bytes are the right ones, and the rest are edits
  * to them, three bytes each: place, what to do (flip, drop, insert, copy), and with what.
  */
 #include <stdint.h>
@@ -35,7 +35,8 @@ static _Noreturn void fail(const char *wrong)
 
 static struct client make_client(unsigned int protocol, size_t size, bool verify)
 {
-	static const char *const urls[] = {"echo://h:1", "http://h:1/", "rot13://h:1"};
+	static const char *const urls[] = {"echo://h:1", "http://h:1/", "rot13://h:1",
+					   "memcached://h:1/k", "redis://h:1/k"};
 	struct target target;
 	struct client client;
 
@@ -184,12 +185,12 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	if (size < 3)
 		return 0;
-	protocol = (data[0] & 0x7f) % 3;
+	protocol = (data[0] & 0x7f) % PROTOCOLS;
 	verify = !(data[0] & 0x80);
 	one = (size_t)data[2] + 1;
 	client = make_client(protocol, one, verify);
 	other = make_client(protocol, one, verify);
-	if (protocol == PROTOCOL_HTTP) {
+	if (!client_composes(&client)) {
 		length = size - 3 < STREAM ? size - 3 : STREAM;
 		memcpy(stream, data + 3, length);
 	} else {
@@ -202,7 +203,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	compare(&whole, &pieces, "another outcome in pieces");
 	feed(&client, stream, length, 0, &again);
 	compare(&whole, &again, "another outcome the second time");
-	if (protocol != PROTOCOL_HTTP)
+	if (client_composes(&client))
 		check_stream(&whole, due, stream, length, one, verify);
 	client_free(&client);
 	client_free(&other);

@@ -34,14 +34,20 @@ static void check_url(const char *url)
 		check(*allowed != '\0', "refused without a reason", url);
 		return;
 	}
-	check(*target.host && !strpbrk(target.host, ":/@[]? \r\n"), "a host that is none", url);
-	check(target.port > 0, "no port", url);
+	check(*target.host && !strpbrk(target.host, " \r\n"), "a host that is none", url);
+	check(target.local || !strpbrk(target.host, "/@[]?"), "a host that is none", url);
+	check(target.local == (target.port == 0), "no port", url);
 	check(*target.path == '/' && !strpbrk(target.path, " #\r\n"), "a path that is none", url);
-	snprintf(whole, sizeof(whole), "%s://%s:%u%s", protocol_name(target.protocol), target.host,
-		 target.port, target.path);
+	if (target.local)
+		snprintf(whole, sizeof(whole), "%s://unix:%s:%s", protocol_name(target.protocol),
+			 target.host, target.path);
+	else
+		snprintf(whole, sizeof(whole), "%s://%s%s%s:%u%s", protocol_name(target.protocol),
+			 strchr(target.host, ':') ? "[" : "", target.host,
+			 strchr(target.host, ':') ? "]" : "", target.port, target.path);
 	check(!target_parse(whole, &again), "taken once, but not put together again", url);
-	check(again.port == target.port && strcmp(again.host, target.host) == 0 &&
-		      strcmp(again.path, target.path) == 0,
+	check(again.port == target.port && again.local == target.local &&
+		      strcmp(again.host, target.host) == 0 && strcmp(again.path, target.path) == 0,
 	      "another meaning when put together again", url);
 }
 

@@ -422,6 +422,90 @@ static void a_reply_unlike_the_one_before_is_still_parsed(void **state)
 	}
 }
 
+/* Requests of different lengths, one of which has a reply without a body. */
+static void each_request_of_a_file_has_its_own_reply(void **state)
+{
+	static const char replies[] = OK_HEAD "Content-Length: 3\r\n\r\nabc" /* GET */
+		OK_HEAD "Content-Length: 3\r\n\r\n";                         /* HEAD */
+	struct ask_line lines[] = {{"GET", "/a", 0}, {"HEAD", "/longer", 0}};
+	const struct http_ask ask = {.lines = lines, .line_count = 2};
+	size_t length, used, at = 0, head = strlen(OK_HEAD "Content-Length: 3\r\n\r\n");
+	struct reply r = {0};
+	struct target t;
+
+	(void)state;
+	assert_null(target_parse("http://h/", &t));
+	t.ask = &ask;
+	client_free(&client);
+	assert_true(client_init(&client, &t, 0, 2, true, 1));
+	for (uint32_t number = 0; number < 6; number++) {
+		const char *due = number % 2 ? "HEAD /longer HTTP/1.1\r\nHost: h\r\n\r\n"
+					     : "GET /a HTTP/1.1\r\nHost: h\r\n\r\n";
+		const char *data = client_produce(&client, 3, number, 0, 1000, NULL, 0, &length);
+
+		assert_int_equal(client_request_bytes(&client, 3, number), strlen(due));
+		assert_int_equal(length, strlen(due));
+		assert_memory_equal(data, due, length);
+		assert_int_equal(client_feed(&client, &r, 3, number, replies + at,
+					     sizeof(replies) - 1 - at, &used),
+				 REPLY_DONE);
+		assert_int_equal(used, number % 2 ? head : head + 3);
+		at = number % 2 ? 0 : used;
+	}
+}
+
+/* Each reply, whole and in pieces, ends in `result` with its last byte. */
+static void ends_in(const char *url, const char *reply, enum reply_result result)
+{
+	size_t rest;
+
+	start(url, 0, 1, true);
+	for (size_t piece = 1; piece <= strlen(reply); piece++) {
+		struct reply r = {0};
+
+		assert_int_equal(feed(&r, 0, 0, reply, strlen(reply), piece, &rest), result);
+		assert_int_equal(rest, 0);
+		assert_int_equal(client_eof(&r), REPLY_MORE);
+	}
+}
+
+static void memcached_values_misses_and_errors_are_told_apart(void **state)
+{
+	static const char url[] = "memcached://h/key";
+
+	(void)state;
+	start(url, 0, 1, true);
+	assert_int_equal(client.request_bytes, strlen("get key\r\n"));
+	ends_in(url, "VALUE key 0 5\r\nEND\r\n\r\nEND\r\n", REPLY_DONE);
+	ends_in(url, "VALUE key 0 0\r\n\r\nEND\r\n", REPLY_DONE);
+	ends_in(url, "END\r\n", REPLY_STATUS);
+	ends_in(url, "SERVER_ERROR out of memory\r\n", REPLY_STATUS);
+	ends_in(url, "VALUE key 0 x\r\n", REPLY_GARBAGE);
+	ends_in(url, "VALUE key 0\r\n", REPLY_GARBAGE);
+	ends_in(url, "VALUE key 0 1\r\nab", REPLY_GARBAGE);
+	ends_in(url, "+PONG\r\n", REPLY_GARBAGE);
+}
+
+static void redis_replies_of_each_kind_are_taken(void **state)
+{
+	static const char url[] = "redis://h/key";
+
+	(void)state;
+	start("redis://h", 0, 1, true);
+	assert_int_equal(client.request_bytes, strlen("*1\r\n$4\r\nPING\r\n"));
+	ends_in("redis://h", "+PONG\r\n", REPLY_DONE);
+	ends_in(url, "$7\r\na\r\nb\r\nc\r\n", REPLY_DONE);
+	ends_in(url, "$0\r\n\r\n", REPLY_DONE);
+	ends_in(url, ":12\r\n", REPLY_DONE);
+	ends_in(url, "$-1\r\n", REPLY_STATUS);
+	ends_in(url, "-NOAUTH log in first, which takes more than forty-seven characters\r\n",
+		REPLY_STATUS);
+	ends_in(url, "$x\r\n", REPLY_GARBAGE);
+	ends_in(url, "$1\r\nab", REPLY_GARBAGE);
+	ends_in(url, "*1\r\n", REPLY_GARBAGE);
+	ends_in(url, "HTTP/1.1 400 Bad Request\r\n", REPLY_GARBAGE);
+}
+
 static int tear_down(void **state)
 {
 	(void)state;
@@ -447,6 +531,9 @@ int main(void)
 		cmocka_unit_test(an_endless_head_is_garbage),
 		cmocka_unit_test(closing_is_noticed_and_can_end_a_reply),
 		cmocka_unit_test(a_reply_unlike_the_one_before_is_still_parsed),
+		cmocka_unit_test(each_request_of_a_file_has_its_own_reply),
+		cmocka_unit_test(memcached_values_misses_and_errors_are_told_apart),
+		cmocka_unit_test(redis_replies_of_each_kind_are_taken),
 	};
 
 	return cmocka_run_group_tests_name("client", tests, NULL, tear_down);

@@ -113,7 +113,7 @@ static void run(void)
 	assert_int_equal(bind(listener, (struct sockaddr *)&address, sizeof(address)), 0);
 	assert_int_equal(listen(listener, 16), 0);
 	address.sin_port = port_of(listener);
-	setup.server = address;
+	setup.server = (struct endpoint){.length = sizeof(address), .v4 = address};
 	assert_int_equal(pthread_create(&thread, NULL, accept_all, &listener), 0);
 	session_run(&setup);
 	shutdown(listener, SHUT_RDWR);

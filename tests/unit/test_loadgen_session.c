@@ -204,6 +204,7 @@ static void run(void)
 	struct target target;
 	struct session_setup setup = {.options = &options,
 				      .target = &target,
+				      .server.any.sa_family = AF_INET,
 				      .url = options.url,
 				      .seed = (uint64_t)options.seed,
 				      .control = &control,

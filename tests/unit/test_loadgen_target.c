@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -30,6 +31,57 @@ static void urls_are_taken_apart(void **state)
 	assert_string_equal(t.path, "/bytes/12?x=http://y:1/");
 	assert_null(target_parse("http://h?q", &t));
 	assert_string_equal(t.path, "/?q");
+	assert_null(target_parse("http://[::1]:8080/x", &t));
+	assert_string_equal(t.host, "::1");
+	assert_int_equal(t.port, 8080);
+	assert_null(target_parse("http://[fe80::1]", &t));
+	assert_int_equal(t.port, 80);
+	assert_null(target_parse("memcached://h/key", &t));
+	assert_int_equal(t.port, 11211);
+	assert_null(target_parse("redis://h", &t));
+	assert_int_equal(t.port, 6379);
+}
+
+static void a_unix_socket_is_named_by_its_path(void **state)
+{
+	struct endpoint a;
+	struct target t;
+
+	(void)state;
+	assert_null(target_parse("http://unix:/run/app.sock:/x?y=http://z:1/", &t));
+	assert_true(t.local);
+	assert_string_equal(t.host, "/run/app.sock");
+	assert_string_equal(t.path, "/x?y=http://z:1/");
+	assert_null(target_parse("echo://unix:e.sock", &t));
+	assert_string_equal(t.host, "e.sock");
+	assert_null(target_resolve(&t, &a));
+	assert_int_equal(a.any.sa_family, AF_UNIX);
+	assert_string_equal(a.local.sun_path, "e.sock");
+	assert_true(endpoint_is_here(&a));
+}
+
+static void only_addresses_of_this_machine_are_here(void **state)
+{
+	static const char *const here[] = {"127.0.0.1", "127.9.8.7", "0.0.0.0",
+					   "[::1]",     "[::]",      "[::ffff:127.0.0.1]"};
+	static const char *const elsewhere[] = {"192.0.2.1", "[2001:db8::1]", "[::ffff:192.0.2.1]"};
+	struct endpoint a;
+	struct target t;
+	char url[64];
+
+	(void)state;
+	for (size_t i = 0; i < sizeof(here) / sizeof(*here); i++) {
+		snprintf(url, sizeof(url), "http://%s:1/", here[i]);
+		assert_null(target_parse(url, &t));
+		assert_null(target_resolve(&t, &a));
+		assert_true(endpoint_is_here(&a));
+	}
+	for (size_t i = 0; i < sizeof(elsewhere) / sizeof(*elsewhere); i++) {
+		snprintf(url, sizeof(url), "http://%s:1/", elsewhere[i]);
+		assert_null(target_parse(url, &t));
+		assert_null(target_resolve(&t, &a));
+		assert_false(endpoint_is_here(&a));
+	}
 }
 
 static void wrong_urls_are_refused(void **state)
@@ -51,6 +103,14 @@ static void wrong_urls_are_refused(void **state)
 		"http://h/a b",
 		"http://h/a\r\nX: y",
 		"http://h/#top",
+		"http://::1/",
+		"http://[::1/",
+		"http://[h]/",
+		"http://[::1]x/",
+		"http://unix:",
+		"http://unix:/a:b",
+		"echo://unix:/a:/path",
+		"memcached://h",
 	};
 	struct target t;
 
@@ -113,6 +173,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_are_taken_apart),
+		cmocka_unit_test(a_unix_socket_is_named_by_its_path),
+		cmocka_unit_test(only_addresses_of_this_machine_are_here),
 		cmocka_unit_test(wrong_urls_are_refused),
 		cmocka_unit_test(a_path_that_does_not_fit_is_refused),
 		cmocka_unit_test(source_lists_are_read),
