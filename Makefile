@@ -135,12 +135,15 @@ $(COMMON_LIB) $(SERVER_LIB) $(LOADGEN_LIB):
 	$(Q)rm -f $@ && ar rcs $@ $^
 
 # A model names what it needs in comments of its own: "tenk-needs: liburing>=2.3", as pkg-config knows
-# it, and "tenk-needs-header: asio.hpp" where there is no such package. Where one is not found, the
-# binary is still built: it says why and exits 77. Packages are linked, and their --cflags heeded.
+# it, and "tenk-needs-header: asio.hpp" where pkg-config knows no such package. Where one is not found,
+# the binary is still built: it says why, names the Debian package in "tenk-package: libasio-dev", and
+# exits 77. What pkg-config knows is linked, and its --cflags heeded; so is "tenk-links: ev", as -lev.
 source   = $(wildcard servers/$(1).c servers/$(1).cc)
 compiler = $(if $(wildcard servers/$(1).cc),$(CXX) $(CXXFLAGS),$(CC) $(CFLAGS))
 needs    = $(shell sed -n 's/.*tenk-needs: *//p' $(call source,$(1)))
 headers  = $(shell sed -n 's/.*tenk-needs-header: *//p' $(call source,$(1)))
+links    = $(addprefix -l,$(shell sed -n 's/.*tenk-links: *//p' $(call source,$(1))))
+debian   = $(shell sed -n 's/.*tenk-package: *//p' $(call source,$(1)))
 package  = '$(subst >=, >= ,$(1))'
 packages = $(foreach p,$(call needs,$(1)),$(call package,$(p)))
 # The packages and headers that are missing; also the C++ compiler.
@@ -159,13 +162,13 @@ $(BUILD)/servers/$(1): $(BUILD)/obj/servers/$(1).o $(SERVER_LIB) $(COMMON_LIB)
 	@rm -f $$@
 	$$(call say,LD,$$@)
 	$$(Q)$$(call compiler,$(1)) $$(TENK_LDFLAGS) -o $$@ $$^ \
-		$$(if $$(call needs,$(1)),$$$$(pkg-config --libs $$(call packages,$(1)))) -ljansson -lm
+		$$(if $$(call needs,$(1)),$$$$(pkg-config --libs $$(call packages,$(1)))) $$(call links,$(1)) -ljansson -lm
 else
 $(BUILD)/servers/$(1): servers/lib/absent.c $(call source,$(1)) $(BUILD)/flags
 	@mkdir -p $$(@D)
 	$$(call say,ABSENT,$$@ ($$(call missing,$(1)) not found))
 	$$(Q)$$(CC) $$(CFLAGS) $$(TENK_CFLAGS) $$(TENK_LDFLAGS) -DMODEL='"$(1)"' \
-		-DNEEDS='"$$(call missing,$(1))"' -o $$@ $$<
+		-DNEEDS='"$$(call missing,$(1))"' -DPACKAGE='"$$(call debian,$(1))"' -o $$@ $$<
 endif
 endef
 $(foreach model,$(MODELS),$(eval $(call server_rule,$(model))))

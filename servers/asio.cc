@@ -15,6 +15,7 @@
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  the headers of Asio (on Debian libasio-dev) and a C++20 compiler.
  * tenk-needs-header: asio.hpp
+ * tenk-package: libasio-dev
  * Try:    build/servers/asio -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <cerrno>

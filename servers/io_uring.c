@@ -14,6 +14,7 @@
  * Limits: descriptors; one buffer per connection.
  * Needs:  Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
  * tenk-needs: liburing
+ * tenk-package: liburing-dev
  * Try:    build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>

@@ -17,6 +17,7 @@
  *         than that are left (-c), we ask for one client at a time.
  * Needs:  Linux 6.0 and liburing 2.3.
  * tenk-needs: liburing>=2.3
+ * tenk-package: liburing-dev
  * Try:    build/servers/io_uring_multishot -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>

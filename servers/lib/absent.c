@@ -4,7 +4,7 @@
 
 int main(void)
 {
-	fprintf(stderr, "%s: built without %s; install it (make deps) and run make again\n", MODEL,
-		NEEDS);
+	fprintf(stderr, "%s: built without %s; install %s and run make again\n", MODEL, NEEDS,
+		*PACKAGE ? "the package " PACKAGE : "it");
 	return 77;
 }
