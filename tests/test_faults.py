@@ -5,6 +5,7 @@ harness/conformance/faults.py says what is injected and what must come of it.
 """
 from __future__ import annotations
 
+import dataclasses
 import re
 from pathlib import Path
 
@@ -41,6 +42,17 @@ def test_server_meets_fault(job: Job) -> None:
     if result.outcome == NOT_APPLICABLE:
         pytest.skip(result.text)
     assert result.outcome == OK, f"{result.text}\n\n{job.case.doc}"
+
+
+def test_only_a_server_that_says_so_may_end_where_a_socket_cannot_be_watched() -> None:
+    aborting = [m for m in _built() if m.describe.get("library_aborts")]
+    if not aborting:
+        pytest.skip("no model is built whose library calls abort(3)")
+    for model in aborting:
+        silent = dataclasses.replace(model, describe={**model.describe, "library_aborts": False})
+        for one, outcome in ((model, OK), (silent, FAIL)):
+            result = run_one(Job(one, "http", CASES["register_ENOSPC"]))
+            assert result.outcome == outcome, result.text
 
 
 FELLED = claims("felled")

@@ -260,11 +260,12 @@ static void describe(const struct server_options *o)
 	}
 	if (model.needs)
 		json_array_append_new(needs, json_string(model.needs));
-	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:b}", "name",
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:b, s:b}", "name",
 			model.name, "summary", model.summary, "family", model.family, "protocols",
 			protocols, "limits", "connections", o->limit.conns, "reason",
 			o->limit.reason, "workers", o->workers, "needs", needs, "options", names,
-			"hidden_options", hidden, "busy_polls", !!(model.flags & BUSY_POLLS));
+			"hidden_options", hidden, "busy_polls", !!(model.flags & BUSY_POLLS),
+			"library_aborts", !!(model.flags & LIBRARY_ABORTS));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);

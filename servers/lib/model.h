@@ -27,6 +27,7 @@ enum {
 	CONN_PER_WORKER = 16,   /* a worker serves one connection at a time */
 	CONNS_IN_CHILDREN = 32, /* connections take no descriptor of the process that accepts */
 	BUSY_POLLS = 64,        /* it keeps a CPU busy while it waits, and means to */
+	LIBRARY_ABORTS = 128,   /* its library ends the process where it cannot watch a socket */
 };
 
 /* For model.workers: as many as there are CPUs. */
