@@ -35,6 +35,7 @@ _TAIL_COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays r
 
 
 PACKED = "cells.jsonl.xz"  # instead of the folder cells/, see `tenk pack`
+PACKED_DUELS = "duels.jsonl.xz"  # likewise instead of duels/
 CONCLUSIONS = "conclusions.tar.xz"  # likewise instead of summary.tsv and answer.json
 
 
@@ -100,6 +101,35 @@ class Replicate:
     codes: tuple[str, ...]
     badges: tuple[str, ...]
     hgrm: str
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A ratio to the reference with its 95 % interval; nan where there is none."""
+
+    estimate: float
+    lo: float
+    hi: float
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """How all models met at one level (docs/duel.md): "together" or "turns". The ratios of the
+    models are points of the run; here is what may be believed of them, in CPU per request.
+
+    twin: the reference against itself. control: with a known cost added; expected: what that must
+    come to. offered_rps: to each, nan where that is not known or the loop is closed. left_out:
+    models that did not take part.
+    """
+
+    factors: tuple[tuple[str, str], ...]
+    arrangement: str
+    reference: str
+    twin: Interval
+    control: Interval
+    expected: float
+    offered_rps: float
+    left_out: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -265,6 +295,16 @@ class Results:
             p for p in self.points if all(p.level(name) == level for name, level in levels.items())
         )
         return replace(self, points=points, fixed=self.fixed + tuple(levels.items()))
+
+    @cached_property
+    def meetings(self) -> tuple[Meeting, ...]:
+        """How the models of this slice were compared; unreadable files raise DataError."""
+        found = [m for document in _duels(self.path) for m in _meetings(document)]
+        fixed = dict(self.fixed)
+        kept = (
+            m for m in found if all(dict(m.factors).get(name) == at for name, at in fixed.items())
+        )
+        return tuple(sorted(kept, key=lambda m: [number(level) for _, level in m.factors]))
 
     @cached_property
     def cells(self) -> tuple[Replicate, ...]:
@@ -484,6 +524,10 @@ def _documents(run: Path) -> Iterator[dict[str, Any]]:
                 raise DataError(f"{path}: a stray copy: by its content it is {document['id']}")
             yield {**document, "hgrm": text}
         return
+    yield from _lines(packed)
+
+
+def _lines(packed: Path) -> Iterator[dict[str, Any]]:
     try:
         with lzma.open(packed, "rt", encoding="utf-8") as lines:
             for line in lines:
@@ -493,6 +537,37 @@ def _documents(run: Path) -> Iterator[dict[str, Any]]:
                 yield document
     except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
         raise DataError(f"{packed}: damaged: {error}") from error
+
+
+def _duels(run: Path) -> Iterator[dict[str, Any]]:
+    """The tenk.duel/1 document of each level that was compared."""
+    if (run / PACKED_DUELS).exists():
+        yield from _lines(run / PACKED_DUELS)
+    else:
+        yield from (_read_json(path) for path in sorted((run / "duels").glob("*.json")))
+
+
+def _meetings(document: Mapping[str, Any]) -> Iterator[Meeting]:
+    metric = "server_cpu_us_per_request"
+    try:
+        for name, one in document["arrangements"].items():
+            yield Meeting(
+                factors=tuple((k, level_text(v)) for k, v in document["factors"].items()),
+                arrangement=str(name),
+                reference=str(document["reference"]),
+                twin=_interval(one["twin"].get(metric)),
+                control=_interval(one["control"].get(metric)),
+                expected=number(one["control"]["expected"].get(metric)),
+                offered_rps=number(one.get("offered_rps")) or math.nan,
+                left_out=tuple(str(gone["name"]) for gone in document["unsupported"]),
+            )
+    except (KeyError, TypeError, AttributeError) as error:
+        raise DataError(f"a record of a duel is not as agreed: {error!r}") from None
+
+
+def _interval(ratio: Mapping[str, Any] | None) -> Interval:
+    values = ratio or {}
+    return Interval(*(number(values.get(key)) for key in ("estimate", "lo", "hi")))
 
 
 def _read_cells(run: Path) -> tuple[Replicate, ...]:
