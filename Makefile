@@ -173,6 +173,13 @@ endif
 endef
 $(foreach model,$(MODELS),$(eval $(call server_rule,$(model))))
 
+# How a file that is no part of this checkout is compiled as a model: `tenk check --file` asks.
+PHONY += how-to-compile
+how-to-compile: $(SERVER_LIB) $(COMMON_LIB)
+	@printf '%s\n' 'c $(CC) $(CPPFLAGS) $(CFLAGS) $(TENK_CFLAGS)' \
+		'c++ $(CXX) $(CPPFLAGS) $(CXXFLAGS) $(TENK_CXXFLAGS)' \
+		'link $(TENK_LDFLAGS)' 'libs $(SERVER_LIB) $(COMMON_LIB)'
+
 $(LOADGEN): $(LOADGEN_LIB) $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

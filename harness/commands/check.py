@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
-import json
 import sys
 import time
 from collections.abc import Sequence
@@ -12,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import errors, paths
+from harness.commands import check_file
 from harness.measure import models
 from harness.conformance import catalogue, core, faults, matrix
+from harness.conformance.grading.submission import write_json
 from harness.conformance.runner import FAIL, OK, Result, plan, run_all
 from harness.conformance.subject import conditions_for
 from harness.conformance.talk import TALKS
@@ -23,8 +24,10 @@ from harness.design.model import Model
 if TYPE_CHECKING:
     from harness.commands import Subparsers
 
-EPILOG = """exit status: 0 all ok · 1 something failed · 2 bad usage.
-docs/conformance.md explains the cases, the bounds, and how a new model is graded."""
+EPILOG = """exit status: 0 all ok · 1 something failed · 2 bad usage · 130 interrupted, what is known is
+kept. With --file: 0 ok · 1 wrong · 10 not compiled · 11 cannot describe itself · 12 no ready line ·
+13 crashed · 14 hung · 15 over a bound · 16 not all was reached · 77 not applicable.
+docs/conformance.md explains the cases and the bounds, docs/teaching.md how submissions are graded."""
 
 
 def register(subparsers: Subparsers) -> None:
@@ -45,6 +48,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--jobs", metavar="N", default="2", help="cases at a time, 1 to 64 (default 2)"
     )
+    parser.add_argument(
+        "--file", metavar="FILE", help="grade a .c or .cc file, or a directory of them, shut in"
+    )
+    parser.add_argument(
+        "--keep", metavar="PROGRAM", type=Path, help="with --file: leave the program there"
+    )
+    check_file.add_options(parser)
     parser.set_defaults(run=run)
 
 
@@ -59,6 +69,10 @@ def run(args: argparse.Namespace) -> int:
         raise errors.SetupError(f"faults cannot be injected: {faults.missing()}")
     if args.protocol is not None and args.protocol not in TALKS:
         raise errors.UsageError("--protocol", args.protocol, f"it is one of {', '.join(TALKS)}")
+    if args.file:
+        return _grade_file(args, cases)
+    if args.points or args.include or args.keep:
+        raise errors.UsageError("--points, --include, --keep", "", "they go with --file")
     chosen = _models(args.models, args.build)
     protocols = (args.protocol,) if args.protocol else ()
     if args.json:
@@ -74,7 +88,19 @@ def run(args: argparse.Namespace) -> int:
         raise errors.SetupError("nothing to check: no model that can run here fits")
     start = time.monotonic()
     progress = _Tally(len(jobs))
-    results = run_all(jobs, conditions_for(_build_dir(args.build)), workers, progress.step)
+    known = _Known(broken, Path(args.json) if args.json else None)
+
+    def step(result: Result) -> None:
+        known.add(result)
+        progress.step(result)
+
+    interrupted = False
+    try:
+        results = run_all(jobs, conditions_for(_build_dir(args.build)), workers, step)
+        known.complete(results)
+    except KeyboardInterrupt:
+        interrupted, results = True, known.results
+        known.write(False)
     progress.end()
     if results:
         print(matrix.render(results, cases), end="")
@@ -83,9 +109,10 @@ def run(args: argparse.Namespace) -> int:
     if args.faults:
         print(matrix.survival(results))
     print(f"{time.monotonic() - start:.0f} s")
+    if interrupted:
+        print(f"tenk: interrupted: {len(results)} of {len(jobs)} were tried", file=sys.stderr)
+        return errors.EXIT_INTERRUPTED
     results = broken + results
-    if args.json:
-        _write(Path(args.json), results)
     return errors.EXIT_FAILURE if any(r.outcome == FAIL for r in results) else errors.EXIT_OK
 
 
@@ -110,8 +137,16 @@ def _jobs(text: str) -> int:
 def _models(names: Sequence[str], build: str | None) -> list[Model]:
     if build is not None and not (Path(build) / "servers").is_dir():
         raise errors.UsageError("--build", build, "it must be a directory with servers/ in it")
-    known = models.discover(Path(build).resolve() / "servers" if build else None)
+    where = Path(build).resolve() / "servers" if build else None
     wanted = [word for text in names for word in selection.words(text)]
+    built = models.names(where)
+    for word in wanted:
+        if word not in built and not build and (text := models.source(word)):
+            said = f"{text.relative_to(paths.ROOT)} is not built: run `make` to see why"
+            raise errors.SetupError(f"{word}: {said}")
+    # One that hangs when it is asked what it is must not keep others waiting that are not meant.
+    plain = bool(wanted) and set(wanted) <= set(built)
+    known = models.discover(where, set(wanted) if plain else None)
     return selection.select(known, wanted or [selection.ALL], "MODELS")
 
 
@@ -128,17 +163,52 @@ def _broken(model: Model) -> Result:
     return Result(model.name, "", "describe", FAIL, model.unavailable)
 
 
-def _write(path: Path, results: Sequence[Result]) -> None:
-    whole = {
-        "schema": "tenk.check/1",
-        "models": sorted({result.model for result in results}),
-        "ok": all(result.outcome != FAIL for result in results),
-        "results": [dataclasses.asdict(result) for result in results],
-    }
-    try:
-        path.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    except OSError as error:  # of a write, and so without the file's name
-        raise errors.SetupError(f"--json: '{path}' cannot be written: {error.strerror}") from None
+def _grade_file(args: argparse.Namespace, cases: Sequence[core.Case]) -> int:
+    if args.models or args.build or args.faults:
+        raise errors.UsageError("--file", args.file, "without MODEL, --build and --faults")
+    if args.json:
+        _writable(Path(args.json))
+    return check_file.run(args, cases)
+
+
+class _Known:
+    """The results so far, in a file that is complete after every case."""
+
+    EVERY_S = 1.0  # between two writings, so that thousands of results do not cost their square
+
+    def __init__(self, broken: Sequence[Result], path: Path | None) -> None:
+        self.results: list[Result] = []
+        self._broken, self._path, self._written = list(broken), path, 0.0
+        self.write(False)
+
+    def add(self, result: Result) -> None:
+        self.results.append(result)
+        if time.monotonic() - self._written > self.EVERY_S:
+            self.write(False)
+
+    def complete(self, results: Sequence[Result]) -> None:
+        """All of them, in their order."""
+        self.results = list(results)
+        self.write(True)
+
+    def write(self, complete: bool) -> None:
+        """Write what is known; complete: nothing else comes."""
+        if self._path is None:
+            return
+        results = self._broken + self.results
+        whole = {
+            "schema": "tenk.check/1",
+            "complete": complete,
+            "models": sorted({result.model for result in results}),
+            "ok": all(result.outcome != FAIL for result in results),
+            "results": [dataclasses.asdict(result) for result in results],
+        }
+        try:
+            write_json(self._path, whole)
+        except OSError as error:  # of a write, and so without the file's name
+            why = f"--json: '{self._path}' cannot be written: {error.strerror}"
+            raise errors.SetupError(why) from None
+        self._written = time.monotonic()
 
 
 class _Tally:

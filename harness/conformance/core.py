@@ -8,6 +8,7 @@ Trial, and fails by raising Failed (or any AssertionError). catalogue.py finds t
 from __future__ import annotations
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -19,7 +20,10 @@ Body = Callable[[Trial], None]
 
 @dataclass(frozen=True)
 class Case:
-    """One promise. `protocols` empty: any; `once`: the protocol does not matter, one is enough."""
+    """One promise. `protocols` empty: any; `once`: the protocol does not matter, one is enough.
+
+    group: the module it stands in; order: how basic that is, the smaller the more (see case()).
+    """
 
     name: str
     body: Body = field(compare=False)
@@ -28,6 +32,8 @@ class Case:
     gate: bool
     heavy: bool
     timeout_s: float
+    group: str = ""
+    order: int = 50
 
     @property
     def doc(self) -> str:
@@ -59,6 +65,9 @@ def case(
     them that the model speaks, because the protocol makes no difference. gate: part of the quick
     subset before every measurement. heavy: takes thousands of descriptors or processes; one of
     these runs at a time on a machine. timeout_s: when to give it up, a safety net only.
+
+    A module of cases may set ORDER before its first case, from 0: a grader tries the cases of lower
+    numbers first, because what goes wrong in them goes wrong in the others too.
     """
 
     def register(body: Body) -> Body:
@@ -66,7 +75,11 @@ def case(
             raise TypeError(f"case {body.__name__} does not say what it tests")
         if body.__name__ in _cases:
             raise TypeError(f"two cases are called {body.__name__}")
-        _cases[body.__name__] = Case(body.__name__, body, protocols, once, gate, heavy, timeout_s)
+        group = body.__module__.rpartition(".")[2]
+        order = getattr(sys.modules[body.__module__], "ORDER", 50)
+        _cases[body.__name__] = Case(
+            body.__name__, body, protocols, once, gate, heavy, timeout_s, group, order
+        )
         return body
 
     return register

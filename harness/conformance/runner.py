@@ -18,8 +18,9 @@ from pathlib import Path
 from types import FrameType
 
 from harness.conformance.core import Case
+from harness.conformance.ending import WRONG, Ending
 from harness.conformance.outcome import Failed, NotApplicable
-from harness.conformance.subject import Conditions
+from harness.conformance.subject import Conditions, DidNotStart
 from harness.conformance.trial import Trial
 from harness.design.model import Model
 
@@ -40,7 +41,10 @@ class Job:
 
 @dataclass(frozen=True)
 class Result:
-    """How one case ended for one model and protocol; text: the failure, or why it is n/a."""
+    """How one case ended for one model and protocol; text: the failure, or why it is n/a.
+
+    kind, doing: for a failure, what became of the server (see harness.conformance.ending).
+    """
 
     model: str
     protocol: str
@@ -48,6 +52,8 @@ class Result:
     outcome: str
     text: str = ""
     seconds: float = 0.0
+    kind: str = ""
+    doing: str = ""
 
 
 def plan(
@@ -74,21 +80,27 @@ def run_one(job: Job, conditions: Conditions = Conditions()) -> Result:
     """Run a case here and now, within its time-out."""
     start = time.monotonic()
     outcome, text = OK, ""
+    trial = Trial(job.model, job.protocol, conditions)
     try:
-        with _alone_if(job.case.heavy), _alarm(job.case.timeout_s * conditions.patience):
-            with Trial(job.model, job.protocol, conditions) as trial:
+        with alone_if(job.case.heavy), _alarm(job.case.timeout_s * conditions.patience):
+            with trial:
                 try:
                     job.case.body(trial)
+                except DidNotStart:
+                    raise
                 except (Failed, AssertionError) as failed:
                     raise _with_state(failed, trial) from None
     except NotApplicable as reason:
         outcome, text = NOT_APPLICABLE, str(reason)
-    except (AssertionError, _TimeUp) as failed:
-        outcome, text = FAIL, str(failed) or "assertion failed"
-    except Exception as error:  # a mistake of the case itself is a failure of the run, not its end
-        outcome, text = FAIL, f"{type(error).__name__}: {error}"
+    except (AssertionError, _TimeUp) as error:
+        outcome, text = FAIL, str(error) or "assertion failed"
+    except Exception as fault:  # a mistake of the case itself is a failure of the run, not its end
+        outcome, text = FAIL, f"{type(fault).__name__}: {fault}"
     taken = time.monotonic() - start
-    return Result(job.model.name, job.protocol, job.case.name, outcome, text, taken)
+    end = (trial.ending or Ending(WRONG)) if outcome == FAIL else Ending("")
+    return Result(
+        job.model.name, job.protocol, job.case.name, outcome, text, taken, end.kind, end.doing
+    )
 
 
 def _with_state(failed: AssertionError, trial: Trial) -> Failed:
@@ -220,7 +232,7 @@ def _alarm(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _alone_if(heavy: bool) -> Iterator[None]:
+def alone_if(heavy: bool) -> Iterator[None]:
     """One heavy case at a time on this machine, whoever runs the suite."""
     if not heavy:
         yield

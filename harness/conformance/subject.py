@@ -24,6 +24,7 @@ from typing import Any
 from harness.measure import process
 from harness.conformance.outcome import Failed
 
+OUTPUT_BOUND = 1 << 20  # bytes on stdout: a ready line and one of counters are far less
 STOP_BOUND_S = 2.0  # from SIGTERM to gone: what every model promises
 COUNTERS = ("connections", "requests", "bytes_in", "bytes_out", "waits", "events", "eagain")
 REPORTS = ("AddressSanitizer", "LeakSanitizer", "ThreadSanitizer", "runtime error:")
@@ -36,6 +37,7 @@ class Conditions:
     """How the suite is run; the defaults are those of `tenk check`.
 
     patience: multiplies every time-out (sanitizers and valgrind slow a server down).
+    give_up_s: how long a client waits for an answer, or for the ready line, before it is given up.
     connections: how many the ten_thousand case opens.
     prefix: a program that runs the server, such as valgrind and its options.
     environment: variables for it.
@@ -45,6 +47,7 @@ class Conditions:
     """
 
     patience: float = 1.0
+    give_up_s: float = 10.0
     connections: int = 10_000
     prefix: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
@@ -135,7 +138,7 @@ class Subject(process.Child):
             raise
 
     def _await_ready(self) -> dict[str, str]:
-        timeout_s = 10.0 * self._conditions.patience
+        timeout_s = self._conditions.give_up_s * self._conditions.patience
         if not self._read_output(lambda: b"\n" in self._text, timeout_s):
             ended = self.wait(1.0)
             if ended is None:
@@ -160,6 +163,8 @@ class Subject(process.Child):
             if not chunk:
                 break
             self._text += chunk
+            if len(self._text) > OUTPUT_BOUND:
+                raise Failed(f"it wrote more than {OUTPUT_BOUND >> 20} MiB to stdout")
         return enough()
 
     # --- looking at it -----------------------------------------------------------------------

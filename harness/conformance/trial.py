@@ -14,6 +14,8 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, NoReturn
 
+from harness.conformance import ending
+from harness.conformance.ending import Ending
 from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Conditions, Subject
@@ -21,7 +23,6 @@ from harness.conformance.talk import TALKS, Talk
 from harness.design.model import Model
 
 LOCALHOST = "127.0.0.1"
-TIMEOUT_S = 10.0
 
 
 class Trial:
@@ -30,7 +31,8 @@ class Trial:
         self.protocol = protocol
         self.conditions = conditions
         self.talk: Talk = TALKS[protocol]
-        self.timeout_s = TIMEOUT_S * conditions.patience
+        self.timeout_s = conditions.give_up_s * conditions.patience
+        self.ending: Ending | None = None
         self._subjects: list[Subject] = []
         self._peers: list[Peer] = []
 
@@ -49,7 +51,12 @@ class Trial:
                     if not subject.finished:
                         self.leave()
                         subject.finish()
+        except Failed as failed:
+            self.ending = ending.of(failed, self._subjects)
+            raise
         finally:
+            if error is not None and not isinstance(error, NotApplicable):
+                self.ending = ending.of(error, self._subjects)
             self.leave()
             for subject in self._subjects:
                 subject.close()

@@ -8,7 +8,7 @@ import json
 import os
 import signal
 import subprocess
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -26,20 +26,37 @@ _PATIENCE = 10  # times that long for one that is not given a CPU
 _AT_A_TIME = 8  # asked at the same time: one that hangs keeps no other waiting
 
 
-def discover(directory: Path | None = None) -> list[Model]:
-    """All models, by name. Raises SetupError when nothing is built.
+def discover(directory: Path | None = None, only: Container[str] | None = None) -> list[Model]:
+    """All models, or `only` those, by name. Raises SetupError when nothing is built.
 
     A binary whose source is gone is not a model; one that is older than its source is not asked.
     """
     where = directory or servers_dir()
+    files = _binaries(where)
+    ours = _is_ours(where)
+    if only is not None:
+        files = [path for path in files if path.name in only]
+    with ThreadPoolExecutor(_AT_A_TIME) as pool:
+        return list(pool.map(lambda path: _look_at(path, ours), files))
+
+
+def names(directory: Path | None = None) -> list[str]:
+    """The names of all models, none of which is asked anything. Raises SetupError as discover()."""
+    return [path.name for path in _binaries(directory or servers_dir())]
+
+
+def _is_ours(where: Path) -> bool:
+    """Elsewhere the sources are not known."""
+    return where.resolve().is_relative_to(ROOT / "build")
+
+
+def _binaries(where: Path) -> list[Path]:
     files = sorted(p for p in where.glob("*") if p.is_file() and os.access(p, os.X_OK))
-    ours = where.resolve().is_relative_to(ROOT / "build")  # elsewhere the sources are not known
-    if ours:
+    if _is_ours(where):
         files = [path for path in files if source(path.name)]
     if not files:
         raise SetupError(f"no servers in {where}: run `make` first")
-    with ThreadPoolExecutor(_AT_A_TIME) as pool:
-        return list(pool.map(lambda path: _look_at(path, ours), files))
+    return files
 
 
 def source(name: str) -> Path | None:

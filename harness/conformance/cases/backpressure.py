@@ -12,6 +12,8 @@ from harness.conformance.subject import Subject
 from harness.conformance.talk import head
 from harness.conformance.trial import Helper, Trial
 
+ORDER = 60
+
 MIB = 1 << 20
 BULK = 16 * MIB
 # Documented in docs/conformance.md: another client waits at most this long beside one that reads

@@ -11,6 +11,8 @@ from harness.conformance.peer import Peer
 from harness.conformance.subject import Subject, wait_until
 from harness.conformance.trial import Trial
 
+ORDER = 80
+
 SPIN = 0.5  # of one CPU: more than this while there is nothing to do is spinning
 CROWD = 300  # idle clients: more than any pool of threads should need
 

@@ -9,6 +9,8 @@ from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.subject import Subject, wait_until
 from harness.conformance.trial import LOCALHOST, Trial
 
+ORDER = 20
+
 MIB = 1 << 20
 
 

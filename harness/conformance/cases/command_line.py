@@ -12,6 +12,8 @@ from harness.conformance.peer import Peer
 from harness.conformance.trial import LOCALHOST, Trial
 from harness.design.model import FAMILIES
 
+ORDER = 40
+
 # Values that are never right, per documented option. An option of a model's own is not judged here.
 REFUSED = {
     "-p": ("-1", "65536", "http", "", "80x", "1.5", "0x50", " 80"),

@@ -6,6 +6,8 @@ from harness.conformance.core import case
 from harness.conformance.outcome import NotApplicable
 from harness.conformance.trial import Trial
 
+ORDER = 10
+
 
 @case(gate=True)
 def byte_at_a_time(t: Trial) -> None:

@@ -12,6 +12,8 @@ from harness.conformance.subject import Subject
 from harness.conformance.talk import BODY_MAX, HEAD_MAX, ROOT_BODY, expect, head, pattern
 from harness.conformance.trial import Trial
 
+ORDER = 55
+
 SERVES_ON, CLOSES = False, True
 Row = tuple[str, bytes, int, bool]
 

@@ -9,6 +9,8 @@ from harness.conformance.outcome import Failed
 from harness.conformance.subject import Subject
 from harness.conformance.trial import Trial
 
+ORDER = 70
+
 KIB = 1 << 10
 MIB = 1 << 20
 BUFFER = 64 * KIB

@@ -7,6 +7,8 @@ from harness.conformance.outcome import Failed
 from harness.conformance.talk import ROT13_LINE_MAX, rot13
 from harness.conformance.trial import Trial
 
+ORDER = 50
+
 
 @case("rot13", gate=True)
 def rot13_line_lengths(t: Trial) -> None:

@@ -14,6 +14,8 @@ from harness.conformance.core import case
 from harness.conformance.subject import Subject
 from harness.conformance.trial import Helper, Trial
 
+ORDER = 30
+
 MIB = 1 << 20
 
 

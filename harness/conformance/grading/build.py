@@ -1,0 +1,197 @@
+# SPDX-License-Identifier: MIT
+"""Compiling a submission: in a directory of its own, within bounds, with the project's flags.
+
+A submission is one .c or .cc file, or a directory whose .c and .cc files make one program (those at
+its top; where there are none, those in its src/). It may use servers/lib, or have a main() of its
+own: then nothing of servers/lib is linked. The compiler runs shut in like the program itself.
+"""
+from __future__ import annotations
+
+import fcntl
+import re
+import shutil
+import subprocess
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from harness import errors, paths
+from harness.conformance.grading import sandbox
+from harness.conformance.grading.sandbox import Bounds, Means
+
+SUFFIXES = (".c", ".cc")
+BOUNDS = Bounds(seconds=90, processes=64, memory_bytes=2 << 30, file_bytes=64 << 20)
+SANITIZED = "address,undefined"
+MOST_SAID = 20_000  # characters of the compiler's messages that are kept
+_PACKAGE = re.compile(r"tenk-needs: *([\w.+-]+)")
+
+
+@dataclass(frozen=True)
+class Workshop:
+    """The private directories of one submission, all below one that is removed at the end.
+
+    stage: for the sandbox; src: what the student wrote; out: where the compiler writes; bin: the
+    program under the name it gives itself, which the student's code cannot write to.
+    """
+
+    root: Path
+
+    @property
+    def stage(self) -> Path:
+        return self.root / "stage"
+
+    @property
+    def src(self) -> Path:
+        return self.root / "src"
+
+    @property
+    def out(self) -> Path:
+        return self.root / "out"
+
+    @property
+    def bin(self) -> Path:
+        return self.root / "bin"
+
+    def lay_out(self, means: Means) -> None:
+        self.root.chmod(0o755)
+        for path in (self.stage, self.src, self.out, self.bin):
+            path.mkdir()
+        sandbox.own(self.out, means)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """ok: there is a program at `path`; said: the compiler's messages; warnings: how many of them
+    are warnings."""
+
+    ok: bool
+    path: Path
+    said: str
+    warnings: int
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What `make how-to-compile` says: the commands, as words, relative to the checkout."""
+
+    c: list[str]
+    cxx: list[str]
+    link: list[str]
+    libs: list[str]
+
+
+def sources(submission: Path) -> list[Path]:
+    """The files to be compiled. Raises SetupError where there are none."""
+    if submission.is_file():
+        return [submission]
+    for folder in (submission, submission / "src"):
+        found = sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES and p.is_file())
+        if found:
+            return found
+    raise errors.SetupError(f"{submission}: there is no .c or .cc file in it")
+
+
+def is_submission(path: Path) -> bool:
+    """Whether that entry of a directory is one: a source, or a directory with sources."""
+    if path.name.startswith("."):
+        return False
+    if path.is_file():
+        return path.suffix in SUFFIXES
+    return path.is_dir() and any(
+        p.suffix in SUFFIXES for place in (path, path / "src") for p in place.glob("*")
+    )
+
+
+def recipe(sanitizers: str = "") -> Recipe:
+    """Build what every submission is linked with, and learn how. Raises SetupError."""
+    lock = paths.ROOT / "build" / ".how-to-compile.lock"
+    lock.parent.mkdir(exist_ok=True)
+    command = ["make", "-s", "--no-print-directory", "how-to-compile"]
+    with open(lock, "w", encoding="ascii") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two of them would make the same library at once
+        done = subprocess.run(
+            command + ([f"SAN={sanitizers}"] if sanitizers else []),
+            cwd=paths.ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+    rows = dict(line.partition(" ")[::2] for line in done.stdout.splitlines())
+    if done.returncode or not {"c", "c++", "link", "libs"} <= set(rows):
+        why = (done.stderr.strip().splitlines() or ["no message"])[-1]
+        raise errors.SetupError(f"servers/lib cannot be built: {why}; run `make` to see it all")
+    return Recipe(*(rows[name].split() for name in ("c", "c++", "link", "libs")))
+
+
+def take(submission: Path, include: Path | None, shop: Workshop) -> list[Path]:
+    """Copy the student's sources and headers, and the teacher's headers, into the workshop."""
+    kept = []
+    for path in sources(submission):
+        kept.append(Path(shutil.copyfile(path, shop.src / path.name)))
+    folders = [include] if include else []
+    if submission.is_dir():
+        folders += [submission, submission / "src", submission / "include"]
+    for folder in folders:
+        for header in folder.glob("*.h*"):
+            if header.is_file():
+                shutil.copyfile(header, shop.src / header.name)
+    return kept
+
+
+def compile_(files: Sequence[Path], how: Recipe, shop: Workshop, means: Means) -> Compiled:
+    """Make one program of them. What the compiler says names the student's files as they are."""
+    program = shop.out / "server"
+    program.unlink(missing_ok=True)
+    cxx = any(path.suffix == ".cc" for path in files)
+    text = "".join(path.read_text(encoding="utf-8", errors="replace") for path in files)
+    packages = sorted(set(_PACKAGE.findall(text)))
+    command = [
+        *(how.cxx if cxx else how.c),
+        "-fdiagnostics-color=never",
+        f"-I{shop.src}",
+        *_package("--cflags", packages),
+        *map(str, files),
+        "-o",
+        str(program),
+        *how.link,
+        *how.libs,
+        *_package("--libs", packages),
+        "-ljansson",
+        "-lm",
+    ]
+    libs = {(paths.ROOT / lib).parent for lib in how.libs}
+    ended = sandbox.run(
+        lambda: _run(command),
+        BOUNDS,
+        means,
+        shop.stage,
+        readable=[shop.src, paths.ROOT / "servers" / "lib", paths.ROOT / "common", *sorted(libs)],
+        writable=[shop.out],
+    )
+    if ended.answer is None:
+        bound = ", ".join(ended.exceeded) or ended.fault or "it was killed"
+        return Compiled(False, program, f"the compiler met a bound: {bound}", 0)
+    status, said = ended.answer
+    said = said.replace(f"{shop.src}/", "").replace(f"{shop.out}/", "")[:MOST_SAID]
+    ok = status == 0 and program.is_file() and not program.is_symlink()
+    return Compiled(ok, program, said.strip(), said.count(" warning: "))
+
+
+def _run(command: Sequence[str]) -> tuple[int, str]:
+    done = subprocess.run(
+        command,
+        cwd=paths.ROOT,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        check=False,
+    )
+    return done.returncode, done.stderr[: 4 * MOST_SAID].decode(errors="replace")
+
+
+def _package(option: str, packages: Sequence[str]) -> list[str]:
+    if not packages:
+        return []
+    done = subprocess.run(
+        ["pkg-config", option, *packages], capture_output=True, text=True, check=False
+    )
+    return done.stdout.split()
