@@ -22,7 +22,7 @@ Record = Mapping[str, Any]
 MEANING = {
     "ok": "Everything that was tried is right.",
     "not compiled": "The compiler did not make a program of it, so nothing was tried.",
-    "cannot describe itself": "The program does not answer --describe, so nobody knows what to try.",
+    "cannot describe itself": "The program does not answer --describe: nobody knows what to try.",
     "no ready line": "The program started, and did not say that it is ready.",
     "crashed": "The program ended by itself while clients were there.",
     "hung": "The program lived on, and what it owed did not come.",

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What was received is taken for a line of text, and the end of that line is not sent back.
 
-caught by first_exchange, echo: got 0 of
+caught by first_exchange, echo: got 11 of 16 bytes
 """
 from reference import Server
 

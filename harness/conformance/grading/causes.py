@@ -191,7 +191,7 @@ def _cause(
 
 
 def _again(one: Tried, path: str) -> tuple[str, ...]:
-    """How to see it by hand: the case alone, then the server and a client; strace where it hangs."""
+    """How to see it by hand: the case alone, the server and a client, strace where it hangs."""
     client = {
         "echo": "printf 'hello\\n' | nc -N 127.0.0.1 9000",
         "rot13": "printf 'Hello\\n' | nc -N 127.0.0.1 9000",
