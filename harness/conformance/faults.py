@@ -10,6 +10,7 @@ A fault is named by what the call is for, because models make different calls fo
 """
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import os
@@ -225,11 +226,11 @@ def _names(fault: Fault) -> str:
 @contextmanager
 def _strace(subject: Subject, fault: Fault, log: Path) -> Iterator[None]:
     """Inject into the running server, all its threads and the children to come, until the end."""
-    argv = ["strace", "-f", "-qq", *_inject_options(fault, log), "-p", str(subject.server_pid)]
-    with process.Child(argv) as tracer:
-        tasks = Path(f"/proc/{subject.server_pid}/task")
+    members = process.tree(subject.server_pid)
+    argv = ["strace", "-f", "-qq", *_inject_options(fault, log)]
+    with process.Child([*argv, *(f"--attach={pid}" for pid in members)]) as tracer:
         attached = wait_until(
-            lambda: tracer.wait(0) is not None or all(map(_is_traced, _tasks(tasks))), 10.0
+            lambda: tracer.wait(0) is not None or all(map(_is_traced, _tasks(members))), 10.0
         )
         if (not attached or tracer.wait(0) is not None) and subject.alive():
             raise Failed(f"strace did not attach: {tracer.stderr_tail()}")
@@ -241,11 +242,12 @@ def _strace(subject: Subject, fault: Fault, log: Path) -> Iterator[None]:
             raise Failed("strace did not let go of the server")
 
 
-def _tasks(directory: Path) -> list[Path]:
-    try:
-        return list(directory.iterdir())
-    except OSError:
-        return []
+def _tasks(pids: Sequence[int]) -> list[Path]:
+    found: list[Path] = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            found.extend(Path(f"/proc/{pid}/task").iterdir())
+    return found
 
 
 def _is_traced(task: Path) -> bool:

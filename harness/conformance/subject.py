@@ -275,24 +275,34 @@ class Subject(process.Child):
             os.kill(self.server_pid, number)
 
     def pause(self) -> None:
-        """Stop the server (SIGSTOP), so that what clients do meanwhile is all there at once."""
-        self.send_signal(signal.SIGSTOP)
-        if not wait_until(
-            lambda: process.task_state(Path(f"/proc/{self.server_pid}")) in "Tt", 5.0
-        ):
-            raise Failed("the server did not stop at SIGSTOP")
+        """Stop the server and its children (SIGSTOP), so that what clients do meanwhile is all
+        there at once."""
+        for pid in self._signal_tree(signal.SIGSTOP):
+            task = Path(f"/proc/{pid}")
+            if not wait_until(lambda: process.task_state(task) in "TtXZ", 5.0):
+                raise Failed("the server did not stop at SIGSTOP")
 
     def resume(self) -> None:
-        self.send_signal(signal.SIGCONT)
+        self._signal_tree(signal.SIGCONT)
+
+    def _signal_tree(self, number: int) -> list[int]:
+        self.send_signal(number)
+        members = process.tree(self.server_pid)
+        for pid in members[1:]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        return members
 
     def limit_descriptors(self, soft: int) -> tuple[int, int]:
-        """Set RLIMIT_NOFILE of the running server; returns what it was."""
+        """Set RLIMIT_NOFILE of the running server and its children; returns what it was."""
         old = resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE)
-        resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE, (soft, old[1]))
+        self.restore_descriptors((soft, old[1]))
         return old
 
     def restore_descriptors(self, limits: tuple[int, int]) -> None:
-        resource.prlimit(self.server_pid, resource.RLIMIT_NOFILE, limits)
+        for pid in process.tree(self.server_pid):
+            with contextlib.suppress(ProcessLookupError):
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, limits)
 
     # --- ending it ---------------------------------------------------------------------------
 
