@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // How many connections a model can serve on this machine, and what that comes from.
 #include <limits.h>
+#include <math.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -106,19 +107,35 @@ static void limit_tasks(struct limit *limit, size_t bytes_per_task)
 	limit->conns = (int)least;
 }
 
+/*
+ * For worker processes with `fds` descriptors each, to which the kernel deals connections by a
+ * hash: how many may come until one of the processes is likely to be full. Of n connections each
+ * process gets n / workers on average, with a standard deviation of at most the root of that
+ * (binomial distribution); one in some million has five of those above the mean.
+ */
+static int limit_dealt(int fds, int workers)
+{
+	double each = workers == 1 ? fds : fmax(1, floor(fds - 5 * sqrt(fds)));
+
+	return (int)fmin(each * workers, 1 << 30);
+}
+
 struct limit limit_here(const struct model *m, int fds, int workers)
 {
 	struct limit limit = {fds - workers * m->fds_per_worker,
 			      "the descriptor limit (ulimit -n)"};
 
-	if (m->flags & CONNS_IN_CHILDREN)
+	if (m->flags & CONNS_IN_CHILDREN && m->fds_per_worker && limit.conns > 0)
+		limit = (struct limit){limit_dealt(fds - m->fds_per_worker, workers),
+				       "the descriptor limit of each process (ulimit -n)"};
+	else if (m->flags & CONNS_IN_CHILDREN && limit.conns > 0)
 		limit.conns = 1 << 30;
 	if (m->most.conns && m->most.conns < limit.conns)
 		limit = m->most;
 	if (m->bytes_per_task)
 		limit_tasks(&limit, m->bytes_per_task);
 	if (m->flags & CONN_PER_WORKER && workers <= limit.conns)
-		limit = (struct limit){workers, "one connection per thread of the pool (-w)"};
+		limit = (struct limit){workers, "one connection per worker of the pool (-w)"};
 	if (m->probe)
 		m->probe(&limit);
 	if (limit.conns < 1)

@@ -290,6 +290,15 @@ static void report(double extra_ns)
 	json_decref(all);
 }
 
+/* How many threads and processes may count at a time, but for a few. */
+static int writers(const struct server_options *o)
+{
+	/* Its processes are its workers, however many connections they have. */
+	if (model.flags & CONNS_IN_CHILDREN && !model.bytes_per_task)
+		return o->workers;
+	return o->max_conns > o->workers ? o->max_conns : o->workers;
+}
+
 int main(int argc, char **argv)
 {
 	struct server_options o = {
@@ -330,7 +339,7 @@ int main(int argc, char **argv)
 	if (o.extra_ns)
 		o.proto = extra_proto(o.proto, o.extra_ns, &extra_ns);
 	conn_init(o.proto, (size_t)o.buffer, model.conn_bytes);
-	stats_init(o.max_conns > o.workers ? o.max_conns : o.workers);
+	stats_init(writers(&o));
 	server_catch_signals(srv.listen_fd);
 	if (model.setup)
 		model.setup(&srv);

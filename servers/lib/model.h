@@ -25,7 +25,7 @@ enum {
 
 	LISTENS_AGAIN = 8,      /* it calls server_listen_again() */
 	CONN_PER_WORKER = 16,   /* a worker serves one connection at a time */
-	CONNS_IN_CHILDREN = 32, /* connections take no descriptor of the process that accepts */
+	CONNS_IN_CHILDREN = 32, /* connections take no descriptor of the first process */
 	BUSY_POLLS = 64,        /* it keeps a CPU busy while it waits, and means to */
 	LIBRARY_ABORTS = 128,   /* its library ends the process where it cannot watch a socket */
 };
@@ -55,7 +55,9 @@ struct model {
 	 */
 	struct limit most;     /* the same on every machine */
 	size_t bytes_per_task; /* it takes a thread or process for each connection: that big */
-	int fds_per_worker;    /* descriptors that each worker takes for itself */
+	/* Descriptors that each worker takes for itself. With CONNS_IN_CHILDREN each worker is a
+	 * process with a limit of its own. */
+	int fds_per_worker;
 
 	/*
 	 * Can this machine run it? Ends the program with EXIT_UNSUPPORTED and the reason if not;

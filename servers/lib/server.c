@@ -28,6 +28,7 @@ static int stop_fds[STOP_FDS_MAX]; /* what the handler shuts down: listening soc
 static int n_stop_fds;             /* written after the entry it counts */
 static volatile sig_atomic_t serving_fd = -1; /* and the connection a single thread may block on */
 static __thread uint64_t paused_until_ns;
+static bool is_child;
 
 /* --- stopping ------------------------------------------------------------------------------- */
 
@@ -95,6 +96,7 @@ void server_child(int fd, int parent_pid)
 {
 	__atomic_store_n(&n_stop_fds, 0, __ATOMIC_RELEASE);
 	serving_fd = fd;
+	is_child = true;
 	if (prctl(PR_SET_PDEATHSIG, SIGKILL) || getppid() != parent_pid)
 		_exit(EXIT_FAILURE); /* the parent died before prctl(2) could take effect */
 }
@@ -115,6 +117,9 @@ static int full(int error)
 /* accept(2) failed with `error`, an errno. */
 static int not_accepted(int error)
 {
+	/* The parent got SIGTERM and shut the listening socket down; ours is on its way. */
+	if (is_child && error == EINVAL)
+		__atomic_store_n(&stopping, 1, __ATOMIC_RELAXED);
 	if (server_stopping())
 		return ACCEPT_STOPPED;
 	switch (error) {

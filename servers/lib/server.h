@@ -104,8 +104,9 @@ void server_serving(int fd);
 
 /*
  * After fork(2), in the child: die with the parent. SIGTERM shuts `fd` down and nothing else: the
- * connection it serves, or a listening socket of its own. The parent's listening sockets are left
- * alone: to shut one down would shut it down for all.
+ * connection it serves, or a listening socket of its own; -1 for none. The parent's listening
+ * sockets are left alone: to shut one down would shut it down for all. When the parent does so, the
+ * child stops too, as soon as it accepts.
  */
 void server_child(int fd, int parent_pid);
 

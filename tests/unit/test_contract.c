@@ -346,6 +346,27 @@ static void sigterm_to_a_child_leaves_the_parents_socket_alone(void **state)
 	in_child(stop_a_child, 2);
 }
 
+static void a_child_accepts_after_its_parent_stopped(void)
+{
+	struct server srv = listening(5, false);
+	int status;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		server_child(-1, getppid());
+		shutdown(srv.listen_fd, SHUT_RDWR); /* as its parent's handler does */
+		_exit(server_accept(&srv, 0) == ACCEPT_STOPPED && server_stopping() ? 2 : 1);
+	}
+	waitpid(pid, &status, 0);
+	_exit(WEXITSTATUS(status));
+}
+
+static void a_child_stops_when_its_parent_shut_their_listening_socket_down(void **state)
+{
+	(void)state;
+	in_child(a_child_accepts_after_its_parent_stopped, 2);
+}
+
 /* --- the model's own bytes, and finding connections ----------------------------------------- */
 
 static void every_connection_has_bytes_of_the_models_own(void **state)
@@ -735,6 +756,7 @@ int main(void)
 		TEST(clients_are_dealt_out_to_all_listening_sockets),
 		TEST(sigterm_shuts_down_every_listening_socket),
 		TEST(sigterm_to_a_child_leaves_the_parents_socket_alone),
+		TEST(a_child_stops_when_its_parent_shut_their_listening_socket_down),
 		TEST(every_connection_has_bytes_of_the_models_own),
 		TEST(a_connection_is_found_by_its_descriptor),
 		TEST(all_open_connections_are_visited_once_while_they_are_closed),
