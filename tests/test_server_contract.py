@@ -281,9 +281,10 @@ def test_a_call_that_fails_is_reported_as_that_call_with_its_own_error(
 # --- how many connections there may be -----------------------------------------------------------
 
 
-def test_many_acceptors_together_keep_to_the_limit() -> None:
-    can_run("multi_reactor_reuseport")
-    with serving("multi_reactor_reuseport", "-w", "16", "-c", "20") as server:
+@pytest.mark.parametrize("name", ["multi_reactor_reuseport", "epoll_exclusive", "epoll_oneshot"])
+def test_many_acceptors_together_keep_to_the_limit(name: str) -> None:
+    can_run(name)
+    with serving(name, "-w", "16", "-c", "20") as server:
         clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(100)]
         for client in clients:
             client.sendall(b"x")
