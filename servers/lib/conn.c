@@ -203,8 +203,10 @@ struct conn *conn_new(int slot)
 {
 	struct conn *c = calloc(1, sizeof(*c) + model_size);
 
-	if (!c)
+	if (!c) {
+		conn_slot_clear(slot);
 		return NULL;
+	}
 	c->fd = slot;
 	if (__atomic_load_n(&conns[slot], __ATOMIC_RELAXED) != &accepted)
 		conn_slot_take(INT_MAX); /* it did not come from server_accept() */
@@ -217,10 +219,8 @@ struct conn *conn_open(int fd)
 {
 	struct conn *c = conn_new(fd);
 
-	if (!c) {
-		conn_slot_clear(fd);
+	if (!c)
 		close(fd);
-	}
 	return c;
 }
 

@@ -58,8 +58,9 @@ void conn_close(struct conn *c);
 
 /*
  * The same two for a socket that this process has no descriptor of, as io_uring's direct ones:
- * `slot` is its number in the model's own table, below the descriptor limit. conn_new() returns
- * NULL and leaves it open when there is no memory; conn_free() closes nothing of it.
+ * `slot` is its number in the model's own table, below the descriptor limit. When there is no
+ * memory, conn_new() returns NULL, counts it no more, and leaves it open: closing it is the
+ * model's. conn_free() closes nothing of it.
  */
 struct conn *conn_new(int slot);
 void conn_free(struct conn *c);
