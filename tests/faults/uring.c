@@ -35,6 +35,7 @@ static bool is_wanted(const struct io_uring_sqe *sqe, const char *kind)
 		return strcmp(kind, "recv") == 0;
 	case IORING_OP_SEND:
 	case IORING_OP_SENDMSG:
+	case IORING_OP_SEND_ZC:
 	case IORING_OP_WRITE:
 		return strcmp(kind, "send") == 0;
 	}
