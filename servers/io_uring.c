@@ -6,28 +6,33 @@
  * system call, io_uring_enter(2), hands over all new requests and waits for results. Under load
  * there is much less than one system call per request.
  *
+ * This is the first rung of a ladder: every flag left at its default, one result for each request.
+ * The other rungs change one thing each; docs/models.md has the order. The next one is
+ * io_uring_coop.c.
+ *
  * What to look for: the buffer belongs to the kernel from submission to completion. So every idle
  * connection holds one: that is the price of completion. A connection has one request at a time,
- * so a result can never reach a connection that has gone. Each request here gets one result; for
- * many results of one request see io_uring_multishot.c.
+ * so a result can never reach a connection that has gone. By default the kernel works out a result
+ * as soon as bytes arrive: it interrupts this thread for that, wherever it is.
  *
  * Limits: descriptors; one buffer per connection.
- * Needs:  Linux 5.19; from 6.1 on, completions run only when this thread asks (DEFER_TASKRUN).
+ * Needs:  Linux 5.11.
  * tenk-needs: liburing
  * tenk-package: liburing-dev
  * Try:    build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
  */
 #include <errno.h>
 #include <liburing.h>
-#include <string.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
+#include "servers/lib/ring.h"
 #include "servers/lib/stats.h"
 
-#define SQ_ENTRIES 1024 /* requests collected before they must be handed over */
-#define LISTENER   NULL /* in a result: the listening socket, which is no connection */
+#define LISTENER NULL /* in a result: the listening socket, which is no connection */
+
+static const struct io_uring_params how = {.flags = 0};
 
 static struct io_uring ring;
 static bool accept_pending;
@@ -101,36 +106,10 @@ static void complete(struct conn *c, int res)
 		submit(c);
 }
 
-/* The best set-up this kernel knows: each flag saves work, none changes what is done. */
-static int set_up(unsigned completions)
-{
-	static const unsigned flags[] = {
-		/* 6.1: one thread submits, and results are worked out when it asks for them */
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-		/* 5.19: no interrupt of the running thread for each result */
-		IORING_SETUP_COOP_TASKRUN,
-		0,
-	};
-	int res = -EINVAL;
-
-	for (size_t i = 0; res == -EINVAL && i < sizeof(flags) / sizeof(*flags); i++) {
-		struct io_uring_params params = {
-			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-			.cq_entries = completions,
-		};
-
-		res = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
-	}
-	return res;
-}
-
 static void setup(const struct server *srv)
 {
 	/* Room for a result of every connection: the ring never overflows. */
-	int error = -set_up((unsigned)srv->max_conns + SQ_ENTRIES);
-
-	if (error)
-		die_error(error, "io_uring_queue_init", NULL);
+	ring_open(&ring, how, (unsigned)srv->max_conns + RING_ENTRIES);
 }
 
 static void run(const struct server *srv)
@@ -169,24 +148,13 @@ static void run(const struct server *srv)
 
 static void probe(struct limit *limit)
 {
-	int res = set_up(SQ_ENTRIES);
-
 	(void)limit;
-	if (res == -ENOSYS || res == -EPERM || res == -EACCES)
-		die(EXIT_UNSUPPORTED,
-		    "io_uring_setup: %s; this kernel or its policy forbids it "
-		    "(sysctl kernel.io_uring_disabled=0, or the container's seccomp profile)",
-		    strerror(-res));
-	if (res)
-		die(EXIT_UNSUPPORTED,
-		    "io_uring_setup: %s; raise the locked-memory limit (ulimit -l)",
-		    strerror(-res));
-	io_uring_queue_exit(&ring);
+	ring_probe(how, "5.11");
 }
 
 const struct model model = {
 	.name = "io_uring",
-	.summary = "requests and results in two rings shared with the kernel, single-shot",
+	.summary = "requests and results in two rings shared with the kernel, all defaults",
 	.family = "completion",
 	.needs = "liburing",
 	.flags = USES_MAX_CONNS,

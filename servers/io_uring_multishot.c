@@ -2,8 +2,8 @@
 /*
  * io_uring_multishot: completion, one request and many results (Linux 6.0, 2022).
  *
- * As io_uring.c, but we ask once. One accept request brings all clients that come; one receive
- * request per connection brings all its bytes. The kernel takes a buffer when bytes arrive, from a
+ * As io_uring_multishot_accept.c, but we ask only once for bytes as well: one receive request per
+ * connection brings all that its client sends. The kernel takes a buffer when bytes arrive, from a
  * ring of buffers that all connections share (provided buffers). So an idle connection holds no
  * buffer, which is what a completion model otherwise has to pay.
  *
@@ -11,11 +11,13 @@
  * request is over and must be made again: the shared buffers ran out (ENOBUFS), or the kernel had
  * other reasons. Bytes come whether we want them or not. When a connection still owes a reply we
  * copy what came, so that the shared buffer goes back at once, and cancel its receive, so that no
- * more comes. A connection may only be closed when its last result is in.
+ * more comes. The kernel may have filled 32 buffers for it before we can say so: that is why a
+ * shared buffer is smaller than one of --buffer. A connection may only be closed when its last
+ * result is in. And the bytes are copied once more: from the shared buffer to the connection's.
  *
  * Limits: descriptors. One accept request takes all that wait in the backlog, so when fewer slots
  *         than that are left (-c), we ask for one client at a time.
- * Needs:  Linux 6.0 and liburing 2.3.
+ * Needs:  Linux 6.1.
  * tenk-needs: liburing>=2.3
  * tenk-package: liburing-dev
  * Try:    build/servers/io_uring_multishot -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
@@ -23,21 +25,21 @@
 #include <errno.h>
 #include <liburing.h>
 #include <stdlib.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
+#include "servers/lib/kept.h"
 #include "servers/lib/model.h"
+#include "servers/lib/ring.h"
 #include "servers/lib/stats.h"
 
-#define SQ_ENTRIES 1024 /* requests collected before they must be handed over */
-#define BUFFERS    1024 /* shared by all connections; a power of two */
-#define BUFFER     4096 /* bytes of each */
-#define GROUP      1    /* the name of our ring of buffers in requests */
-#define RENEW      128  /* clients that one accept request brings */
+#define BUFFERS 1024 /* shared by all connections; a power of two */
+#define BUFFER  4096 /* bytes of each */
+#define GROUP   1    /* the name of our ring of buffers in requests */
+#define RENEW   128  /* clients that one accept request brings */
 
 /* Whose result it is: the connection's address and, in its lowest bits, which request. */
 enum kind {
@@ -48,22 +50,18 @@ enum kind {
 	KINDS,
 };
 
-/* Bytes that came while the connection owed a reply. */
-struct chunk {
-	struct chunk *next;
-	size_t start, end;
-	char bytes[];
-};
-
 /* What we keep in each connection. */
 struct mine {
-	bool receiving;  /* its receive request goes on */
-	bool cancelling; /* and we asked for its end */
-	bool busy;       /* another request is pending */
-	bool at_end;     /* nothing more will come from the client */
-	bool closing;    /* to be closed as soon as no request is pending */
-	struct chunk *first, *last;
+	bool receiving;   /* its receive request goes on */
+	bool cancelling;  /* and we asked for its end */
+	bool busy;        /* another request is pending */
+	bool at_end;      /* nothing more will come from the client */
+	bool closing;     /* to be closed as soon as no request is pending */
+	struct kept kept; /* bytes that came while it owed a reply */
 };
+
+static const struct io_uring_params how = {.flags = IORING_SETUP_SINGLE_ISSUER |
+						    IORING_SETUP_DEFER_TASKRUN};
 
 static struct io_uring ring;
 static struct io_uring_buf_ring *free_buffers;
@@ -100,31 +98,6 @@ static void give_buffer(unsigned i)
 	io_uring_buf_ring_add(free_buffers, buffers + (size_t)i * BUFFER, BUFFER, (unsigned short)i,
 			      io_uring_buf_ring_mask(BUFFERS), 0);
 	io_uring_buf_ring_advance(free_buffers, 1);
-}
-
-/* Keep bytes that the connection cannot take yet. False when there is no memory for them. */
-static bool keep(struct mine *m, const char *data, size_t len)
-{
-	struct chunk *chunk = malloc(sizeof(*chunk) + len);
-
-	if (!chunk)
-		return false;
-	*chunk = (struct chunk){.end = len};
-	memcpy(chunk->bytes, data, len);
-	if (m->first)
-		m->last->next = chunk;
-	else
-		m->first = chunk;
-	m->last = chunk;
-	return true;
-}
-
-static void drop_first(struct mine *m)
-{
-	struct chunk *chunk = m->first;
-
-	m->first = chunk->next;
-	free(chunk);
 }
 
 /* --- connections ---------------------------------------------------------------------------- */
@@ -177,29 +150,15 @@ static void close_soon(struct conn *c, struct mine *m)
 	stop_receiving(c, m);
 	if (m->receiving || m->busy)
 		return;
-	while (m->first)
-		drop_first(m);
+	kept_drop(&m->kept);
 	conn_close(c);
-}
-
-/* Give it the bytes that were kept for it, as many as it takes. */
-static void feed_kept(struct conn *c, struct mine *m)
-{
-	while (m->first && conn_next(c) == OP_RECV) {
-		struct chunk *chunk = m->first;
-
-		chunk->start +=
-			conn_feed(c, chunk->bytes + chunk->start, chunk->end - chunk->start);
-		if (chunk->start == chunk->end)
-			drop_first(m);
-	}
 }
 
 /* Something has happened to it: see to what it waits for now. */
 static void go_on(struct conn *c, struct mine *m)
 {
 	if (!m->closing)
-		feed_kept(c, m);
+		kept_feed(&m->kept, c);
 	if (!m->closing && m->at_end && conn_next(c) == OP_RECV)
 		conn_done(c, 0);
 	if (m->closing || conn_next(c) == OP_CLOSE)
@@ -221,12 +180,12 @@ static void received(struct conn *c, const struct io_uring_cqe *cqe)
 		const char *data = buffers + (size_t)i * BUFFER;
 		size_t n, len = cqe->res > 0 ? (size_t)cqe->res : 0;
 
-		while (!m->closing && !m->first && len && (n = conn_feed(c, data, len))) {
+		while (!m->closing && !m->kept.first && len && (n = conn_feed(c, data, len))) {
 			data += n;
 			len -= n;
 		}
 		if (!m->closing && len && conn_next(c) != OP_CLOSE) {
-			if (!keep(m, data, len))
+			if (!kept_add(&m->kept, data, len))
 				m->closing = true;
 			stop_receiving(c, m);
 		}
@@ -305,30 +264,7 @@ static void accepted(const struct server *srv, const struct io_uring_cqe *cqe)
 
 /* --- the ring ------------------------------------------------------------------------------- */
 
-/* The best set-up this kernel knows: each flag saves work, none changes what is done. */
-static int set_up_ring(unsigned completions)
-{
-	static const unsigned flags[] = {
-		/* 6.1: one thread submits, and results are worked out when it asks for them */
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
-		/* 5.19: no interrupt of the running thread for each result */
-		IORING_SETUP_COOP_TASKRUN,
-		0,
-	};
-	int res = -EINVAL;
-
-	for (size_t i = 0; res == -EINVAL && i < sizeof(flags) / sizeof(*flags); i++) {
-		struct io_uring_params params = {
-			.flags = flags[i] | IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP,
-			.cq_entries = completions,
-		};
-
-		res = io_uring_queue_init_params(SQ_ENTRIES, &ring, &params);
-	}
-	return res;
-}
-
-static int set_up_buffers(void)
+static void set_up_buffers(void)
 {
 	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};
 	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = BUFFERS * sizeof(struct io_uring_buf);
@@ -339,15 +275,14 @@ static int set_up_buffers(void)
 		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
 	free_buffers = aligned_alloc(page, (size + page - 1) / page * page);
 	if (buffers == MAP_FAILED || !free_buffers)
-		return -ENOMEM;
+		die_errno("mmap", NULL);
 	reg.ring_addr = (__u64)(uintptr_t)free_buffers;
 	res = io_uring_register_buf_ring(&ring, &reg, 0);
 	if (res)
-		return res;
+		die_error(-res, "io_uring_register_buf_ring", NULL);
 	io_uring_buf_ring_init(free_buffers);
 	for (unsigned i = 0; i < BUFFERS; i++)
 		give_buffer(i);
-	return 0;
 }
 
 static void tear_down(void)
@@ -360,13 +295,8 @@ static void tear_down(void)
 static void setup(const struct server *srv)
 {
 	/* A connection may have several results at a time. What does not fit, the kernel keeps. */
-	int error = -set_up_ring((unsigned)srv->max_conns + SQ_ENTRIES + BUFFERS);
-
-	if (error)
-		die_error(error, "io_uring_queue_init", NULL);
-	error = -set_up_buffers();
-	if (error)
-		die_error(error, "io_uring_register_buf_ring", NULL);
+	ring_open(&ring, how, (unsigned)srv->max_conns + RING_ENTRIES + BUFFERS);
+	set_up_buffers();
 }
 
 static void run(const struct server *srv)
@@ -411,57 +341,10 @@ static void run(const struct server *srv)
 	tear_down();
 }
 
-/* --- can this kernel do it? ----------------------------------------------------------------- */
-
-/*
- * Receive a byte over a socket pair. -EINVAL if the kernel does not know the request, or does not
- * go on with it afterwards; 0 if it does, or failed for some other reason, which may be gone later.
- */
-static int try_receive(void)
-{
-	struct io_uring_sqe *sqe;
-	struct io_uring_cqe *cqe;
-	int ends[2], res;
-
-	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
-		return -errno;
-	send(ends[1], "x", 1, MSG_NOSIGNAL); /* there is room for a byte */
-	sqe = next_sqe();
-	io_uring_prep_recv_multishot(sqe, ends[0], NULL, 0, 0);
-	sqe->flags |= IOSQE_BUFFER_SELECT;
-	sqe->buf_group = GROUP;
-	res = io_uring_submit_and_wait(&ring, 1);
-	if (res >= 0)
-		res = io_uring_wait_cqe(&ring, &cqe);
-	if (res >= 0)
-		res = cqe->res > 0 && !(cqe->flags & IORING_CQE_F_MORE) ? -EINVAL : cqe->res;
-	close(ends[0]);
-	close(ends[1]);
-	return res == -EINVAL ? res : 0;
-}
-
 static void probe(struct limit *limit)
 {
-	int res = set_up_ring(SQ_ENTRIES);
-
 	(void)limit;
-	if (res == -ENOSYS || res == -EPERM || res == -EACCES)
-		die(EXIT_UNSUPPORTED,
-		    "io_uring_setup: %s; this kernel or its policy forbids it "
-		    "(sysctl kernel.io_uring_disabled=0, or the container's seccomp profile)",
-		    strerror(-res));
-	if (res)
-		die(EXIT_UNSUPPORTED,
-		    "io_uring_setup: %s; raise the locked-memory limit (ulimit -l)",
-		    strerror(-res));
-	res = set_up_buffers();
-	if (!res)
-		res = try_receive();
-	tear_down();
-	if (res)
-		die(EXIT_UNSUPPORTED,
-		    "multishot receive with provided buffers: %s; it needs Linux 6.0",
-		    strerror(-res));
+	ring_probe(how, "6.1");
 }
 
 const struct model model = {

@@ -1,0 +1,442 @@
+// SPDX-License-Identifier: MIT
+/*
+ * io_uring_bundle: completion, one result for several buffers (Linux 6.10, 2024).
+ *
+ * As io_uring_direct.c, but a receive takes as many shared buffers as there are bytes for
+ * (IORING_RECVSEND_BUNDLE). There is one result for all of them: how many bytes, and which buffer
+ * is the first. The others are those that follow it in the ring. So we have to remember in which
+ * order we gave them back. MOST bounds the bytes of one result; without a bound a client that sends
+ * and never reads would fill many buffers before we can say stop.
+ *
+ * What to look for: it saves results where more bytes wait than one buffer holds. For small
+ * requests it can save nothing: one each, as before. A send can be bundled likewise, of buffers
+ * that were queued while the last send was under way. Here a connection has one reply and one send
+ * at a time, so there is never a second one to bundle.
+ *
+ * Limits: the ring's table, as in io_uring_direct.c.
+ * Needs:  Linux 6.17, which can bound what a multishot receive brings; bundles came with 6.10.
+ * tenk-needs: liburing>=2.3
+ * tenk-package: liburing-dev
+ * Try:    build/servers/io_uring_bundle -p 9000 &  nc -N 127.0.0.1 9000 < README.md
+ */
+#include <errno.h>
+#include <liburing.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "common/die.h"
+#include "servers/lib/conn.h"
+#include "servers/lib/kept.h"
+#include "servers/lib/model.h"
+#include "servers/lib/ring.h"
+#include "servers/lib/stats.h"
+
+#define BUFFERS 1024  /* shared by all connections; a power of two */
+#define BUFFER  4096  /* bytes of each */
+#define GROUP   1     /* the name of our ring of buffers in requests */
+#define MOST    16384 /* bytes of one result */
+#define SPARE   16    /* places in the table beyond -c: for what is refused and not closed yet */
+
+/* Younger than liburing 2.3, which has names for what it knows. */
+#ifndef IORING_RECVSEND_BUNDLE
+#define IORING_RECVSEND_BUNDLE (1U << 4)
+#endif
+#ifndef IORING_FEAT_RECVSEND_BUNDLE
+#define IORING_FEAT_RECVSEND_BUNDLE (1U << 14)
+#endif
+
+/* Whose result it is: the connection's address and, in its lowest bits, which request. */
+enum kind {
+	RECEIVE, /* the one that goes on */
+	OTHER,   /* send, read, shutdown or close: what conn_next() says, one at a time */
+	ACCEPT,  /* no connection */
+	CANCEL,  /* no connection; nobody waits for its result */
+	KINDS,
+};
+
+/* What we keep in each connection. */
+struct mine {
+	bool receiving;   /* its receive request goes on */
+	bool cancelling;  /* and we asked for its end */
+	bool busy;        /* another request is pending */
+	bool at_end;      /* nothing more will come from the client */
+	bool closing;     /* to be closed as soon as no request is pending */
+	bool gone;        /* its close is pending, its last request */
+	struct kept kept; /* bytes that came while it owed a reply */
+};
+
+static const struct io_uring_params how = {.flags = IORING_SETUP_SINGLE_ISSUER |
+						    IORING_SETUP_DEFER_TASKRUN};
+
+static struct io_uring ring;
+static struct io_uring_buf_ring *free_buffers;
+static char *buffers;                 /* number `i` is at i * BUFFER */
+static unsigned short after[BUFFERS]; /* the one that we gave back after number `i` */
+static unsigned short given_last;
+static bool accept_pending, accept_goes_on, accept_cancelled;
+
+static struct io_uring_sqe *next_sqe(void)
+{
+	struct io_uring_sqe *sqe;
+
+	while (!(sqe = io_uring_get_sqe(&ring)))
+		io_uring_submit(&ring); /* full: hand over what there is */
+	return sqe;
+}
+
+static __u64 tag(struct conn *c, enum kind kind)
+{
+	return (__u64)(uintptr_t)c | kind;
+}
+
+static void cancel(__u64 request)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+
+	io_uring_prep_cancel64(sqe, request, 0);
+	sqe->user_data = tag(NULL, CANCEL);
+}
+
+/* --- buffers -------------------------------------------------------------------------------- */
+
+static void give_buffer(unsigned i)
+{
+	io_uring_buf_ring_add(free_buffers, buffers + (size_t)i * BUFFER, BUFFER, (unsigned short)i,
+			      io_uring_buf_ring_mask(BUFFERS), 0);
+	io_uring_buf_ring_advance(free_buffers, 1);
+	after[given_last] = (unsigned short)i;
+	given_last = (unsigned short)i;
+}
+
+/* --- connections ---------------------------------------------------------------------------- */
+
+/* Ask for all that the client will send. */
+static void submit_receive(struct conn *c, struct mine *m)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+
+	io_uring_prep_recv_multishot(sqe, conn_fd(c), NULL, MOST, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT | IOSQE_FIXED_FILE;
+	sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+	sqe->buf_group = GROUP;
+	sqe->user_data = tag(c, RECEIVE);
+	m->receiving = true;
+	m->cancelling = false;
+}
+
+/* Ask for what else the connection waits for. */
+static void submit(struct conn *c, struct mine *m)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+	off_t offset;
+	size_t len;
+	char *buf = conn_buf(c, &len);
+	int file;
+
+	if (conn_next(c) == OP_SEND) {
+		io_uring_prep_send(sqe, conn_fd(c), buf, len, MSG_NOSIGNAL);
+		sqe->flags |= IOSQE_FIXED_FILE;
+	} else if (conn_next(c) == OP_READ) {
+		conn_file(c, &file, &offset);
+		io_uring_prep_read(sqe, file, buf, (unsigned)len, (__u64)offset);
+	} else {
+		io_uring_prep_shutdown(sqe, conn_fd(c), SHUT_WR);
+		sqe->flags |= IOSQE_FIXED_FILE;
+	}
+	sqe->user_data = tag(c, OTHER);
+	m->busy = true;
+}
+
+static void stop_receiving(struct conn *c, struct mine *m)
+{
+	if (m->receiving && !m->cancelling)
+		cancel(tag(c, RECEIVE));
+	m->cancelling = m->receiving;
+}
+
+/* Have the socket in that place of the table closed. */
+static void submit_close(int place, __u64 user_data)
+{
+	struct io_uring_sqe *sqe = next_sqe();
+
+	io_uring_prep_close_direct(sqe, (unsigned)place);
+	sqe->user_data = user_data;
+}
+
+/* Close it when its last result is in: until then the kernel has its address. */
+static void close_soon(struct conn *c, struct mine *m)
+{
+	m->closing = true;
+	stop_receiving(c, m);
+	if (m->receiving || m->busy)
+		return;
+	kept_drop(&m->kept);
+	submit_close(conn_fd(c), tag(c, OTHER));
+	m->busy = m->gone = true;
+}
+
+/* Something has happened to it: see to what it waits for now. */
+static void go_on(struct conn *c, struct mine *m)
+{
+	if (!m->closing)
+		kept_feed(&m->kept, c);
+	if (!m->closing && m->at_end && conn_next(c) == OP_RECV)
+		conn_done(c, 0);
+	if (m->closing || conn_next(c) == OP_CLOSE)
+		close_soon(c, m);
+	else if (conn_next(c) != OP_RECV && !m->busy)
+		submit(c, m);
+	else if (conn_next(c) == OP_RECV && !m->receiving)
+		submit_receive(c, m);
+}
+
+/* Bytes in one buffer: to the connection if it takes them, else kept for it. */
+static void take(struct conn *c, struct mine *m, const char *data, size_t len)
+{
+	size_t n;
+
+	while (!m->closing && !m->kept.first && len && (n = conn_feed(c, data, len))) {
+		data += n;
+		len -= n;
+	}
+	if (!m->closing && len && conn_next(c) != OP_CLOSE) {
+		if (!kept_add(&m->kept, data, len))
+			m->closing = true;
+		stop_receiving(c, m);
+	}
+}
+
+static void received(struct conn *c, const struct io_uring_cqe *cqe)
+{
+	struct mine *m = conn_mine(c);
+
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		m->receiving = false;
+	if (cqe->flags & IORING_CQE_F_BUFFER) {
+		unsigned i = cqe->flags >> IORING_CQE_BUFFER_SHIFT, next;
+		size_t len = cqe->res > 0 ? (size_t)cqe->res : 0;
+
+		do { /* each is full, but the last */
+			size_t n = len < BUFFER ? len : BUFFER;
+
+			take(c, m, buffers + (size_t)i * BUFFER, n);
+			len -= n;
+			next = after[i];
+			give_buffer(i);
+			i = next;
+		} while (len);
+	}
+	/*
+	 * Ended by us, or for want of a buffer, or to be tried again: go_on() makes it anew, and
+	 * the buffers of all results at hand are free again by the time it is handed over.
+	 */
+	if (cqe->res == 0 || (cqe->res < 0 && cqe->res != -ECANCELED && cqe->res != -ENOBUFS &&
+			      cqe->res != -EINTR && cqe->res != -EAGAIN))
+		m->at_end = true;
+	go_on(c, m);
+}
+
+static void completed(struct conn *c, int res)
+{
+	struct mine *m = conn_mine(c);
+
+	if (m->gone) {
+		conn_free(c);
+		return;
+	}
+	m->busy = false;
+	if (!m->closing)
+		conn_done(c, res);
+	go_on(c, m);
+}
+
+/* --- accepting ------------------------------------------------------------------------------ */
+
+static void submit_accept(const struct server *srv, bool accepting)
+{
+	bool roomy = srv->max_conns - conn_count() > srv->backlog;
+
+	if (accept_pending) {
+		if (accept_goes_on && !roomy && !accept_cancelled) {
+			cancel(tag(NULL, ACCEPT));
+			accept_cancelled = true;
+		}
+		return;
+	}
+	if (accepting) {
+		struct io_uring_sqe *sqe = next_sqe();
+
+		if (roomy)
+			io_uring_prep_multishot_accept_direct(sqe, srv->listen_fd, NULL, NULL, 0);
+		else /* any place that is free; liburing 2.3 adds one, later ones know the name */
+			io_uring_prep_accept_direct(sqe, srv->listen_fd, NULL, NULL, 0,
+						    IORING_FILE_INDEX_ALLOC - 1);
+		sqe->user_data = tag(NULL, ACCEPT);
+		accept_pending = true;
+		accept_goes_on = roomy;
+		accept_cancelled = false;
+	}
+}
+
+static void accepted(const struct server *srv, const struct io_uring_cqe *cqe)
+{
+	struct conn *c;
+	int place;
+
+	if (!(cqe->flags & IORING_CQE_F_MORE))
+		accept_pending = false;
+	if (cqe->res == -ECANCELED)
+		return;
+	place = server_accepted(srv, cqe->res);
+	if (place < 0)
+		return;
+	c = conn_new(place);
+	if (c)
+		go_on(c, conn_mine(c));
+	else
+		submit_close(place, tag(NULL, CANCEL));
+}
+
+/* --- the ring ------------------------------------------------------------------------------- */
+
+static void set_up_buffers(void)
+{
+	struct io_uring_buf_reg reg = {.ring_entries = BUFFERS, .bgid = GROUP};
+	size_t page = (size_t)sysconf(_SC_PAGESIZE), size = BUFFERS * sizeof(struct io_uring_buf);
+	int res;
+
+	/* Touched now: their memory is the server's, not counted as that of its first clients. */
+	buffers = mmap(NULL, (size_t)BUFFERS * BUFFER, PROT_READ | PROT_WRITE,
+		       MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	free_buffers = aligned_alloc(page, (size + page - 1) / page * page);
+	if (buffers == MAP_FAILED || !free_buffers)
+		die_errno("mmap", NULL);
+	reg.ring_addr = (__u64)(uintptr_t)free_buffers;
+	res = io_uring_register_buf_ring(&ring, &reg, 0);
+	if (res)
+		die_error(-res, "io_uring_register_buf_ring", NULL);
+	io_uring_buf_ring_init(free_buffers);
+	for (unsigned i = 0; i < BUFFERS; i++)
+		give_buffer(i);
+}
+
+static void tear_down(void)
+{
+	io_uring_queue_exit(&ring); /* with the buffers' registration */
+	free(free_buffers);
+	munmap(buffers, (size_t)BUFFERS * BUFFER);
+}
+
+static void setup(const struct server *srv)
+{
+	int res;
+
+	/* A connection may have several results at a time. What does not fit, the kernel keeps. */
+	ring_open(&ring, how, (unsigned)srv->max_conns + RING_ENTRIES + BUFFERS);
+	set_up_buffers();
+	res = io_uring_register_files_sparse(&ring, (unsigned)srv->max_conns + SPARE);
+	if (res)
+		die_error(-res, "io_uring_register_files", "ask for fewer connections (-c)");
+}
+
+static void run(const struct server *srv)
+{
+	while (!server_stopping()) {
+		bool accepting = server_accepting(srv);
+		int ms = server_wait_ms(accepting);
+		struct __kernel_timespec wait = {.tv_nsec = ms * 1000000LL};
+		struct io_uring_cqe *cqe;
+		unsigned head, n = 0;
+		int res;
+
+		submit_accept(srv, accepting);
+		if (ms < 0)
+			res = io_uring_submit_and_wait(&ring, 1);
+		else
+			res = io_uring_submit_and_wait_timeout(&ring, &cqe, 1, &wait, NULL);
+		if (res < 0 && res != -EINTR && res != -ETIME && res != -EAGAIN && res != -EBUSY)
+			die_error(-res, "io_uring_enter", NULL);
+		io_uring_for_each_cqe(&ring, head, cqe)
+		{
+			struct conn *c = (struct conn *)(cqe->user_data & ~(__u64)(KINDS - 1));
+
+			switch ((enum kind)(cqe->user_data & (KINDS - 1))) {
+			case RECEIVE:
+				received(c, cqe);
+				break;
+			case OTHER:
+				completed(c, cqe->res);
+				break;
+			case ACCEPT:
+				accepted(srv, cqe);
+				break;
+			default: /* CANCEL: what it was about has a result of its own */
+				break;
+			}
+			n++;
+		}
+		io_uring_cq_advance(&ring, n);
+		stats_waited((int)n);
+	}
+	tear_down();
+}
+
+/* --- can this kernel do it? ----------------------------------------------------------------- */
+
+/* Receive a byte over a socket pair: the kernel's own word on a bounded bundle. */
+static int try_receive(void)
+{
+	struct io_uring_sqe *sqe;
+	struct io_uring_cqe *cqe;
+	int ends[2], res;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends))
+		return -errno;
+	send(ends[1], "x", 1, MSG_NOSIGNAL); /* there is room for a byte */
+	sqe = next_sqe();
+	io_uring_prep_recv_multishot(sqe, ends[0], NULL, MOST, 0);
+	sqe->flags |= IOSQE_BUFFER_SELECT;
+	sqe->ioprio |= IORING_RECVSEND_BUNDLE;
+	sqe->buf_group = GROUP;
+	res = io_uring_submit_and_wait(&ring, 1);
+	if (res >= 0)
+		res = io_uring_wait_cqe(&ring, &cqe);
+	if (res >= 0)
+		res = cqe->res;
+	close(ends[0]);
+	close(ends[1]);
+	return res == -EINVAL ? res : 0; /* what else went wrong may be gone later */
+}
+
+static void probe(struct limit *limit)
+{
+	int res;
+
+	(void)limit;
+	if (!(ring_probe(how, "6.10") & IORING_FEAT_RECVSEND_BUNDLE))
+		die(EXIT_UNSUPPORTED, "io_uring: this kernel has no bundles; it needs Linux 6.10");
+	ring_open(&ring, how, RING_ENTRIES);
+	set_up_buffers();
+	res = try_receive();
+	tear_down();
+	if (res)
+		die(EXIT_UNSUPPORTED,
+		    "io_uring: a bounded receive of bundles: %s; this model needs Linux 6.17",
+		    strerror(-res));
+}
+
+const struct model model = {
+	.name = "io_uring_bundle",
+	.summary = "as io_uring_direct, and one result may stand for several buffers: bundles",
+	.family = "completion",
+	.needs = "liburing",
+	.flags = USES_MAX_CONNS,
+	.conn_bytes = sizeof(struct mine),
+	.most = {(1 << 20) - SPARE, "the largest table of direct descriptors"},
+	.probe = probe,
+	.setup = setup,
+	.run = run,
+};
