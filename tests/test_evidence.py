@@ -63,6 +63,8 @@ def toml(value: Any) -> str:
     """Enough of TOML for what stands in an evidence file."""
     if isinstance(value, Mapping):
         return "{" + ", ".join(f"{key} = {toml(v)}" for key, v in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(toml, value)) + "]"
     return json.dumps(value)
 
 
@@ -225,6 +227,32 @@ def test_every_evidence_run_that_is_there_can_be_read_and_its_quick_profile_is_q
     assert found.profiles["quick"].estimate_s() <= 180
 
 
+@pytest.mark.parametrize("name", [n for n in design.available() if n != "honesty"])
+def test_the_default_of_an_evidence_run_is_measured_in_ten_minutes(name: str) -> None:
+    """But for honesty, whose 40 pairs at each level take half an hour."""
+    assert 120 < design.load(name).profiles["default"].estimate_s() <= 600
+
+
+def test_some_series_may_have_other_lengths_or_none_and_the_last_exception_that_fits_decides() -> (
+    None
+):
+    changed = {
+        "connections": [10, 100],
+        "shares": [0.01, 0.1],
+        "at": [
+            {"where": {"share": [0.1]}, "seconds": [3, 1]},
+            {"where": {"connections": 100, "share": 0.1}, "duels": 0},
+            {"where": {"connections": 10}, "duels": 7},
+        ],
+    }
+    profiles = {name: {**table, **changed} for name, table in TINY["profiles"].items()}
+    profile = design.parse({**TINY, "profiles": profiles}, "t", "t").profiles["default"]
+    few, rest = profile.series()[:2], profile.series()[2:]
+    assert [(s.connections, s.share) for s in (*few, *rest)] == [(10, 0.01), (10, 0.1), (100, 0.01)]
+    assert [profile.lengths(s) for s in few] == [profile.seconds, (1.0, 3.0)]
+    assert [profile.longest(s) for s in profile.series()] == [7, 7, profile.duels]
+
+
 @pytest.mark.parametrize(
     ("changes", "profile", "named"),
     [
@@ -237,6 +265,8 @@ def test_every_evidence_run_that_is_there_can_be_read_and_its_quick_profile_is_q
         ({}, {"seconds": []}, "seconds"),
         ({}, {"connections": [1.5]}, "connections"),
         ({}, {"speed": 1}, "speed"),
+        ({}, {"at": [{"where": {"colour": 1}}]}, "colour"),
+        ({}, {"at": [{"where": {"connections": 10}, "duels": 0}]}, "nothing to measure"),
         ({"reference": "nobody"}, {}, "nobody"),
     ],
 )
@@ -419,7 +449,7 @@ def test_a_known_cost_has_its_size_in_each_run_however_the_cost_of_a_request_cha
     runs = [a_run(i, cost, 1.0) for i, cost in enumerate([5.0, 20.0, 20.0, 6.0, 18.0, 5.0])]
     series = Series(10, "none", 0.5, 0.05, "together")
     setup = Setup(names=("ref",), roles={}, in_flight=1, workers=1, own_cpus=True)
-    (found,) = judge.rows({series: runs}, [6.0], setup)
+    (found,) = judge.rows({series: runs}, lambda _: [6.0], setup)
     assert found.average is not None
     assert found.known == pytest.approx(found.average.estimate, rel=1e-9)
     assert judge.size_found(found) is not None and found.covers == found.duels == 1

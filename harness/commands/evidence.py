@@ -105,7 +105,7 @@ def _one(
     name = f"{began:%Y%m%dT%H%M%SZ}-{commit}"
     folder = store.new_folder(results / host.machine_name() / asked.name / name)
     out.print(
-        f"[bold]{escape(asked.name)}[/]: {len(profile.series())} series of {profile.duels} duels,"
+        f"[bold]{escape(asked.name)}[/]: {len(profile.series())} kinds of duels,"
         f" profile {profile.name}, about {wording.duration(profile.estimate_s())}",
         soft_wrap=True,
     )
@@ -122,7 +122,7 @@ def _one(
     setup = _setup(asked, bench.placement)
     # In the profile's order; they were measured in random order.
     pieces = {s: findings.pieces[s] for s in profile.series() if s in findings.pieces}
-    rows = judge.rows(pieces, profile.seconds, setup)
+    rows = judge.rows(pieces, profile.lengths, setup)
     notes = _notes(findings, stopped is not None)
     page = present.page(asked, profile, rows, notes)
     runs = _runs(asked, findings, bench.placement, model, seed, began)

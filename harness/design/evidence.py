@@ -62,9 +62,24 @@ class Target:
 
 
 @dataclass(frozen=True)
+class Other:
+    """Other lengths or numbers of duels for some series. where: fields of Series and their values.
+    seconds: empty for those of the profile; duels: None likewise, 0 for none at all."""
+
+    where: Mapping[str, tuple[Any, ...]]
+    seconds: tuple[float, ...] = ()
+    duels: int | None = None
+
+    def meant(self, one: "Series") -> bool:
+        """Whether a series is one of these."""
+        return all(getattr(one, key) in values for key, values in self.where.items())
+
+
+@dataclass(frozen=True)
 class Profile:
     """How much is measured. seconds: lengths of a duel, ascending; duels: how many of the longest.
     The shorter ones are cut from the same runs. run_s: seconds under load of one run of a pair.
+    at: exceptions, of which the last one that fits a series decides.
     """
 
     name: str
@@ -76,6 +91,18 @@ class Profile:
     seconds: tuple[float, ...]
     duels: int
     run_s: float
+    at: tuple[Other, ...] = ()
+
+    def lengths(self, one: Series) -> tuple[float, ...]:
+        """Seconds of the duels of a series, ascending."""
+        return next(
+            (e.seconds for e in reversed(self.at) if e.meant(one) and e.seconds), self.seconds
+        )
+
+    def longest(self, one: Series) -> int:
+        """How many duels of its longest length a series has; 0: it is not measured."""
+        counts = (e.duels for e in reversed(self.at) if e.meant(one) and e.duels is not None)
+        return next(counts, self.duels)
 
     def series(self) -> list[Series]:
         """All of them. In turns and alone the loop is closed, so they have no fraction."""
@@ -86,12 +113,15 @@ class Profile:
             fractions = (self.fractions or (0.0,)) if arrangement == TOGETHER else (0.0,)
             for fraction in fractions:
                 found[Series(connections, neighbour, fraction, share, arrangement)] = None
-        return list(found)
+        return [one for one in found if self.longest(one)]
 
     def estimate_s(self) -> float:
         """About how long all of it takes; a pilot and the last run of a duel come on top."""
         groups = len(self.connections) * len(self.neighbours)
-        return len(self.series()) * self.duels * (self.seconds[-1] + self.run_s / 2) + 4 * groups
+        duels = sum(
+            self.longest(one) * (self.lengths(one)[-1] + self.run_s / 2) for one in self.series()
+        )
+        return duels + 4 * groups
 
 
 @dataclass(frozen=True)
@@ -186,7 +216,7 @@ def _target(table: Mapping[str, Any]) -> Target:
 
 
 def _profile(name: str, table: Mapping[str, Any]) -> Profile:
-    keys = "connections neighbours fractions shares arrangements seconds duels run_s"
+    keys = "connections neighbours fractions shares arrangements seconds duels run_s at"
     _only(table, f"profiles.{name}.", keys)
 
     def numbers(key: str, least: float, most: float) -> tuple[float, ...]:
@@ -208,11 +238,27 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         seconds=tuple(sorted(numbers("seconds", 0.1, 86400))),
         duels=int(_number(f"{name}.duels", table["duels"], 1, MOST_DUELS)),
         run_s=_number(f"{name}.run_s", table["run_s"], 0.1, 60),
+        at=tuple(_exception(f"profiles.{name}.at", one) for one in table.get("at", [])),
     )
+    if not profile.series():
+        raise ValueError(f"profile {name}: its exceptions leave nothing to measure")
     for key in ("connections", "neighbours", "shares", "arrangements", "seconds"):
         if not getattr(profile, key):
             raise ValueError(f"profile {name}: {key} is empty")
     return profile
+
+
+def _exception(where: str, table: Mapping[str, Any]) -> Other:
+    _only(table, f"{where}.", "where seconds duels")
+    chosen = table["where"]
+    _only(chosen, f"{where}.where.", " ".join(Series.__dataclass_fields__))
+    seconds = tuple(_number(f"{where}.seconds", v, 0.1, 86400) for v in table.get("seconds", []))
+    duels = table.get("duels")
+    return Other(
+        {key: tuple(v if isinstance(v, list) else [v]) for key, v in chosen.items()},
+        tuple(sorted(seconds)),
+        None if duels is None else int(_number(f"{where}.duels", duels, 0, MOST_DUELS)),
+    )
 
 
 def _only(table: Mapping[str, Any], where: str, allowed: str) -> None:

@@ -7,7 +7,7 @@ Pure functions. A duel here is a stretch of runs of one series, judged as `tenk 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
@@ -69,12 +69,12 @@ class Row:
 
 def rows(
     pieces: Mapping[Series, Sequence[Piece]],
-    seconds: Sequence[float],
+    lengths: Callable[[Series], Sequence[float]],
     setup: Setup,
 ) -> list[Row]:
-    """One row for each series and length of a duel. setup: of the reference alone; its in_flight is
-    that of one connection."""
-    return [_row(setup, one, pieces[one], length) for one in pieces for length in seconds]
+    """One row for each series and length of a duel. lengths: in seconds, of a series. setup: of the
+    reference alone; its in_flight is that of one connection."""
+    return [_row(setup, one, pieces[one], length) for one in pieces for length in lengths(one)]
 
 
 def wrong(asks: str, row: Row) -> int | None:

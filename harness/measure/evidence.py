@@ -75,6 +75,8 @@ def measure(
                     for s in profile.series()
                     if (s.connections, s.neighbour) == (connections, neighbour)
                 ]
+                if not chosen:
+                    continue
                 load = replace(asked.base, connections=connections, placement=bench.placement.name)
                 beside = "" if neighbour == NONE else f", a neighbour on the {neighbour}'s CPU"
                 listener.stage(f"{connections} connections{beside}")
@@ -115,13 +117,14 @@ class _Group:
         """Runs of all series by turns, until each has its duels."""
         pilot.run(self._stage)
         # Two blocks of two rounds must fit into the shortest duel.
-        self._stage.fit_turns(self._profile.seconds[0], 2, LEAST_ROUNDS)
+        shortest = min(self._profile.lengths(one)[0] for one in chosen)
+        self._stage.fit_turns(shortest, 2, LEAST_ROUNDS)
         # The pilot asks for the control's share of what a request costs, at each rate.
         for key, extra in self._stage.extra_ns.items():
             self._costs[key] = extra / design.CONTROL_SHARE
         lap = 0
         while True:
-            wanting = [s for s in chosen if self._wants(findings.pieces.get(s, []))]
+            wanting = [s for s in chosen if self._wants(s, findings.pieces.get(s, []))]
             if not wanting:
                 return
             for one in design.shuffled(wanting, self._stage.plan.seed, "evidence", lap):
@@ -132,9 +135,9 @@ class _Group:
                     listener.run(findings)
             lap += 1
 
-    def _wants(self, pieces: Sequence[Piece]) -> bool:
-        duels = cut(pieces, [p.wall_s for p in pieces], self._profile.seconds[-1])
-        return len(duels) < self._profile.duels
+    def _wants(self, one: Series, pieces: Sequence[Piece]) -> bool:
+        duels = cut(pieces, [p.wall_s for p in pieces], self._profile.lengths(one)[-1])
+        return len(duels) < self._profile.longest(one)
 
     def _run(self, one: Series, number: int) -> Piece | None:
         """number: of the run; no other has it."""

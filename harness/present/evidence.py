@@ -170,9 +170,10 @@ def _legend(asked: Evidence, rows: Sequence[Row]) -> list[str]:
             "known: what the servers measured their added cost to be, over what a request cost the"
             " reference; found / known: of all runs of the line, 1 is right."
         )
-    starved = sum(row.starved for row in rows if row.seconds == rows[0].seconds)
+    each = {row.series: row for row in rows}  # lengths of one series share its runs
+    starved = sum(row.starved for row in each.values())
     if starved:
-        runs = sum(row.runs for row in rows if row.seconds == rows[0].seconds)
+        runs = sum(row.runs for row in each.values())
         said.append(f"{starved} of {runs} runs were left out because one side did not keep up.")
     return said
 

@@ -58,8 +58,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 		for (size_t i = 0; i < ask_count(&ask); i++)
 			check_request(&target, i, text);
 		for (uint32_t n = 0; n < 64; n++)
-			check(ask_pick(&ask, 1, n, n * n) < ask_count(&ask), "not one of them", text,
-			      "");
+			check(ask_pick(&ask, 1, n, n * n) < ask_count(&ask), "not one of them",
+			      text, "");
 	}
 	ask_free_lines(&ask);
 	if (!ask_check_field(field)) {

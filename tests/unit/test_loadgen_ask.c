@@ -137,16 +137,11 @@ static void lines_with_weights_come_as_often_as_they_weigh(void **state)
 static void a_wrong_line_is_named_with_its_number(void **state)
 {
 	static const char *const wrong[][2] = {
-		{"GET /\nGET\n", "line 2"},
-		{"GET / 0\n", "line 1"},
-		{"GET / x\n", "line 1"},
-		{"GET / 1 2\n", "line 1"},
-		{"get /\n", "line 1"},
-		{"GET x\n", "line 1"},
-		{"GET /#a\n", "line 1"},
-		{"GET / 1\n\nGET /\n", "line 3"},
-		{"GET /\nGET / 1\n", "line 2"},
-		{"", "no request"},
+		{"GET /\nGET\n", "line 2"},     {"GET / 0\n", "line 1"},
+		{"GET / x\n", "line 1"},        {"GET / 1 2\n", "line 1"},
+		{"get /\n", "line 1"},          {"GET x\n", "line 1"},
+		{"GET /#a\n", "line 1"},        {"GET / 1\n\nGET /\n", "line 3"},
+		{"GET /\nGET / 1\n", "line 2"}, {"", "no request"},
 		{"# none\n", "no request"},
 	};
 
