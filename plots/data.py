@@ -208,6 +208,16 @@ class Results:
         return tuple(str(name) for name in order)
 
     @cached_property
+    def families(self) -> dict[str, str]:
+        """The family of each model, as it said itself; '' where it could not."""
+        named = self.meta.get("models")
+        found = named if isinstance(named, dict) else {}
+        told = {m: found.get(m) for m in self.models}
+        return {
+            m: str(t.get("family") or "") if isinstance(t, dict) else "" for m, t in told.items()
+        }
+
+    @cached_property
     def metrics(self) -> frozenset[str]:
         """The metrics that have at least one value (an infinite one counts)."""
         return frozenset(p.metric for p in self.points if not math.isnan(p.estimate))

@@ -58,6 +58,9 @@ def draw_run(run: Results) -> dict[str, Figure]:
     figures = {}
     for name, kind in kinds().items():
         for suffix, part in run.slices(kind.X) if kind.X else [("", run)]:
+            # One level of a run with more factors makes no curve.
+            if kind.X and suffix and len(part.levels(kind.X)) < 2:
+                continue
             if kind.applies(part):
                 figures[name + suffix] = draw_figure(kind, part)
     return figures

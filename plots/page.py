@@ -132,9 +132,11 @@ class Page:
         labels: Sequence[str] | None = None,
         interval: str | None = None,
         look: Mapping[str, ModelStyle] | None = None,
+        left: float = LEFT,
     ) -> None:
         """`height` is a panel's least height; `labels` the texts the label column must hold;
-        `look` the styles of the curves, where these are not the run's models."""
+        `look` the styles of the curves, where these are not the run's models; `left` the room in
+        inches for what stands on the y axis."""
         self.figure, self.run = figure, run
         self.styles: Mapping[str, ModelStyle] = styles(run.models) if look is None else look
         texts = labels if labels is not None else [s.label for s in self.styles.values()]
@@ -162,15 +164,15 @@ class Page:
         self.total = total
 
         gap_x = 0.26 if shared_y else LEFT
-        width = (WIDTH - LEFT - self.column - (columns - 1) * gap_x) / columns
+        width = (WIDTH - left - self.column - (columns - 1) * gap_x) / columns
         self.axes: list[Axes] = []
         for index in range(rows * columns):
             row, col = divmod(index, columns)
-            left = LEFT + col * (width + gap_x)
+            x = left + col * (width + gap_x)
             bottom = total - top - (row + 1) * height - row * gap_y
             self.axes.append(
                 figure.add_axes(
-                    (left / WIDTH, bottom / total, width / WIDTH, height / total), label=f"p{index}"
+                    (x / WIDTH, bottom / total, width / WIDTH, height / total), label=f"p{index}"
                 )
             )
         self.body_top = total - top

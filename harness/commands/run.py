@@ -84,7 +84,7 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     # All of them before the harness confines itself: placement goes by the CPUs it may use.
     benches = [
         replace(
-            runner.make_bench(one.models, loadgen, one.placement, one.seed),
+            runner.make_bench(one.models, loadgen, one.placement, one.seed, one.experiment.by_name),
             unsettled=summary.unsettled_rate,
         )
         for one in (assignment.request for assignment in assignments)

@@ -69,6 +69,11 @@ class Profile:
     timings: tuple[Timing, ...]
     once_above_s: float = math.inf
     warmup_passes: int = WARMUP_PASSES  # closed loop: and so many answers to each connection
+    leave_out: tuple[Mapping[str, Any], ...] = ()  # combinations of levels that are not measured
+
+    def leaves_out(self, factors: Mapping[str, Any]) -> bool:
+        """Whether this combination is one of those that are not measured."""
+        return any(all(factors.get(k) == v for k, v in one.items()) for one in self.leave_out)
 
     def timing(self, factors: Mapping[str, Any]) -> tuple[float, float]:
         """(seconds, warm-up) of a cell with these levels: the last matching exception wins."""
@@ -136,6 +141,7 @@ class Experiment:
     reference: str = REFERENCE
     answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
     compare: Compare = compare.NONE  # where all models also meet together and in turns
+    by_name: bool = False  # system calls are told by name, and wake-ups counted
 
 
 def available(directory: Path = EXPERIMENTS) -> list[str]:
@@ -170,7 +176,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
         raise UsageError(origin, "its content", "it must be a table")
     known = (
         "name title question source models load factors metric summary claims profiles plot"
-        " reference answers compare"
+        " reference answers compare by_name"
     )
     reader.only(raw, "", known.split())
     try:
@@ -205,6 +211,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             raw=raw,
             reference=str(raw.get("reference", REFERENCE)),
             answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
+            by_name=bool(raw.get("by_name", False)),
             compare=_compare(raw.get("compare", {}), base, factors, profiles),
         )
     except ValueError as error:
@@ -242,7 +249,7 @@ def _profile(
     if name not in PROFILES:
         raise ValueError(f"unknown profile '{name}'; allowed: {', '.join(PROFILES)}")
     keys = "levels grid replicates min_replicates seconds warmup warmup_passes budget_s".split()
-    keys += ["once_above_s", "at"]
+    keys += ["once_above_s", "at", "leave_out"]
     reader.only(table, f"profiles.{name}.", keys)
     names = [f.name for f in factors]
     grids = dict(table.get("grid", {}))
@@ -292,7 +299,16 @@ def _profile(
         timings=timings,
         once_above_s=float(table.get("once_above_s", math.inf)),
         warmup_passes=passes,
+        leave_out=_left_out(name, table.get("leave_out", []), levels),
     )
+
+
+def _left_out(name: str, given: Any, levels: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
+    found = tuple({key: coerce(key, v) for key, v in dict(one).items()} for one in given)
+    for key, value in ((key, value) for one in found for key, value in one.items()):
+        if value not in [coerce(key, v) for v in levels.get(key, [])]:
+            raise ValueError(f"profile {name}: leave_out: {key} = {value} is no level of it")
+    return found
 
 
 def _compare(

@@ -70,6 +70,8 @@ METRICS: dict[str, Metric] = {
         ),
         Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
         Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
+        Metric("switches_per_request", "switches", "lower", "context switches while it serves"),
+        Metric("wakeups_per_request", "wake-ups", "lower", "wake-ups per request"),
         Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
         Metric("events_per_wait", "events", "", "events per wake-up"),
         Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),

@@ -103,6 +103,8 @@ def settings(
             )
         for combination in itertools.product(*(levels[name] for name in names)):
             factors = dict(zip(names, combination))
+            if profile.leaves_out(factors):
+                continue
             result.append(_setting(experiment, profile, model, factors, limit))
     return result
 

@@ -20,6 +20,8 @@ from harness.store import STATUSES, USABLE, CellRecord, level_text
 COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
 
 
+# A system call that fewer than one in so many requests make is not named.
+RARE = 0.0005
 # Most replicates went one way while they were measured: the warm-up was too short for this model.
 UNSETTLED = "rate not settled"
 
@@ -134,6 +136,15 @@ class Group:
             (c.block, c.metrics[metric]) for c in self.cells if c.usable and metric in c.metrics
         ]
 
+    def calls(self) -> dict[str, stats.Estimate]:
+        """System calls per request by name, over the replicates that recorded them, most frequent
+        first. A call that a replicate did not make counts as 0 there; rare ones are left out."""
+        recorded = [found for cell in self.cells if (found := _calls(cell))]
+        names = dict.fromkeys(name for found in recorded for name in found)
+        estimates = {n: stats.estimate([float(f.get(n, 0.0)) for f in recorded]) for n in names}
+        ordered = sorted(estimates.items(), key=lambda item: (-item[1].value, item[0]))
+        return {name: e for name, e in ordered if e.value >= RARE}
+
     def estimate(self, metric: str) -> stats.Estimate:
         """Middle and interval; of an inverse metric, those of the other one turned round, so that
         the two say the same (of an even number of values the median of the inverses is not the
@@ -144,6 +155,13 @@ class Group:
         e = stats.estimate(self.values(of.inverse_of))
         value, lo, hi = (of.per / v if v > 0 else math.nan for v in (e.value, e.hi, e.lo))
         return replace(e, value=value, lo=lo, hi=hi)
+
+
+def _calls(cell: CellRecord) -> Mapping[str, float]:
+    """System calls per request by name; {} where none were recorded."""
+    told = cell.server.get("syscalls") if cell.usable else None
+    found = told.get("by_name") if isinstance(told, Mapping) else None
+    return found if isinstance(found, Mapping) else {}
 
 
 @dataclass(frozen=True)
@@ -211,6 +229,8 @@ def to_tsv(experiment: Experiment, groups: Sequence[Group], duels: Sequence[Leve
     A group without any value (unsupported, failed, void) still has a row for the experiment's main
     metric and every other one that was measured somewhere, so that it shows up in each figure.
 
+    System calls that were recorded by name have rows of their own, "syscall:recvfrom".
+
     What was measured together or in turns stands in rows of its own: their metric is the
     arrangement and the metric ("turns:server_cpu_us_per_request"), their unit "ratio", their value
     that over the reference's. status: ok, suspect where the control was missed, void where the twin
@@ -233,8 +253,17 @@ def to_tsv(experiment: Experiment, groups: Sequence[Group], duels: Sequence[Leve
             row += [str(estimate.n), *map(_tsv_number, (estimate.value, estimate.lo, estimate.hi))]
             row += [g.status, *(_one_line("; ".join(x)) for x in (g.codes, g.badges, g.strays))]
             lines.append("\t".join([*row, _one_line(g.why)]))
+    lines += ["\t".join(row) for g in groups for row in _call_rows(g, factors)]
     lines += ["\t".join(row) for level in duels for row in _ratio_rows(level, factors)]
     return "\n".join(lines) + "\n"
+
+
+def _call_rows(group: Group, factors: Sequence[str]) -> Iterator[list[str]]:
+    at = [level_text(group.factors[f]) for f in factors]
+    for name, estimate in group.calls().items():
+        numbers = map(_tsv_number, (estimate.value, estimate.lo, estimate.hi))
+        row = [group.model, *at, f"syscall:{name}", "calls", str(estimate.n), *numbers]
+        yield [*row, group.status, "; ".join(group.codes), "", "", _one_line(group.why)]
 
 
 def _ratio_rows(level: LevelDuel, factors: Sequence[str]) -> Iterator[list[str]]:

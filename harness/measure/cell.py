@@ -29,7 +29,7 @@ from typing import Any
 
 from harness import shape
 from harness.errors import HostFault, why
-from harness.measure import accounts, host, interrupt, syscalls
+from harness.measure import accounts, callnames, host, interrupt, syscalls
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
@@ -81,6 +81,8 @@ class Bench:
     prime: bool  # the load generator can wait until the server has answered on every connection
     tracepoint: int | None = None  # to count system calls by, where this machine lets us
     edges: bool = False  # it reads the server's CPU time itself, at both ends of the window
+    # To tell system calls by name, where the experiment wants it and this machine lets us.
+    points: callnames.Points | None = None
     # From the load generator's report: whether the rate had not settled when the window began.
     unsettled: Callable[[Mapping[str, Any]], bool] | None = None
 
@@ -215,7 +217,7 @@ def _measure(
     argv = bench.commands[setting.model](load)
     with Server(argv, placement.server, meter.join) as server:
         meter.pid = server.pid
-        watch = _Watch(setting, meter, server, bench.tracepoint)
+        watch = _Watch(setting, meter, server, bench.tracepoint, bench.points)
         events_in, events_out = os.pipe()
         try:
             command = client_argv(
@@ -266,6 +268,7 @@ def _measure(
         }
         if outcome.status != "failed":
             outcome.metrics = watch.metrics(report)
+            outcome.server["syscalls"].update(watch.by_name(outcome.metrics))
             outcome.metrics.update(m.counter_metrics(counters, server.exit.context_switches))
     if load.loop == "open" and _falls_short(outcome.metrics.get("throughput_rps"), load):
         outcome.badges += ("saturated",)
@@ -330,9 +333,17 @@ class _Watch:
     """The time line of one cell: reacts to the client's events and to its own alarms."""
 
     def __init__(
-        self, setting: Setting, meter: Meter, server: Server, tracepoint: int | None
+        self,
+        setting: Setting,
+        meter: Meter,
+        server: Server,
+        tracepoint: int | None,
+        points: callnames.Points | None = None,
     ) -> None:
         self._setting = setting
+        self._points = points
+        self._recorder: callnames.Recorder | None = None
+        self._events: callnames.Events | None = None
         self._tracepoint = tracepoint
         self._syscalls: syscalls.Counter | None = None
         self._syscalls_source: str | None = None
@@ -400,6 +411,10 @@ class _Watch:
             self._calls.append(m.CallSample(calls, read_ns, int(words[1]), int(words[2])))
             if len(self._calls) == 2:
                 self._syscalls.end()
+                if self._recorder is not None:
+                    self._recorder.pause()
+            elif self._recorder is not None:
+                self._recorder.start()
         elif words[0] in ("measure", "done"):
             self._cpu[words[0]] = self._meter.cpu()
             if words[0] == "done" and not _grouped(self._meter):
@@ -423,9 +438,16 @@ class _Watch:
                 self._tracepoint, self._meter.group, self._server.pid
             )
             self._syscalls_source = self._syscalls.source
+        if self._points is not None and self._meter.group is not None:
+            with contextlib.suppress(OSError):  # then they have no names
+                self._recorder = callnames.Recorder(self._points, self._meter.group)
 
     def close(self) -> None:
-        """Release what is left of the samples' sources."""
+        """Release what is left of the samples' sources; what was recorded is read before."""
+        if self._recorder is not None:
+            if len(self._calls) == 2:
+                self._events = self._recorder.read()
+            self._recorder.close()
         if self._syscalls is not None:
             self._syscalls.close()
 
@@ -467,6 +489,9 @@ class _Watch:
         out.update(m.cost_metrics(int(replies), load.connections + load.idle, cpu, memory))
         if len(self._calls) == 2:
             out.update(m.syscall_metrics(self._calls[0], self._calls[1], load.connections))
+            if self._events is not None and not self._events.full:
+                told = (self._events.switches, self._events.sleeps)
+                out.update(m.switch_metrics(self._calls[0], self._calls[1], *told))
         if load.freeze_ms > 0 and self._frozen_s > 0:
             out.update(m.frozen_percentiles(out, self._frozen_s, self._setting.seconds))
         return out
@@ -497,6 +522,18 @@ class _Watch:
                 "kernel_after_bytes": self._kernel_after,
             },
             "syscalls": {"source": self._syscalls_source},
+        }
+
+    def by_name(self, metrics: Mapping[str, float]) -> dict[str, Any]:
+        """The system calls of the warm-up, each by its name: how many were recorded, and what that
+        comes to per request. Nothing where none were recorded."""
+        if self._events is None:
+            return {}
+        calls = self._events.calls
+        return {
+            "recorded": dict(calls),
+            "recording_full": self._events.full,
+            "by_name": m.calls_by_name(metrics.get("syscalls_per_request"), calls),
         }
 
     def machine_record(self) -> dict[str, Any]:

@@ -136,6 +136,24 @@ def syscall_metrics(begin: CallSample, end: CallSample, connections: int) -> dic
     return {"syscalls_per_request": calls / calls_ns * replies_ns / replies}
 
 
+def calls_by_name(per_request: float | None, recorded: Mapping[str, int]) -> dict[str, float]:
+    """System calls per request by name: the counted total, shared out as the recorded ones are."""
+    total = sum(recorded.values())
+    if per_request is None or not total:
+        return {}
+    return {name: per_request * count / total for name, count in recorded.items()}
+
+
+def switch_metrics(
+    begin: CallSample, end: CallSample, switches: int, sleeps: int
+) -> dict[str, float]:
+    """Context switches and sleeps between two samples, per reply of that time."""
+    replies = end.replies - begin.replies
+    if replies < MIN_REPLIES_FOR_SYSCALLS:
+        return {}
+    return {"switches_per_request": switches / replies, "wakeups_per_request": sleeps / replies}
+
+
 def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[str, float]:
     """Quotients of whole-life totals: the server's own counters and its rusage at exit.
 

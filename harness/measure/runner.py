@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from harness.design import experiment as experiments
 from harness.design.compare import Level
 from harness.design import plan
-from harness.measure import host, interrupt, meter, syscalls
+from harness.measure import callnames, host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command, warmed_up
 from harness.errors import HostFault, SetupError
 from harness.design.experiment import Experiment, Profile
@@ -69,8 +69,11 @@ class Request:
     session: str
 
 
-def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int) -> Bench:
-    """What all cells share; probes this machine's control groups."""
+def make_bench(
+    models: Sequence[Model], loadgen: Path, placement: str, seed: int, by_name: bool = False
+) -> Bench:
+    """What all cells share; probes this machine's control groups. by_name: system calls are to be
+    told by name."""
     placements = {name: place(name) for name in PLACEMENTS}
     placements[""] = placements[placement]
     commands = {model.name: server_command(model.path) for model in models}
@@ -78,6 +81,9 @@ def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int
         tracepoint: int | None = syscalls.probe()
     except syscalls.Unavailable:
         tracepoint = None
+    points = None
+    with contextlib.suppress(syscalls.Unavailable):
+        points = callnames.probe() if by_name else None
     sources = meter.probe()
     return Bench(
         commands,
@@ -87,6 +93,7 @@ def make_bench(models: Sequence[Model], loadgen: Path, placement: str, seed: int
         seed,
         prime=offers(loadgen, "--prime"),
         tracepoint=tracepoint,
+        points=points,
         edges=offers(loadgen, "--server-cpu"),
     )
 

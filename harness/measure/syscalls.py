@@ -30,10 +30,10 @@ from harness.measure.process import tree
 _SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
 _TYPE_TRACEPOINT = 2
 _ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0: all that is needed is in the first version of the struct
-_FLAG_PID_CGROUP = 4
+FLAG_PID_CGROUP = 4
 _FLAG_FD_CLOEXEC = 8
 _IOC_ENABLE = 0x2400
-_DISABLED = 1  # bits of attr.flags
+DISABLED = 1  # bits of attr.flags
 _INHERIT = 2
 _TRACEPOINT = "events/raw_syscalls/sys_enter/id"
 # With more tasks than this attached to, opening the counters would be what is measured.
@@ -60,9 +60,17 @@ def probe() -> int:
 
 
 def _tracepoint() -> int:
-    script = f"mount -t tracefs tracefs {TRACEFS} && cat {TRACEFS}/{_TRACEPOINT}"
+    text = tracefs(_TRACEPOINT)
+    if not text.strip().isdigit():
+        raise Unavailable(f"{TRACEFS}/{_TRACEPOINT}: not a number")
+    return int(text)
+
+
+def tracefs(name: str) -> str:
+    """The text of a file below tracefs. Raises Unavailable."""
+    script = f"mount -t tracefs tracefs {TRACEFS} && cat {TRACEFS}/{name}"
     try:
-        text = Path(TRACEFS, _TRACEPOINT).read_text(encoding="ascii")
+        text = Path(TRACEFS, name).read_text(encoding="ascii")
     except OSError:
         try:
             done = subprocess.run(
@@ -75,10 +83,10 @@ def _tracepoint() -> int:
         except (OSError, subprocess.TimeoutExpired) as error:
             raise Unavailable(f"unshare: {error}") from None
         text = done.stdout
-        if not text.strip().isdigit():
+        if done.returncode != 0 or not text:
             why = done.stderr.strip().splitlines() or ["cannot be read"]
             raise Unavailable(f"{TRACEFS}: {why[-1]}") from None
-    return int(text)
+    return text
 
 
 class Counter:
@@ -109,7 +117,7 @@ class Counter:
         try:
             for cpu in range(os.cpu_count() or 1):
                 try:
-                    counter._add(tracepoint, directory, cpu, _DISABLED, _FLAG_PID_CGROUP)
+                    counter._add(tracepoint, directory, cpu, DISABLED, FLAG_PID_CGROUP)
                 except OSError as error:
                     if error.errno != errno.ENODEV:  # a CPU that is offline
                         raise
@@ -132,7 +140,7 @@ class Counter:
         try:
             for task in tasks:
                 with contextlib.suppress(ProcessLookupError):  # it has ended meanwhile
-                    counter._add(tracepoint, task, -1, _DISABLED | _INHERIT, 0)
+                    counter._add(tracepoint, task, -1, DISABLED | _INHERIT, 0)
             counter._enable()
         except BaseException:
             counter.close()
@@ -140,7 +148,7 @@ class Counter:
         return counter
 
     def _add(self, tracepoint: int, whom: int, cpu: int, bits: int, flags: int) -> None:
-        self._fds.append(_open(tracepoint, whom, cpu, bits, flags))
+        self._fds.append(open_event(tracepoint, whom, cpu, bits, flags))
 
     def _enable(self) -> None:
         for fd in self._fds:
@@ -172,13 +180,17 @@ def _threads(pid: int) -> list[int]:
         return []
 
 
-def _open(tracepoint: int, whom: int, cpu: int, bits: int, flags: int) -> int:
-    """perf_event_open(2): whom is a task, or the directory of a control group."""
+def open_event(
+    tracepoint: int, whom: int, cpu: int, bits: int, flags: int, period: int = 0, sample: int = 0
+) -> int:
+    """perf_event_open(2): whom is a task, or the directory of a control group. period, sample: of
+    records in a ring, one for so many events, with these fields; 0: it only counts."""
     number = _SYS_PERF_EVENT_OPEN.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"perf_event_open is not known for {platform.machine()}")
-    # struct perf_event_attr: type, size, config, three words of sampling (none), flags, and zeros.
-    attr = struct.pack("=IIQQQQQ", _TYPE_TRACEPOINT, _ATTR_BYTES, tracepoint, 0, 0, 0, bits)
+    # struct perf_event_attr: type, size, config, period, sample, read_format, flags, and zeros.
+    words = (_TYPE_TRACEPOINT, _ATTR_BYTES, tracepoint, period, sample, 0, bits)
+    attr = struct.pack("=IIQQQQQ", *words)
     attr = attr.ljust(_ATTR_BYTES, b"\0")
     fd = int(_libc.syscall(number, attr, whom, cpu, -1, flags | _FLAG_FD_CLOEXEC))
     if fd < 0:

@@ -12,9 +12,11 @@ from harness.judge import claims, findings, levels, summary
 from harness.judge.claims import Verdict
 from harness.judge.findings import Answer
 from harness.judge.levels import LevelDuel
+from harness.judge.ratios import reference_of
 from harness.judge.summary import Group
-from harness.present import answer
+from harness.present import answer, calls
 from harness.present import levels as ratios
+from harness.present.calls import CallsTable
 from harness.present.levels import RatioTable
 from harness.store import CellRecord, Run, to_json
 
@@ -30,7 +32,11 @@ class Conclusion:
 
     @property
     def sentences(self) -> list[str]:
-        return answer.sentences(self.experiment, self.answer)
+        found = answer.sentences(self.experiment, self.answer)
+        if not self.experiment.by_name:
+            return found
+        reference = reference_of(self.experiment, self.groups)
+        return calls.sentences(self.experiment, self.groups, reference) or found
 
     @property
     def verdicts(self) -> list[Verdict]:
@@ -42,6 +48,11 @@ class Conclusion:
         """What stands beside the tables of values, by metric."""
         models = list(dict.fromkeys(group.model for group in self.groups))
         return ratios.tables(self.experiment, self.duels, models)
+
+    @property
+    def call_tables(self) -> list[CallsTable]:
+        """What a request makes the server do, level by level, where it was recorded by name."""
+        return calls.tables(self.experiment, self.groups)
 
     @property
     def not_compared(self) -> list[str]:

@@ -15,6 +15,7 @@ from rich.table import Table
 from harness.judge import claims as claim_module
 from harness.present import answer, wording
 from harness.present.conclusion import Conclusion
+from harness.present.calls import BY_NAME, CallsTable
 from harness.present.levels import RatioTable
 from harness.design.experiment import Highlight
 from harness.design.metrics import Metric
@@ -136,6 +137,8 @@ def print_summary(console: Console, one: Conclusion, run_note: str = "") -> None
             _print_highlight(console, highlight, found)
         if highlight.metric in beside:
             _print_ratios(console, beside[highlight.metric])
+    for table_of_calls in one.call_tables:
+        _print_calls(console, table_of_calls)
     for line in one.not_compared:
         console.print(escape(line), style="dim")
     said = wording.remarks(groups)
@@ -196,6 +199,21 @@ def _print_ratios(console: Console, found: RatioTable) -> None:
     table.add_column(escape(found.heading))
     for column in found.columns:
         table.add_column(escape(column), justify="right")
+    for name, entries in found.rows:
+        table.add_row(escape(name), *map(escape, entries))
+    console.print(table)
+    for note in found.notes:
+        console.print(escape(note), style="dim")
+    console.print()
+
+
+def _print_calls(console: Console, found: CallsTable) -> None:
+    console.print(f"[bold]{escape(found.heading)}[/]")
+    table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
+    table.add_column("model", no_wrap=True)
+    for column in found.columns:
+        words = column == BY_NAME
+        table.add_column(escape(column), justify="left" if words else "right", no_wrap=not words)
     for name, entries in found.rows:
         table.add_row(escape(name), *map(escape, entries))
     console.print(table)

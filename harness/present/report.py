@@ -17,6 +17,7 @@ from harness import store
 from harness.design import experiment
 from harness.judge import claims, summary
 from harness.present import answer, conclusion, wording
+from harness.present.calls import CallsTable
 from harness.present.levels import RatioTable
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
@@ -65,6 +66,7 @@ class Section:
     cells: int
     sentences: Sequence[str]
     tables: Sequence[Table]
+    calls: Sequence[CallsTable]
     figures: Sequence[Figure]
     remarks: Sequence[tuple[str, str]]
     verdicts: Sequence[claims.Verdict]
@@ -102,6 +104,7 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
         cells=sum(len(group.cells) for group in groups),
         sentences=found.sentences,
         tables=[t for h in one.highlights if (t := _table(one, groups, h, beside.get(h.metric)))],
+        calls=found.call_tables,
         figures=[_figure(p, kind, out) for p in drawn],
         remarks=[*wording.remarks(groups), *(("not compared", t) for t in found.not_compared)],
         verdicts=found.verdicts,
