@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 EPILOG = """exit status: 0 all ok · 1 something failed · 2 bad usage · 130 interrupted, and what is
 known is kept. With --file: 0 ok · 1 wrong · 10 not compiled · 11 cannot describe itself ·
-12 no ready line · 13 crashed · 14 hung · 15 over a bound · 16 not all was reached · 77 not applicable
+12 no ready line · 13 crashed · 14 hung · 15 over a bound · 16 not all was reached ·
+77 not applicable
 docs/conformance.md explains the cases and bounds, docs/teaching.md how submissions are graded."""
 
 
