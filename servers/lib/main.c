@@ -310,7 +310,7 @@ int main(int argc, char **argv)
 		.nodelay = 1,
 	};
 	double extra_ns = 0;
-	struct server srv;
+	static struct server srv; /* threads may look at it until the process has ended */
 	int fds, port;
 
 	o.backlog = o.somaxconn;
