@@ -8,7 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from harness.judge import controls, disturbance, duel, schedule, tails
+from harness.design.duel import TOGETHER
+from harness.design.pieces import Piece
+from harness.judge import controls, disturbance, duel, schedule, standings, tails
 from harness.judge.disturbance import Side, Surroundings
 from harness.judge.duel import BLOCKS, NOTHING, RANGE, ROUNDS, Ratio, Slice
 
@@ -322,3 +324,20 @@ def test_slices_of_few_replies_cannot_show_a_stall() -> None:
     found = tails.tail(1.0, [(100.0, 100)] * 4 + [(1e6, 100)])
     assert found.slices == 0 and math.isnan(found.share)
     assert math.isnan(tails.tail(1.0, []).median_ns)
+
+
+def servers_that_say(*added_ns: float) -> list[Piece]:
+    """Pieces in which the control says that it added so much, and the reference that it added
+    nothing."""
+    blank = Piece(TOGETHER, 0, ("ref", "control"), 0.5, 1e3, (), {}, {}, {}, 1.0, 1.0)
+    return [replace(blank, number=n, extra_ns={"control": x}) for n, x in enumerate(added_ns)]
+
+
+def test_the_added_cost_is_known_the_better_the_more_servers_agree_on_it() -> None:
+    def known(*added_ns: float) -> float:
+        return standings.known_within(servers_that_say(*added_ns), "ref", "control")
+
+    four = (400.0, 410.0, 390.0, 404.0)
+    assert known(400.0) == known(400.0, 401.0) == standings.KNOWN_WITHIN
+    assert 0 < known(*four, *four, *four) < known(*four) < 0.05
+    assert known(100.0, 900.0, 500.0) == standings.KNOWN_WITHIN

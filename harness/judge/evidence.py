@@ -45,7 +45,8 @@ class Row:
     duels: those that ended with an interval; blank: those that did not. different, different99: how
     many called the two different, by the 95 % interval (as the sentences of a duel do) and by the
     99 % interval (by which a duel is void). found: 95 % intervals above 1. covers: 95 % intervals
-    that hold the known ratio. half_width: of the 95 % intervals, the median, as a fraction.
+    that hold the known ratio, as far as that is known. half_width: of the 95 % intervals, the
+    median, as a fraction.
     known, average: the known ratio, and what all runs of the series together come to. starved:
     runs left out because one side did not keep up; runs: all. foreign: CPUs that other programs
     kept busy, by the median slice; None where it is not known.
@@ -153,7 +154,9 @@ def _meant(one: Target, row: Row) -> bool:
 def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) -> Row:
     own = _setup(setup, series, pieces)
     name = next(n for n in own.roles if n != own.names[0])
-    found: list[tuple[Ratio, float]] = []
+    found: list[
+        tuple[Ratio, float, float]
+    ] = []  # its ratio, the known one, and how far that is off
     blank = 0
     for runs in cut(pieces, [p.wall_s for p in pieces], seconds):
         standing = _stand(own, runs, series)
@@ -161,18 +164,20 @@ def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) 
         if ratio is None:
             blank += 1
         else:
-            found.append((ratio, standing.expected if series.share else 1.0))
+            known = standing.expected if series.share else 1.0
+            off = abs(known - 1) * standing.uncertainty
+            found.append((ratio, known, off if math.isfinite(off) else 0.0))
     whole = _stand(own, pieces, series)
     return Row(
         series=series,
         seconds=seconds,
         duels=len(found),
         blank=blank,
-        different=sum(not r.lo <= 1 <= r.hi for r, _ in found),
-        different99=sum(not _holds(r.interval(VOID_LEVEL), 1) for r, _ in found),
-        found=sum(r.lo > 1 for r, _ in found),
-        covers=sum(r.lo <= known <= r.hi for r, known in found),
-        half_width=median([r.half_width for r, _ in found]) if found else math.nan,
+        different=sum(not r.lo <= 1 <= r.hi for r, _, _ in found),
+        different99=sum(not _holds(r.interval(VOID_LEVEL), 1) for r, _, _ in found),
+        found=sum(r.lo > 1 for r, _, _ in found),
+        covers=sum(r.lo - off <= known <= r.hi + off for r, known, off in found),
+        half_width=median([r.half_width for r, _, _ in found]) if found else math.nan,
         known=whole.expected if series.share else 1.0,
         average=_usable(whole, name),
         starved=whole.starved.get(name, 0),

@@ -48,6 +48,7 @@ class Arrangement:
     own_load: bool = True
     client_set_rate: bool | None = None
     alone: frozenset[str] = frozenset()
+    known_within: float = 0.0  # of the control's added cost, as a fraction
 
     def void(self, metric: str) -> bool:
         """Whether the reference differs from itself."""
@@ -62,7 +63,8 @@ class Arrangement:
         if found is None or found.basis != BLOCKS or not self.expected > 0:
             return 0.0
         lo, hi = found.interval(controls.VOID_LEVEL)
-        missed = not lo <= self.expected <= hi
+        slack = abs(self.expected - 1) * self.known_within
+        missed = not lo - slack <= self.expected <= hi + slack
         return abs(math.log(found.estimate / self.expected)) if missed else 0.0
 
     def ratio(self, model: str, metric: str) -> Ratio | None:
@@ -231,6 +233,7 @@ def _arrangement(name: str, document: Mapping[str, Any], level: Mapping[str, Any
         own_load=offered == _number(level.get("offered_rps") or 0.0) or name == TURNS,
         client_set_rate=document.get("client_set_rate"),
         alone=frozenset(one["name"] for one in contenders if one.get("alone")),
+        known_within=_number(control.get("known_within") or 0.0),
     )
 
 

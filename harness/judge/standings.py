@@ -26,6 +26,8 @@ METRICS: Mapping[str, tuple[str, ...]] = {
     TURNS: (CPU, RATE, P50, P99),
     ALONE: (CPU, RATE, P50, P99),
 }
+# How well a single server knows its own added cost, as a fraction; several know it better.
+KNOWN_WITHIN = 0.1
 VALID, SUSPECT, VOID = "valid", "suspect", "void"
 
 
@@ -51,7 +53,8 @@ class Standing:
     names: of contenders, the reference first. ratios: to the reference, by name and metric,
     controls included. values: in the metric's unit. tails: of the p99. samples: slices that count;
     discarded: those that do not, by reason. starved: runs left out because one side did not get
-    what it needed. expected: the ratio that the control must show (nan where it is not known).
+    what it needed. expected: the ratio that the control must show (nan where it is not known), and
+    uncertainty, how well its added part is known, as a fraction.
     inside: share of the pieces' wall time in slices. wanted_rounds: in a block, for the narrowest
     interval; 0: not known.
     """
@@ -75,6 +78,7 @@ class Standing:
     seconds: float
     inside: float
     wanted_rounds: int
+    uncertainty: float = 0.0
 
     @property
     def reference(self) -> str:
@@ -87,7 +91,7 @@ class Standing:
         ratio = self.ratios.get(self.control, {}).get(CPU)
         if ratio is None or math.isnan(self.expected):
             return None
-        return controls.control(ratio, self.expected)
+        return controls.control(ratio, self.expected, self.uncertainty)
 
     @property
     def client_set_rate(self) -> bool | None:
@@ -164,6 +168,7 @@ def stand(
         seconds=wall,
         inside=sum(p.loaded_s for p in own) / wall if wall else math.nan,
         wanted_rounds=wanted,
+        uncertainty=known_within(own, reference, control),
     )
 
 
@@ -215,15 +220,12 @@ def expected_control(
     samples: CPU time per request. c is the reference's in the same piece. added is what the
     control's servers measured their own addition to be, less that of the reference, if it was given
     one: the median over pieces, since what differs from server to server is mostly the error of
-    that measurement. What a request costs differs by itself (threefold, beside neighbours that come
-    and go), and what is added does not. So the logarithm is taken in each piece, and the middle
-    over them as for the ratio that is found: the quotient of two medians is another number.
+    that measurement (they measure it among the requests they answer). What a request costs differs
+    by itself (threefold, beside neighbours that come and go), and what is added does not. So the
+    logarithm is taken in each piece, and the middle over them as for the ratio that is found: the
+    quotient of two medians is another number.
     """
-    measured = [
-        p.extra_ns[control] - p.extra_ns.get(reference, 0.0)
-        for p in pieces
-        if control in p.extra_ns
-    ]
+    measured = _added_ns(pieces, reference, control)
     if not measured:
         return math.nan
     added = max(0.0, median(measured)) / 1e3
@@ -236,6 +238,25 @@ def expected_control(
         return math.nan
     inside = [robust.location(values).center for values in logs.values()]
     return math.exp(robust.location(inside).center)
+
+
+def known_within(pieces: Sequence[Piece], reference: str, control: str) -> float:
+    """How well the added cost is known, as a fraction of it: half of a 95 % interval of its middle,
+    from how the servers' own measurements differ; at most KNOWN_WITHIN, which one server has."""
+    measured = _added_ns(pieces, reference, control)
+    middle = robust.location(measured)
+    if len(measured) < 3 or not middle.center > 0:
+        return KNOWN_WITHIN
+    return min(KNOWN_WITHIN, 1.96 * math.sqrt(middle.variance / middle.n) / middle.center)
+
+
+def _added_ns(pieces: Sequence[Piece], reference: str, control: str) -> list[float]:
+    """What each server of the control says it added, less what the reference says."""
+    return [
+        p.extra_ns[control] - p.extra_ns.get(reference, 0.0)
+        for p in pieces
+        if control in p.extra_ns
+    ]
 
 
 def verdict(standings: Sequence[Standing], failed: Mapping[str, str]) -> tuple[str, list[Reason]]:
@@ -379,7 +400,8 @@ def _of_control(one: Standing) -> list[Reason]:
     if ratio is None or ratio.basis != duel.BLOCKS or math.isnan(one.expected):
         return []
     lo, hi = ratio.interval(VOID_LEVEL)
-    if lo <= one.expected <= hi:
+    slack = abs(one.expected - 1) * one.uncertainty
+    if lo - slack <= one.expected <= hi + slack:
         return []
     text = (
         f"{one.arrangement}: a known cost of {100 * (one.expected - 1):.2f} % was found as"

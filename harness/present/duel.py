@@ -427,6 +427,7 @@ def _arrangement(one: Standing) -> dict[str, Any]:
         "twin": _ratios(one, one.twin),
         "control": {
             "expected": {CPU: _number(one.expected)},
+            "known_within": _number(one.uncertainty),
             "outcome": judged.outcome if judged is not None else None,
             **_ratios(one, one.control),
         },

@@ -12,11 +12,18 @@
 
 /*
  * `inner`, with about `ns` (1 to EXTRA_NS_MAX) nanoseconds of CPU more for each request it answers.
- * Sets *measured_ns to what a request really costs more, as measured here on the calling thread. It
- * takes up to 50 ms of CPU. A server without the option speaks `inner` itself and pays nothing.
+ * It takes up to 50 ms of CPU to find out how. A server without the option speaks `inner` itself
+ * and pays nothing.
  *
- * To be called once, before the first connection.
+ * To be called once, before the first connection and the first thread.
  */
-const struct proto *extra_proto(const struct proto *inner, int ns, double *measured_ns);
+const struct proto *extra_proto(const struct proto *inner, int ns);
+
+/*
+ * What a request really costs more, in ns of CPU, as measured among the requests so far, those of
+ * all threads and child processes; where these were too few, as measured by extra_proto(), in a
+ * row. 0 where extra_proto() was not called.
+ */
+double extra_ns(void);
 
 #endif

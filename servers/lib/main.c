@@ -271,8 +271,7 @@ static void describe(const struct server_options *o)
 	json_decref(all);
 }
 
-/* `extra_ns`: what --extra-ns really adds to a request; 0 without it. */
-static void report(double extra_ns)
+static void report(void)
 {
 	struct stats sum = stats_sum();
 	json_t *all =
@@ -282,8 +281,8 @@ static void report(double extra_ns)
 			  "bytes_out", (json_int_t)sum.bytes_out, "waits", (json_int_t)sum.waits,
 			  "events", (json_int_t)sum.events, "eagain", (json_int_t)sum.eagain);
 
-	if (extra_ns > 0)
-		json_object_set_new(all, "extra_ns_per_request", json_real(extra_ns));
+	if (extra_ns() > 0)
+		json_object_set_new(all, "extra_ns_per_request", json_real(extra_ns()));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);
@@ -309,7 +308,6 @@ int main(int argc, char **argv)
 		.accept_batch = BATCH_DEFAULT,
 		.nodelay = 1,
 	};
-	double extra_ns = 0;
 	static struct server srv; /* threads may look at it until the process has ended */
 	int fds, port;
 
@@ -337,7 +335,7 @@ int main(int argc, char **argv)
 		.backlog = o.backlog,
 	};
 	if (o.extra_ns)
-		o.proto = extra_proto(o.proto, o.extra_ns, &extra_ns);
+		o.proto = extra_proto(o.proto, o.extra_ns);
 	conn_init(o.proto, (size_t)o.buffer, model.conn_bytes);
 	stats_init(writers(&o));
 	server_catch_signals(srv.listen_fd);
@@ -346,6 +344,6 @@ int main(int argc, char **argv)
 	printf("ready model=%s port=%d pid=%d\n", model.name, port, (int)getpid());
 	fflush(stdout);
 	model.run(&srv);
-	report(extra_ns);
+	report();
 	return EXIT_SUCCESS;
 }
