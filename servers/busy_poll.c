@@ -9,9 +9,9 @@
  *
  * What to look for: it is poll.c without the poll. There is a system call for each connection in
  * each pass, ready or not, and a whole CPU is used while nobody says anything: see `eagain` in the
- * counters. With one busy client on a CPU of its own it answers sooner than a server that has to be
- * woken. That is the idea behind the kernel's busy polling, DPDK and SPDK, which poll a queue and
- * not a thousand sockets.
+ * counters. What it saves is the time to wake up, and only while it has a CPU to itself. The
+ * kernel's busy polling, DPDK and SPDK spin for that too, but on one queue and not on a thousand
+ * sockets.
  *
  * Limits: descriptors, and the CPU. Never measure it beside another server: it takes what it gets.
  * Needs:  nothing.

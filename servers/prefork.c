@@ -10,7 +10,7 @@
  * both. Linux wakes one (accept(2) waits exclusively), so there is no lock here. As in every pool,
  * connection number -w + 1 waits until another ends, even if all the others are idle.
  *
- * Limits: -w connections at a time (default 128), and about 300 KiB of kernel and user memory for
+ * Limits: -w connections at a time (default 128), and about 150 KiB of kernel and user memory for
  *         each process. One that dies takes only its own client with it, but the server stops then:
  *         it would no longer be the one that was asked for.
  * Needs:  nothing.
@@ -21,7 +21,7 @@
 #include "servers/lib/model.h"
 
 /* page tables, kernel stack, copied pages; seen by measuring */
-#define BYTES_PER_CHILD (300UL * 1024)
+#define BYTES_PER_CHILD (150UL * 1024)
 
 static void serve(int fd)
 {

@@ -171,7 +171,7 @@ def descriptors_freed(t: Trial) -> None:
         t.talk.exchange(inside[i], i)
         used.append(len(subject.own_descriptors()))
     if used[3] < used[0] + 3:
-        raise NotApplicable("connections take no descriptors of the process that accepts")
+        raise NotApplicable("connections take no descriptors of the first process")
     subject.settle()
     subject.limit_descriptors(max(subject.own_descriptors()) + 1)
     outside = [t.connect(subject) for _ in range(2)]
