@@ -16,8 +16,10 @@
 #include <fcntl.h>
 #include <liburing.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/utsname.h>
 #include <unistd.h>
 
 #ifndef IORING_NOP_INJECT_RESULT
@@ -42,6 +44,22 @@ static bool is_wanted(const struct io_uring_sqe *sqe, const char *kind)
 	return false;
 }
 
+/* A multishot receive: as much as there is, each time. */
+static bool is_endless(const struct io_uring_sqe *sqe)
+{
+	return sqe->opcode == IORING_OP_RECV && sqe->ioprio & IORING_RECV_MULTISHOT && !sqe->len;
+}
+
+/* A multishot receive may have a length since Linux 6.17, and fails with one before that. */
+static bool can_be_bounded(void)
+{
+	struct utsname system;
+	int major = 0, minor = 0;
+
+	return !uname(&system) && sscanf(system.release, "%d.%d", &major, &minor) == 2 &&
+	       major * 1000 + minor >= 6017;
+}
+
 /* Append a byte to the log; false when the log is not there (any more). */
 static bool logged(void)
 {
@@ -60,7 +78,7 @@ static void change(struct io_uring_sqe *sqe, const char *result)
 	if (strcmp(result, "short") == 0) {
 		unsigned most = 1 + turn++ * 3 % 7;
 
-		if (sqe->len > most && logged())
+		if ((sqe->len > most || (is_endless(sqe) && can_be_bounded())) && logged())
 			sqe->len = most;
 	} else if (turn++ % 2 == 0 && logged()) {
 		struct io_uring_sqe nop = {
