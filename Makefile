@@ -334,6 +334,17 @@ PHONY += bench-loadgen
 bench-loadgen: $(LOADGEN) $(BENCH_BIN)
 	$(Q)$(TENK) bench-loadgen $(ARGS)
 
+# Into a fiber and back: the switch in assembly (where there is one) against swapcontext(3). Seconds.
+PHONY += bench-fiber
+FIBER_BENCH := $(BUILD)/tests/bench/fiber
+$(FIBER_BENCH)_ucontext: EXTRA := -DFIBER_UCONTEXT
+$(FIBER_BENCH) $(FIBER_BENCH)_ucontext: tests/bench/fiber.c servers/lib/fiber.c servers/lib/fiber.h $(BUILD)/flags
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_CFLAGS) $(EXTRA) $(TENK_LDFLAGS) -o $@ $(filter %.c,$^)
+bench-fiber: $(FIBER_BENCH) $(FIBER_BENCH)_ucontext
+	$(Q)for i in 1 2 3; do $(FIBER_BENCH) assembly && $(FIBER_BENCH)_ucontext ucontext || exit 1; done
+
 -include $(shell find $(BUILD)/obj -name '*.d' 2>/dev/null)
 
 .PHONY: $(PHONY)

@@ -126,6 +126,22 @@ def test_workers_may_be_as_many_as_there_are_cpus(name: str) -> None:
     assert run(name, "-w", "cpu", "--describe").returncode == 2
 
 
+def test_the_stack_of_a_coroutine_has_the_size_that_was_asked_for() -> None:
+    with serving("coroutine", "--stack-bytes=200000") as server:
+        clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(7)]
+        for client in clients:
+            client.sendall(b"x")
+            assert client.recv(1) == b"x"
+        maps = Path(f"/proc/{server.process.pid}/maps").read_text(encoding="ascii").splitlines()
+        spans = [line.split("-")[:2] for line in maps if " rw-p " in line]
+        page = resource.getpagesize()
+        stack = -(-200000 // page) * page
+        sizes = [int(end.split()[0], 16) - int(start, 16) for start, end in spans]
+        assert sizes.count(stack) == len(clients)
+        for client in clients:
+            client.close()
+
+
 def test_a_reactor_per_cpu_goes_by_the_cpus_it_may_use() -> None:
     one = str(min(os.sched_getaffinity(0)))
     argv = ["taskset", "-c", one, str(servers_dir() / "multi_reactor_reuseport"), "--describe"]

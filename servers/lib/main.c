@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 // main() of every server: options, the listening socket, the ready line, the counters at the end.
 #include <argp.h>
+#include <assert.h>
 #include <errno.h>
 #include <jansson.h>
 #include <stdio.h>
@@ -34,7 +35,9 @@ enum {
 	KEY_DESCRIBE,
 	KEY_EXTRA_NS,
 	KEY_ROOT,
+	KEY_OWN, /* the first of the model's own */
 };
+#define OWN_OPTIONS 8
 
 struct server_options {
 	int port;
@@ -53,7 +56,7 @@ struct server_options {
 	bool describe;
 };
 
-static const struct argp_option all_options[] = {
+static const struct argp_option common_options[] = {
 	{NULL, 'p', "PORT", 0, "TCP port to listen on; 0 (the default) takes any free one", 0},
 	{NULL, 'b', "ADDR", 0, "IPv4 or IPv6 address to listen on (default 127.0.0.1)", 0},
 	{NULL, 'P', "PROTO", 0, "echo (the default), http or rot13", 0},
@@ -80,6 +83,28 @@ static const struct argp_option all_options[] = {
 	 "spin that many ns of CPU for each request answered, from 1 to 1000000", 0},
 	{0},
 };
+
+/* Those, and the model's own. */
+static struct argp_option
+	all_options[sizeof(common_options) / sizeof(*common_options) + OWN_OPTIONS];
+
+static void list_options(void)
+{
+	const struct model_option *own = model.options;
+	struct argp_option *to = all_options;
+
+	for (const struct argp_option *from = common_options; from->key; from++)
+		*to++ = *from;
+	for (int i = 0; own && own[i].name; i++) {
+		assert(i < OWN_OPTIONS);
+		*to++ = (struct argp_option){
+			.name = own[i].name,
+			.key = KEY_OWN + i,
+			.arg = own[i].unit,
+			.doc = own[i].help,
+		};
+	}
+}
 
 /* Does this model heed the option? */
 static bool heeds(int key)
@@ -120,6 +145,7 @@ static int somaxconn(void)
 static error_t on_option(int key, char *arg, struct argp_state *state)
 {
 	struct server_options *o = state->input;
+	const struct model_option *own;
 	char name[24];
 
 	for (const struct argp_option *a = all_options; a->key; a++) {
@@ -170,6 +196,10 @@ static error_t on_option(int key, char *arg, struct argp_state *state)
 		break;
 	case KEY_DESCRIBE:
 		o->describe = true;
+		break;
+	case KEY_OWN ... KEY_OWN + OWN_OPTIONS - 1:
+		own = &model.options[key - KEY_OWN];
+		*own->value = opt_int(name, arg, own->least, own->most);
 		break;
 	case ARGP_KEY_ARG:
 		die(EXIT_BAD_USAGE, "'%s': only options are taken; see --help", arg);
@@ -248,7 +278,8 @@ static void check(struct server_options *o, int fds)
 static void describe(const struct server_options *o)
 {
 	json_t *protocols = json_array(), *names = json_array(), *needs = json_array();
-	json_t *hidden = json_array(), *all;
+	json_t *hidden = json_array(), *own = json_array(), *all;
+	const struct model_option *option = model.options;
 	char name[24];
 
 	for (const struct proto *const *p = protos; *p; p++)
@@ -258,14 +289,20 @@ static void describe(const struct server_options *o)
 			json_array_append_new(a->flags & OPTION_HIDDEN ? hidden : names,
 					      json_string(option_name(a, name)));
 	}
+	for (; option && option->name; option++)
+		json_array_append_new(
+			own, json_pack("{s:s+, s:I, s:I, s:I}", "name", "--", option->name, "least",
+				       (json_int_t)option->least, "most", (json_int_t)option->most,
+				       "value", (json_int_t)*option->value));
 	if (model.needs)
 		json_array_append_new(needs, json_string(model.needs));
-	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:b, s:b}", "name",
-			model.name, "summary", model.summary, "family", model.family, "protocols",
-			protocols, "limits", "connections", o->limit.conns, "reason",
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:o, s:b, s:b}",
+			"name", model.name, "summary", model.summary, "family", model.family,
+			"protocols", protocols, "limits", "connections", o->limit.conns, "reason",
 			o->limit.reason, "workers", o->workers, "needs", needs, "options", names,
-			"hidden_options", hidden, "busy_polls", !!(model.flags & BUSY_POLLS),
-			"library_aborts", !!(model.flags & LIBRARY_ABORTS));
+			"hidden_options", hidden, "own_options", own, "busy_polls",
+			!!(model.flags & BUSY_POLLS), "library_aborts",
+			!!(model.flags & LIBRARY_ABORTS));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	json_decref(all);
@@ -312,6 +349,7 @@ int main(int argc, char **argv)
 	int fds, port;
 
 	o.backlog = o.somaxconn;
+	list_options();
 	parse(argc, argv, &o);
 	fds = raise_fd_limit();
 	check(&o, fds);

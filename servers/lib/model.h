@@ -39,6 +39,15 @@ struct limit {
 	const char *reason;
 };
 
+/* An option of the model's own, of whole numbers: --NAME=N. */
+struct model_option {
+	const char *name; /* without the dashes; NULL ends the list */
+	const char *unit; /* what --help calls the number, as "BYTES" */
+	const char *help; /* what it does, and the default */
+	long least, most; /* inclusive; others are refused */
+	long *value;      /* where it goes, before probe(); holds the default */
+};
+
 /* (C++ wants the members that are given in this order.) */
 struct model {
 	const char *name;    /* the file's stem, the binary's name, the legend entry */
@@ -75,6 +84,7 @@ struct model {
 	void (*run)(const struct server *srv);
 	/* The listening socket it wants: true for O_NONBLOCK. */
 	bool nonblocking;
+	const struct model_option *options; /* of its own, at most 8; or NULL */
 };
 
 extern const struct model model;

@@ -126,6 +126,9 @@ def options_out_of_range(t: Trial) -> None:
             named = [option.lstrip("-") if option.startswith("--") else option, value]
             given = [f"{option}={value}"] if option.startswith("--") else [option, value]
             _refuses(t, given, named)
+    for own in t.model.describe.get("own_options", []):
+        for value in ("", "many", "1.5", f"{own['least']}x", own["least"] - 1, own["most"] + 1):
+            _refuses(t, [f"{own['name']}={value}"], [own["name"].lstrip("-"), str(value)])
     if "--buffer" in t.options:
         for protocol in t.model.protocols:
             least = {"http": 8193, "rot13": 16385}.get(protocol, 1)
@@ -163,6 +166,8 @@ def options_accepted(t: Trial) -> None:
     given: list[list[str]] = [[o, v] for o, v in SOUND.items() if o in t.options]
     if "--nodelay" in t.options:
         given += [["--nodelay", "0"], ["--nodelay", "1"]]
+    for own in t.model.describe.get("own_options", []):
+        given += [[f"{own['name']}={own[value]}"] for value in ("most", "least")]
     given.append([word for pair in given for word in pair])
     for options in given:
         subject = t.start(*options)
