@@ -274,6 +274,15 @@ readme:
 	$(Q)sed -n '/<!-- end of models/,$$p' README.md >> $(BUILD)/README.md
 	$(Q)cp $(BUILD)/README.md README.md
 
+# The table of numbers in docs/models.md, anew from a run of the experiment models: RUN=DIR.
+PHONY += models-table
+models-table:
+	@mkdir -p $(BUILD)
+	$(Q)sed '/<!-- numbers:/q' docs/models.md > $(BUILD)/models.md
+	$(Q)$(TENK) list --numbers '$(or $(RUN),$(lastword $(wildcard results/reference/models/*)),models)' >> $(BUILD)/models.md
+	$(Q)sed -n '/<!-- end of numbers/,$$p' docs/models.md >> $(BUILD)/models.md
+	$(Q)cp $(BUILD)/models.md docs/models.md
+
 # Lay everything out the way `make lint` wants it.
 PHONY += format
 format:
@@ -327,7 +336,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
 	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots report'
-	@echo '         test unit check sanitize fuzz · lint format readme · deps install uninstall clean'
+	@echo '         test unit check sanitize fuzz · lint format readme models-table · deps install uninstall clean'
 
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen

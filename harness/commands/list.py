@@ -10,12 +10,12 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from harness import errors
+from harness import errors, store
 from harness.design import evidence, experiment, selection, source
-from harness.design.model import Model
+from harness.design.model import FAMILIES, Model
 from harness.measure import models
-from harness.present import console
-from harness.paths import ROOT
+from harness.present import conclusion, console, numbers
+from harness.paths import ROOT, results_dir
 
 if TYPE_CHECKING:
     from harness.commands import Subparsers
@@ -28,12 +28,18 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--markdown", action="store_true", help="only the models, as a table, from their sources"
     )
+    parser.add_argument(
+        "--numbers", metavar="RUN", help="only what each model costs, as a table, from that run"
+    )
     parser.set_defaults(run=run)
 
 
 def run(args: argparse.Namespace) -> int:
     if args.markdown:
         print(source.table(source.sources()), end="")
+        return errors.EXIT_OK
+    if args.numbers is not None:
+        print(_numbers(args.numbers))
         return errors.EXIT_OK
     out = console.make()
     wanted = [word for text in args.models for word in selection.words(text)]
@@ -84,3 +90,27 @@ def _limit(model: Model) -> str:
         return model.unavailable
     limit = "any number" if model.max_connections is None else str(model.max_connections)
     return f"{limit} ({model.limit_reason})" if model.limit_reason else limit
+
+
+def _numbers(which: str) -> str:
+    """Markdown from the run that `which` names; UsageError where it is about something else."""
+    run = store.Run.open(store.find(which, results_dir())[-1], whole=True)
+    one = experiment.of(run)
+    if not one.base.offered_rps or "idle" not in [factor.name for factor in one.factors]:
+        raise errors.UsageError("--numbers", which, "a run of the experiment models")
+    found = conclusion.of_run(run)
+    families = {
+        name: str(told.get("family") or "") or _family(name)
+        for name, told in run.meta["models"].items()
+    }
+    rank = {family: n for n, family in enumerate(FAMILIES)}
+    order = sorted(families, key=lambda name: (rank.get(families[name], len(rank)), name))
+    lines = numbers.table(one, found.groups, found.duels, {name: families[name] for name in order})
+    notes = [f"- {line}" for line in numbers.notes(one, run.meta, found.duels, found.groups)]
+    return "\n".join([*lines, "", *notes])
+
+
+def _family(name: str) -> str:
+    """Of one that could not say it: what its file says, if it is here."""
+    path = models.source(name)
+    return source.read(path).family if path is not None else ""

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from harness.design import experiment as experiments
 from harness.design.compare import Level
-from harness.design import plan
+from harness.design import plan, selection
 from harness.measure import callnames, host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command, warmed_up
 from harness.errors import HostFault, SetupError
@@ -168,6 +168,7 @@ def create(request: Request, bench: Bench) -> Run:
             "models": {
                 m.name: {**m.describe, "unavailable": m.unavailable} for m in request.models
             },
+            "sets": {name: list(models) for name, models in selection.sets().items()},
             "binaries": binaries(request.models, bench.loadgen),
             "started": utc.isoformat(timespec="seconds"),
             "ended": None,
