@@ -289,6 +289,7 @@ int main(int argc, char **argv)
 	check_descriptors(&options);
 	check_events_fd(&options);
 	output_check(&options);
+	output_forget(&options);
 	pool.progress = !options.quiet && isatty(STDERR_FILENO);
 
 	status = pool_run(&pool, &result);

@@ -157,6 +157,23 @@ void output_check(const struct options *o)
 	}
 }
 
+static void forget(const char *path)
+{
+	struct stat status;
+
+	/* A link is the user's, and may lead to a device: the file at its end is left as it is. */
+	if (!path || to_stdout(path) || lstat(path, &status) != 0 || !S_ISREG(status.st_mode))
+		return;
+	if (unlink(path) != 0 && truncate(path, 0) != 0)
+		warn("'%s': an earlier run's, and cannot be removed: %s", path, strerror(errno));
+}
+
+void output_forget(const struct options *o)
+{
+	forget(o->json);
+	forget(o->hgrm);
+}
+
 static bool failed(const char *what)
 {
 	warn("%s could not be written: %s", what, strerror(errno ? errno : EIO));

@@ -3,6 +3,7 @@
 once at the end."""
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import signal
@@ -16,12 +17,16 @@ from duel_fakes import add_loadgen, add_server
 
 from harness import cli, errors, paths
 from harness.design.duel import TURNS as IN_TURNS
-from harness.design.duel import Plan
+from harness.design.duel import CONTENDER, MOST_IN_TURN, Entry, Plan
 from harness.design.load import Load
+from harness.design.model import Model
+from harness.design.pieces import Piece
 from harness.judge.duel import BLOCKS, Ratio
 from harness.judge.standings import Standing
 from harness.measure import duel as measure_duel
 from harness.measure import duel_log, meter
+from harness.measure.field import Field
+from harness.measure.meter import Sources
 from harness.measure.staging import Stage
 from harness.present import duel as present
 
@@ -462,6 +467,57 @@ def test_real_servers_meet_and_every_field_of_the_result_is_there(
         assert {"estimate", "lo", "hi"} <= set(arrangement["twin"][CPU])
         assert arrangement["control"]["expected"][CPU] > 1
     assert not children()
+
+
+# --- who meets whom -------------------------------------------------------------------------------
+
+
+def pieces_of(tmp_path: Path) -> list[Piece]:
+    (log,) = (tmp_path / "results").glob("*/duel/*/slices.jsonl.gz")
+    return duel_log.read(log)
+
+
+def test_more_contenders_than_fit_take_turns_in_groups_that_share_the_reference_and_its_controls(
+    build: Path, tmp_path: Path
+) -> None:
+    others = [f"m{number}" for number in range(MOST_IN_TURN)]
+    for name in others:
+        add_server(build, name)
+    _, found = duel(tmp_path, "ref", *others, *TURNS, until="50%")
+    groups = {frozenset(piece.names) for piece in pieces_of(tmp_path)}
+    shared = frozenset.intersection(*groups)
+    assert len(groups) > 1 and all(len(group) <= MOST_IN_TURN for group in groups)
+    assert len(shared) == 3 and "ref" in shared
+    assert set(by_name(found, "turns")) >= set(others)
+    assert frozenset.union(*groups) - shared == set(others)
+
+
+def test_closed_loads_a_pair_in_a_closed_loop_and_the_result_names_no_rate(
+    build: Path, tmp_path: Path
+) -> None:
+    _, found = duel(tmp_path, "ref", "dear", "--closed", "--arrangement", "together")
+    assert all(piece.rate_rps == 0 for piece in pieces_of(tmp_path))
+    assert not found["arrangements"]["together"]["offered_rps"]
+    assert CPU in by_name(found, "together")["dear"]["ratio"]
+
+
+def test_two_servers_of_one_name_are_refused_before_one_is_started(build: Path) -> None:
+    path = build / "servers" / "ref"
+    entry = Entry("ref", CONTENDER, Model("ref", path))
+    before = children()
+    with pytest.raises(ValueError, match="two entries are called ref"):
+        Field([entry, entry], "http", [0], Sources(None, None))
+    assert children() == before
+
+
+@pytest.mark.parametrize("line", ['{"name": "a"}', '{"piece": {"arrangement": "turns"}}', "[]"])
+def test_slices_of_another_version_are_a_value_error_with_the_files_name(
+    tmp_path: Path, line: str
+) -> None:
+    path = tmp_path / "slices.jsonl.gz"
+    path.write_bytes(gzip.compress(line.encode() + b"\n"))
+    with pytest.raises(ValueError, match="slices.jsonl.gz: not the slices of this version"):
+        duel_log.read(path)
 
 
 # --- how the time is spent ------------------------------------------------------------------------

@@ -59,6 +59,21 @@ def test_an_absent_server_is_a_set_up_failure(engine: str, tmp_path: Path) -> No
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_run_that_fails_leaves_no_results_of_an_earlier_one(tmp_path: Path) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"echo://127.0.0.1:{unused.getsockname()[1]}"
+        old, table, link = tmp_path / "out.json", tmp_path / "out.hgrm", tmp_path / "link.json"
+        old.write_text("{}")
+        table.write_text("old")
+        link.symlink_to(tmp_path / "elsewhere.json")
+        done = run("--json", str(old), "--hgrm", str(table), url)
+        linked = run("--json", str(link), url)
+    assert done.status == linked.status == FAILED
+    assert not old.exists() and not table.exists()
+    assert link.is_symlink()
+
+
 def test_an_unknown_host_is_a_set_up_failure() -> None:
     done = run("http://host.invalid/")
     assert done.status == FAILED

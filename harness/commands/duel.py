@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sys
 from collections.abc import Sequence
 from datetime import datetime, timezone
 from pathlib import Path
@@ -28,6 +27,7 @@ from harness.design.model import KEEPS_BUSY, Model
 from harness.design.plan import SPARE_DESCRIPTORS, descriptor_limit
 from harness.judge import standings
 from harness.judge.standings import CPU, Standing
+from harness.output import complain
 from harness.measure import duel, duel_log, host, meter, models, targets
 from harness.measure.placement import Placement, place
 from harness.measure.staging import Bench, Record
@@ -106,7 +106,7 @@ def run(args: argparse.Namespace) -> int:
     _writable(args.json)
     placement = place(plan.load.placement)
     if placement.note:
-        print(f"tenk: {placement.note}", file=sys.stderr)
+        complain(placement.note)
     bench = Bench(loadgen, placement, meter.probe(), host.available_bytes())
     began = datetime.now(timezone.utc)
     everywhere = os.sched_getaffinity(0)
@@ -120,12 +120,12 @@ def run(args: argparse.Namespace) -> int:
         duel.measure(plan, record, bench, listener)
     except KeyboardInterrupt:
         interrupted = True
-    except errors.SetupError:
+    except (errors.SetupError, errors.HostFault) as error:
         if not record.pieces:
             raise
         # What was measured until then is worth as much as after an interruption.
         listener.end()
-        print(f"tenk: ended early: {sys.exc_info()[1]}", file=sys.stderr)
+        complain(f"ended early: {error}")
         record.ended = "failed"
     finally:
         listener.end()
@@ -133,7 +133,7 @@ def run(args: argparse.Namespace) -> int:
     result = conclude(plan, record, placement)
     _keep(args, folder, plan, record, result, began, placement.note)
     if interrupted:
-        print("tenk: interrupted; this is what is known", file=sys.stderr)
+        complain("interrupted; this is what is known, without the piece that was under way")
     present.show(out, result)
     if folder is not None:
         out.print(f"kept in {folder}", soft_wrap=True)

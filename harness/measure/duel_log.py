@@ -28,16 +28,20 @@ def write(path: Path, pieces: Iterable[Piece]) -> None:
 
 
 def read(path: Path) -> list[Piece]:
-    """What `write` wrote. Raises OSError or ValueError."""
+    """What `write` wrote. Raises OSError, or ValueError for what it did not write, as it would now:
+    an older version's file may lack a field, or have another."""
     found: list[tuple[dict[str, Any], list[Slice]]] = []
-    with gzip.open(path, "rt", encoding="utf-8") as file:
-        for line in file:
-            entry = {key: _back(value) for key, value in json.loads(line).items()}
-            if "piece" in entry:
-                found.append((entry["piece"], []))
-            else:
-                found[-1][1].append(Slice(**_known(entry)))
-    return [_piece(head, tuple(slices)) for head, slices in found]
+    try:
+        with gzip.open(path, "rt", encoding="utf-8") as file:
+            for line in file:
+                entry = {key: _back(value) for key, value in json.loads(line).items()}
+                if "piece" in entry:
+                    found.append((entry["piece"], []))
+                else:
+                    found[-1][1].append(Slice(**_known(entry)))
+        return [_piece(head, tuple(slices)) for head, slices in found]
+    except (TypeError, KeyError, IndexError, AttributeError, EOFError) as error:
+        raise ValueError(f"{path}: not the slices of this version of tenk: {error}") from None
 
 
 def _lines(pieces: Iterable[Piece]) -> Iterator[dict[str, Any]]:

@@ -42,11 +42,17 @@ class Running:
 
 class Field:
     """Servers of some entries, started in the order given. A context manager: all of them are gone
-    at its end. Raises Fault where one cannot be started."""
+    at its end. Raises Fault where one cannot be started, ValueError where two share a name."""
 
     def __init__(
         self, entries: Sequence[Entry], protocol: str, cpus: Sequence[int], sources: Sources
     ) -> None:
+        names = [entry.name for entry in entries]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(
+                    f"two entries are called {name}: the second would replace the first"
+                )
         self._running: dict[str, Running] = {}
         try:
             for entry in entries:
@@ -92,12 +98,12 @@ class Field:
     def spins(self, name: str) -> float:
         """CPU time per wall time of a server that nobody asks and that does not sleep; 0 where it
         sleeps, which is seen at once. To be asked before the first connection."""
-        pid = self._running[name].server.pid
-        before, began = _clock_s(pid), time.monotonic()
-        while _awake(pid):
+        server = self._running[name].server
+        before, began = server.cpu_s(), time.monotonic()
+        while _awake(server.pid):
             wall = time.monotonic() - began
             if wall > SILENCE_S:
-                share = (_clock_s(pid) - before) / wall
+                share = (server.cpu_s() - before) / wall
                 return share if share > SPINS_ABOVE else 0.0
             time.sleep(_POLL_S)
         return 0.0
@@ -147,14 +153,6 @@ def _start(entry: Entry, protocol: str, cpus: Sequence[int], groups: Hierarchy |
 def _awake(pid: int) -> bool:
     """Whether any thread of a process runs, or waits for nothing but a CPU."""
     return any(task_state(task) == "R" for task in Path(f"/proc/{pid}/task").glob("*"))
-
-
-def _clock_s(pid: int) -> float:
-    """CPU time of a process and all its threads; 0 when it is gone."""
-    try:
-        return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) returns
-    except OSError:
-        return 0.0
 
 
 def extra_ns(counters: Mapping[str, Any]) -> float:
