@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import dataclasses
+import os
 import sys
 import time
 from collections.abc import Sequence
@@ -152,11 +153,11 @@ def _models(names: Sequence[str], build: str | None) -> list[Model]:
 
 
 def _writable(path: Path) -> None:
-    try:
-        with open(path, "a", encoding="utf-8"):
-            pass
-    except OSError as error:
-        raise errors.UsageError("--json", path, f"it cannot be written: {error.strerror}") from None
+    """Refuse a file that cannot be written, and make none: an empty one would be no JSON."""
+    place = path if path.exists() else path.parent
+    if path.is_dir() or not os.access(place, os.W_OK):
+        why = "it is a directory" if path.is_dir() else "it cannot be written"
+        raise errors.UsageError("--json", path, why)
 
 
 def _broken(model: Model) -> Result:

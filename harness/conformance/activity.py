@@ -34,9 +34,10 @@ def describe(pid: int) -> str:
     shares = {task: (ran - before.get(task, ran)) / 1e9 / elapsed for task, ran in after.items()}
     busiest = max(shares, key=lambda task: (shares[task], -int(task.name)))
     more = f", {len(after)} threads or processes" if len(after) > 1 else ""
+    # One that is ready to run computes, too, however little of a CPU it is given.
     share = f"{100 * min(shares[busiest], 1):.0f} % of a CPU{more}"
     call = _call(busiest)
-    if shares[busiest] > BUSY:
+    if shares[busiest] > BUSY or process.task_state(busiest) == "R":
         return f"computing, with {share}" + (f", last seen in {call}" if call else "")
     main = Path(f"/proc/{pid}/task/{pid}")
     call = _call(main) or call

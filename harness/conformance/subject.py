@@ -38,6 +38,8 @@ class Conditions:
 
     patience: multiplies every time-out (sanitizers and valgrind slow a server down).
     give_up_s: how long a client waits for an answer, or for the ready line, before it is given up.
+    holds_end: every case also holds the servers to what they promise for their end. A grader leaves
+        that to the cases that are about it, so that one mistake there does not fail all others.
     connections: how many the ten_thousand case opens.
     prefix: a program that runs the server, such as valgrind and its options.
     environment: variables for it.
@@ -48,6 +50,7 @@ class Conditions:
 
     patience: float = 1.0
     give_up_s: float = 10.0
+    holds_end: bool = True
     connections: int = 10_000
     prefix: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()

@@ -46,7 +46,7 @@ class Trial:
         trace: TracebackType | None,
     ) -> None:
         try:
-            if kind is None:
+            if kind is None and self.conditions.holds_end:
                 for subject in self._subjects:
                     if not subject.finished:
                         self.leave()

@@ -20,8 +20,10 @@ from harness.conformance.grading import sandbox
 from harness.conformance.grading.sandbox import Bounds, Means
 
 SUFFIXES = (".c", ".cc")
+HEADERS = (".h", ".hh", ".hpp")
 BOUNDS = Bounds(seconds=90, processes=64, memory_bytes=2 << 30, file_bytes=64 << 20)
 SANITIZED = "address,undefined"
+MOST_SOURCE = 1 << 20  # bytes of one file
 MOST_SAID = 20_000  # characters of the compiler's messages that are kept
 _PACKAGE = re.compile(r"tenk-needs: *([\w.+-]+)")
 
@@ -81,24 +83,24 @@ class Recipe:
 
 
 def sources(submission: Path) -> list[Path]:
-    """The files to be compiled. Raises SetupError where there are none."""
+    """The files to be compiled; none where there are none."""
     if submission.is_file():
         return [submission]
     for folder in (submission, submission / "src"):
-        found = sorted(p for p in folder.glob("*") if p.suffix in SUFFIXES and p.is_file())
+        found = [path for path in _plain_files(folder) if path.suffix in SUFFIXES]
         if found:
             return found
-    raise errors.SetupError(f"{submission}: there is no .c or .cc file in it")
+    return []
 
 
-def is_submission(path: Path) -> bool:
-    """Whether that entry of a directory is one: a source, or a directory with sources."""
-    if path.name.startswith("."):
-        return False
-    if path.is_file():
-        return path.suffix in SUFFIXES
-    return path.is_dir() and any(
-        p.suffix in SUFFIXES for place in (path, path / "src") for p in place.glob("*")
+def _plain_files(folder: Path) -> list[Path]:
+    """Files that lie there themselves. A link may lead to what the student must not read."""
+    if not folder.is_dir() or (folder.is_symlink() and folder.name in ("src", "include")):
+        return []
+    return sorted(
+        path
+        for path in folder.iterdir()
+        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MOST_SOURCE
     )
 
 
@@ -132,8 +134,8 @@ def take(submission: Path, include: Path | None, shop: Workshop) -> list[Path]:
     if submission.is_dir():
         folders += [submission, submission / "src", submission / "include"]
     for folder in folders:
-        for header in folder.glob("*.h*"):
-            if header.is_file():
+        for header in _plain_files(folder):
+            if header.suffix in HEADERS:
                 shutil.copyfile(header, shop.src / header.name)
     return kept
 

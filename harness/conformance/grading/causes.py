@@ -125,16 +125,23 @@ RULES = (
     ),
 )
 
+# Where the right one is a cause, the left one is what comes of it.
+CONSEQUENCES = {"leaks_descriptors": "never_closes"}
+
 
 def find(
     tried: Sequence[Tried], cases: Mapping[str, Case], path: str, reports: Mapping[str, str]
 ) -> list[Cause]:
     """The causes, the most basic first. path: the submission, for commands; reports: of a
     sanitizer, by cause."""
+    bad = [one for one in tried if one.outcome not in (OK, NOT_APPLICABLE, NOT_REACHED)]
+    names = {name(one) for one in bad}
     grouped: dict[tuple[str, str], list[Tried]] = {}
-    for one in tried:
-        if one.outcome not in (OK, NOT_APPLICABLE, NOT_REACHED):
-            grouped.setdefault((name(one), one.outcome), []).append(one)
+    for one in bad:
+        key = name(one), one.outcome
+        if (comes_of := CONSEQUENCES.get(key[0])) in names:
+            key = next((k for k in grouped if k[0] == comes_of), key)
+        grouped.setdefault(key, []).append(one)
     return [_cause(key, found, cases, path, reports) for key, found in grouped.items()]
 
 

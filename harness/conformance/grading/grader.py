@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import os
 import re
 import shutil
 import tempfile
@@ -30,11 +31,14 @@ from harness.design.model import Model
 from harness.measure import models
 
 FIRST = "first_exchange"
+# Groups of cases that hold a server to what it promises for its end.
+ABOUT_THE_END = ("stop", "command_line")
 DESCRIBE = Bounds(seconds=30, processes=64)
 HEAVY_PROCESSES = 25_000
 HEAVY_MEMORY = 3 << 30
 HEAVY_SECONDS = 120.0
 GIVE_UP_S = 3.0
+PATIENT_GIVE_UP_S = 12.0
 # One that has hung that often is waited for less: what it would say is known.
 OFTEN, OFTEN_GIVE_UP_S = 3, 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
@@ -110,6 +114,9 @@ def _grade(state: _State) -> None:
     task, said = state.task, state.said
     how = build.recipe()
     files = build.take(task.path, task.include, state.shop)
+    if not files:
+        said.outcome, said.text = submission.NOT_COMPILED, "there is no .c or .cc file in it"
+        return
     made = build.compile_(files, how, state.shop, state.means)
     said.compiler, said.warnings = made.said, made.warnings
     if not made.ok:
@@ -232,13 +239,26 @@ def _skip(state: _State, case: Case, protocol: str, why: str) -> None:
 
 def _try(state: _State, model: Model, case: Case, protocol: str, files: Sequence[Path]) -> Tried:
     give_up_s = OFTEN_GIVE_UP_S if state.hung >= OFTEN else GIVE_UP_S
-    ended, seconds = _run(state, model, case, protocol, Conditions(give_up_s=give_up_s))
-    one = dataclasses.replace(_judge(case, protocol, ended), seconds=round(seconds, 2))
+    conditions = Conditions(give_up_s=give_up_s, holds_end=case.group in ABOUT_THE_END)
+    ended, seconds = _run(state, model, case, protocol, conditions)
+    one = _judge(case, protocol, ended)
+    if one.outcome == ending.HUNG and "computing" in one.doing and _crowded() and not state.hung:
+        # It may only have been kept from its CPU by others: the doubt is the student's.
+        conditions = dataclasses.replace(conditions, give_up_s=PATIENT_GIVE_UP_S)
+        ended, more = _run(state, model, case, protocol, conditions)
+        one, seconds = _judge(case, protocol, ended), seconds + more
+    one = dataclasses.replace(one, seconds=round(seconds, 2))
     state.said.tried.append(one)
     state.hung += one.outcome == ending.HUNG
-    if one.outcome == ending.CRASHED and (cause := causes.name(one)) not in state.reports:
+    by_signal = one.outcome == ending.CRASHED and one.doing.startswith("SIG")
+    if by_signal and (cause := causes.name(one)) not in state.reports:
         state.reports[cause] = _sanitized(state, model, case, protocol, files)
     return one
+
+
+def _crowded() -> bool:
+    """Whether more wants to run here than there are CPUs, by far."""
+    return os.getloadavg()[0] > 2 * len(os.sched_getaffinity(0))
 
 
 def _run(
@@ -280,7 +300,7 @@ def _judge(case: Case, protocol: str, ended: Ended) -> Tried:
         text = f"it met its bound on {', '.join(met)}" + (f"; {text}" if text else "")
     elif result.outcome == FAIL:
         outcome = result.kind
-    elif ended.left:
+    elif ended.left and case.group in ABOUT_THE_END:
         outcome = ending.WRONG
         text = f"the server ended, but it left {ended.left} processes behind"
     return Tried(case.name, case.group, protocol, outcome, text, result.doing)
@@ -314,8 +334,13 @@ def _sanitized(
 
 def _report(text: str, shop: Workshop) -> str:
     """The lines of a report that tell a student something: what it is, and where."""
-    kept = [line for line in _lines(text) if re.search(r"ERROR|runtime error|#\d+ ", line)]
-    return "\n".join(line.replace(f"{shop.src}/", "").strip() for line in kept[:8])
+    kept = [
+        re.sub(r" on (unknown )?address.*", "", line).replace(f"{shop.src}/", "").strip()
+        for line in _lines(text)
+        if re.search(r"ERROR|runtime error|#\d+ ", line)
+        and not re.search(r"_start\b|__libc_start|\(/|sanitizer_common|/asan/", line)
+    ]
+    return "\n".join(kept[:8])
 
 
 def _lines(text: str) -> Iterator[str]:

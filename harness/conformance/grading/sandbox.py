@@ -29,6 +29,8 @@ _KEPT = ("LANG", "LC_ALL", "TZ")  # of the environment: nothing that could be a 
 _MOST_ANSWER = 1 << 24  # bytes of JSON
 CPU_SLACK_S = 5
 _GUARD_S = 5.0
+_LOOK_S = 0.2
+LAST_S = 2.0
 
 
 @dataclass(frozen=True)
@@ -38,8 +40,8 @@ class Bounds:
 
     seconds: float = 30.0
     processes: int = 2_048
-    memory_bytes: int = 1 << 30
-    file_bytes: int = 16 << 20
+    memory_bytes: int = 512 << 20
+    file_bytes: int = 4 << 20
 
 
 @dataclass(frozen=True)
@@ -100,7 +102,7 @@ def run(
     try:
         signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
         os.close(theirs)
-        text, in_time = _read(ours, start + bounds.seconds)
+        text, in_time = _read(ours, start + bounds.seconds, group)
     finally:
         os.close(ours)
         _end(pid)
@@ -160,19 +162,22 @@ def _end(guard: int) -> None:
         os.close(pidfd)
 
 
-def _read(descriptor: int, deadline: float) -> tuple[bytes, bool]:
-    """All that comes, and whether its end came in time."""
-    got = b""
+def _read(descriptor: int, deadline: float, group: cgroup.Group | None) -> tuple[bytes, bool]:
+    """All that comes, and whether its end came in time. One that has met a bound of its group is
+    given LAST_S seconds to say so."""
+    got, met = b"", False
     while (left := deadline - time.monotonic()) > 0:
-        if not select.select([descriptor], [], [], left)[0]:
-            break
+        if not select.select([descriptor], [], [], min(left, _LOOK_S))[0]:
+            if group and not met and group.exceeded():
+                met, deadline = True, min(deadline, time.monotonic() + LAST_S)
+            continue
         chunk = os.read(descriptor, 1 << 16)
         if not chunk:
             return got, True
         got += chunk
         if len(got) > _MOST_ANSWER:
             break
-    return got, False
+    return got, met
 
 
 def _parse(text: bytes) -> dict[str, Any]:
@@ -241,7 +246,9 @@ def _inside(cell: _Cell) -> NoReturn:
         isolation.harden()
         isolation.die_with_parent(signal.SIGKILL)  # a change of user had cleared it
         counted_apart = means.own_user or means.namespaces & isolation.CLONE_NEWUSER
-        most = bounds.processes + (0 if counted_apart else _mine())
+        # The control group counts what meets its bound; the limit is the net below it.
+        most = 2 * bounds.processes if "pids" in means.controllers else bounds.processes
+        most += 0 if counted_apart else _mine()
         isolation.limit(int(bounds.seconds) + CPU_SLACK_S, bounds.file_bytes, most)
         kept = {name: os.environ[name] for name in _KEPT if name in os.environ}
         os.environ.clear()
