@@ -224,7 +224,11 @@ class Subject(process.Child):
             run0, wait0 = before.get(thread, (0, 0))
             total += (run - run0) / 1e9
             ran = max(ran, (run - run0) / 1e9)
-            wanted = max(wanted, (run - run0 + wait - wait0) / 1e9)
+            used_or_waited = (run - run0 + wait - wait0) / 1e9
+            # A wait is counted when it ends: that of a thread which got no CPU at all has not yet.
+            if not used_or_waited and process.task_state(Path(thread)) == "R":
+                used_or_waited = elapsed
+            wanted = max(wanted, used_or_waited)
         return Spent(total, wanted / elapsed, ran / elapsed)
 
     def settle(self, timeout_s: float = 5.0, quiet_s: float = 0.03) -> bool:
