@@ -195,7 +195,7 @@ def _inject(t: Trial, fault: Fault) -> None:
             raise NotApplicable(
                 f"makes no call to {fault.purpose.replace('_', ' ')} while it serves"
             )
-        if lost and fault.error == "EAGAIN" and "EPOLLET" in log.read_text("utf-8", "replace"):
+        if lost and fault.error == "EAGAIN" and _is_told_of_changes(log):
             raise NotApplicable("edge-triggered: after EAGAIN the kernel owes it an edge")
         _judge(t, subject, fault, lost, tried)
 
@@ -217,6 +217,12 @@ def _judge(t: Trial, subject: Subject, fault: Fault, lost: list[str], tried: int
         raise Failed(f"{len(lost)} clients noticed (after {tried} faults): {lost[0]}")
     for i in range(3):
         t.probe(subject, f"when the faults were over, client {i + 1}")
+
+
+def _is_told_of_changes(log: Path) -> bool:
+    """By epoll, or by signals: strace calls O_ASYNC by its older name."""
+    told = log.read_text("utf-8", "replace")
+    return "EPOLLET" in told or "FASYNC" in told
 
 
 def _names(fault: Fault) -> str:
@@ -260,7 +266,7 @@ def _is_traced(task: Path) -> bool:
 
 def _inject_options(fault: Fault, log: Path) -> list[str]:
     calls = ",".join("?" + call for call in CALLS[fault.purpose])
-    options = ["-o", str(log), "-e", f"trace={calls},epoll_ctl,brk"]
+    options = ["-o", str(log), "-e", f"trace={calls},epoll_ctl,fcntl,brk"]
     if fault.purpose == "allocate":
         # brk(2) says no by giving back the old end; malloc(3) tries mmap(2) then. All of them: one
         # that fails and is made again at once would prove nothing.
