@@ -11,8 +11,8 @@
  * What to look for: co_await marks each place where others may run. Only the coroutine itself can
  * pause there, not a function it calls, so step() of coroutine.c has become part of serve(). A
  * function that may pause must be a coroutine too, and so must all that call it. In return, a
- * connection costs a frame of some hundred bytes and not pages of a stack, there is no limit of
- * mappings, and to switch is to call a function.
+ * connection costs a frame of less than a hundred bytes and not pages of a stack, there is no limit
+ * of mappings, and to switch is to call a function.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  a C++20 compiler.
