@@ -162,3 +162,36 @@ def test_a_client_that_no_thread_serves_waits_in_the_backlog_or_in_the_queue(
             assert second.recv(100) == b"hello"
             second.close()
             exchange(third)
+
+
+# --- several threads on one set of sockets -------------------------------------------------------
+
+CLOCK_NANOSLEEP = "230"  # on x86-64, in /proc/PID/task/TID/syscall
+SLEEP = b"GET /sleep/900000 HTTP/1.1\r\nHost: a\r\n\r\n"
+SLEEPS = 30  # together far longer than the other clients take
+
+
+def sleeps(pid: int) -> bool:
+    calls = Path(f"/proc/{pid}/task").glob("*/syscall")
+    return any(call.read_text(encoding="ascii").split()[0] == CLOCK_NANOSLEEP for call in calls)
+
+
+@pytest.mark.skipif(
+    os.uname().machine != "x86_64", reason="the number of a system call is x86-64's"
+)
+def test_connections_of_epoll_oneshot_are_served_by_the_thread_that_is_free() -> None:
+    with ExitStack() as stack:
+        server = stack.enter_context(serving("epoll_oneshot", "-w", "2", "-P", "http"))
+        clients = [stack.enter_context(server.connect()) for _ in range(20)]
+        slow = clients.pop()
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        slow.sendall(SLEEP * SLEEPS)
+        assert wait_until(lambda: sleeps(server.popen.pid), PATIENCE_S)
+        for client in clients:
+            client.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
+            assert client.recv(1000).startswith(b"HTTP/1.1 200 ")
+        slow.setblocking(False)
+        with suppress(BlockingIOError):
+            assert slow.recv(1 << 20).count(b"HTTP/1.1 200 ") < SLEEPS
