@@ -28,7 +28,7 @@ from harness.measure.staging import Bench, Record, Stage
 # fresh servers, whose differences are part of what is asked.
 RUN_LEAST_S, RUN_MOST_S = 0.5, 2.0
 SWEEPS = 6
-BLOCK_LEAST_S, BLOCK_MOST_S = 2.0, 10.0
+BLOCK_LEAST_S, BLOCK_MOST_S = 1.0, 10.0
 BLOCKS = 4
 ALONE_S = 1.0
 # How many times longer a piece is than its starting and stopping: more than 80 % is then inside.
@@ -38,6 +38,9 @@ INSIDE = 8
 OVERTIME = 0.5
 LEAST = {TOGETHER: 3, TURNS: 2, ALONE: 2}
 LEAST_ROUNDS = 3
+# Slices and blocks are shortened until so many blocks fit: two are the least, but how fresh servers
+# differ is known from two only roughly.
+FIT_BLOCKS = 3
 # Rates that some pair does not keep up with are lowered by this, so many times at most. One starved
 # run may be the machine's: so many of them, and this share of the runs, must be.
 SLOWER, SLOWER_MOST = 0.75, 6
@@ -104,7 +107,7 @@ class _Match:
 
     def play(self) -> None:
         """Sweeps and blocks, each time of the arrangement that has had less of its share."""
-        self._stage.fit_turns(self._share_s(), LEAST[TURNS], LEAST_ROUNDS)
+        self._stage.fit_turns(self._share_s(), FIT_BLOCKS, LEAST_ROUNDS)
         while True:
             self._stage.require()
             chosen = self._next()
@@ -242,11 +245,11 @@ class _Match:
                 self._record.spins[name] = text
 
     def _block_s(self) -> float:
-        """As long as starting and connecting are worth, if the least number of blocks fits."""
+        """As long as starting and connecting are worth, if enough blocks fit."""
         overhead = self._stage.overhead_s[TURNS]
         groups = len(self._stage.groups())
         usual = min(BLOCK_MOST_S, self._share_s() / (BLOCKS * groups) - overhead)
-        most = self._share_s() / (LEAST[TURNS] * groups) - overhead
+        most = self._share_s() / (FIT_BLOCKS * groups) - overhead
         return max(BLOCK_LEAST_S, min(most, max(usual, INSIDE * overhead)))
 
     # --- alone ------------------------------------------------------------------------------------
