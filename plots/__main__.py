@@ -48,7 +48,7 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     for path in runs:
         try:
-            _draw(path, options.term, formats, options.out)
+            _draw(path, options.term, formats, options.out, _words(options.highlight))
         except GnuplotMissing as error:
             if options.term:
                 return _fail(1, f"{error}")
@@ -58,13 +58,23 @@ def main(argv: list[str] | None = None) -> int:
     return status
 
 
-def _draw(path: Path, term: str | None, formats: tuple[str, ...], out: Path | None) -> None:
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def _draw(
+    path: Path,
+    term: str | None,
+    formats: tuple[str, ...],
+    out: Path | None,
+    highlight: tuple[str, ...] = (),
+) -> None:
     folder = out if out is not None else path / "figures"
     run = load_run(path)
     if term == "dumb":
         print(f"{run.experiment}: {path}\n\n{draw_text(run)}")
         return
-    written = [] if term == "pdf" else draw_all(path, formats, folder)
+    written = [] if term == "pdf" else draw_all(path, formats, folder, highlight)
     for file in written:
         print(file)
     for file in _pdf(run, folder):
@@ -103,6 +113,12 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--out", type=Path, metavar="DIR", help="write here instead of RUN/figures (one RUN)"
+    )
+    parser.add_argument(
+        "--highlight",
+        default="",
+        metavar="A,B",
+        help="models in colour, beside the reference; most others grey",
     )
     return parser
 

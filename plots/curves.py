@@ -58,8 +58,9 @@ def draw_curves(
     of those that stand side by side."""
     groups = []
     for axes, series in zip(all_axes, all_series):
-        points = [p for line in series.values() for p in line]
-        levels = sorted({p.x(axis.factor) for p in points})
+        levels = sorted({p.x(axis.factor) for line in series.values() for p in line})
+        # A quiet model has its line alone: marks for all of many would fill the strips.
+        points = [p for model, line in series.items() if not look[model].quiet for p in line]
         _frame_x(axes, axis, levels)
         per_row = max(1, int(_spacing_pt(axes, axis, levels) // MARK_PT))
         below = [p for p in points if p.missing or _hidden(p, scale)]
@@ -241,10 +242,15 @@ def _draw_curve(
         path,
         color=look.colour,
         linestyle=look.mpl_dash,
-        linewidth=1.5,
+        linewidth=0.9 if look.quiet else 1.5,
+        # A dot: a curve of one point has no line.
+        marker="." if look.quiet else "",
+        markersize=2.5,
         gid=f"curve:{panel.metric}:{look.name}",
-        zorder=3,
+        zorder=1.5 if look.quiet else 3,
     )
+    if look.quiet:
+        return
     # Two replicates make a bar, not a band; a dense spectrum would be nothing but bars.
     least = 2 if axis.every > 1 else 3
     banded = [p.spread and p.n >= least and not math.isnan(y) for p, y in zip(line, joined)]

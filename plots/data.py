@@ -182,6 +182,7 @@ class Results:
     points: tuple[Point, ...]
     summarised: bool = True  # False: summary.tsv is missing, estimates are medians of the cells
     fixed: tuple[tuple[str, str], ...] = field(default=())
+    highlight: tuple[str, ...] = ()  # models that were asked to stand out
     titles: Mapping[str, str] = field(default_factory=dict)  # of answer.json: what was found
 
     def title(self, key: str, question: str) -> str:

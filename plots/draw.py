@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import importlib
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
 
@@ -66,18 +67,31 @@ def draw_run(run: Results) -> dict[str, Figure]:
     return figures
 
 
+def highlighted(run: Results, models: Sequence[str]) -> Results:
+    """The run with these models to stand out; DataError for one that it does not have."""
+    for model in models:
+        if model not in run.models:
+            raise DataError(f"--highlight {model}: must be from {', '.join(run.models)}")
+    return replace(run, highlight=tuple(models))
+
+
 def draw_all(
-    run_dir: Path, formats: Sequence[str] = ("png", "svg"), out: Path | None = None
+    run_dir: Path,
+    formats: Sequence[str] = ("png", "svg"),
+    out: Path | None = None,
+    highlight: Sequence[str] = (),
 ) -> list[Path]:
-    """Draw every figure that applies to the run in `run_dir`; returns the files written.
+    """Draw every figure that applies to the run in `run_dir`; returns the files written. highlight:
+    models that are drawn in colour, most others then grey.
 
     They go to run_dir/figures (or `out`), one per figure and format. An empty list means that the
-    run holds nothing any figure shows. DataError: the run cannot be read, or a format is unknown.
+    run holds nothing any figure shows. DataError: the run cannot be read, or a format is unknown,
+    or a model to be highlighted is not in it.
     """
     for suffix in formats:
         if suffix not in FORMATS:
             raise DataError(f"format {suffix!r}: must be one of {', '.join(FORMATS)}")
-    figures = draw_run(load_run(Path(run_dir)))
+    figures = draw_run(highlighted(load_run(Path(run_dir)), highlight))
     folder = Path(run_dir) / "figures" if out is None else out
     written = []
     for name, figure in figures.items():

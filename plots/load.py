@@ -9,12 +9,14 @@ from collections.abc import Sequence
 from matplotlib.figure import Figure
 from matplotlib.transforms import ScaledTranslation
 
+from plots import emphasis
 from plots.data import Results
+from plots.emphasis import looks
 from plots.page import Ending, Page
 from plots.curves import draw_curves
 from plots.notes import notes_of
 from plots.scale import Axis, Panel, scale_of
-from plots.style import format_count, styles
+from plots.style import format_count
 
 AXIS = Axis("offered_rps", "offered load (requests/s)", format_count, "auto")
 RATE = "throughput_rps"
@@ -56,8 +58,9 @@ def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel])
         )
         for model in ranked
     ]
-    look = styles(run.models)
-    notes = notes_of(run, AXIS, points, panels)
+    look = looks(run)
+    ends = [end for end in ends if not look[end.model].quiet]
+    notes = [*notes_of(run, AXIS, emphasis.told_of(look, points), panels), *emphasis.note(look)]
     if best:
         notes.insert(
             0,
@@ -72,6 +75,7 @@ def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel])
         notes=notes,
         columns=len(panels),
         labels=[f"{look[end.model].label} {end.remark}" for end in ends],
+        look=look,
     )
     scale = scale_of(panels[0], points)
     # A model without any value is told of in legend and notes; a cross at each load adds nothing.
@@ -79,6 +83,8 @@ def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel])
     draw_curves(page.axes, AXIS, panels, shown, look, scale)
     for axes, panel in zip(page.axes, panels):
         for model, rate in best.items():
+            if look[model].quiet:
+                continue
             axes.plot(
                 [rate],
                 [0.0],

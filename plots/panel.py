@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.curves import draw_curves
+from plots import emphasis
 from plots.data import Results
+from plots.emphasis import looks
 from plots.notes import notes_of
 from plots.page import Ending, Page
 from plots.scale import Axis, Panel, Series, scale_of
-from plots.style import styles
 
 CONNECTIONS = Axis("connections", "connections")
 
@@ -43,19 +44,26 @@ def draw_panels(
     rows = -(-len(panels) // columns)
     all_series = [run.series(panel.metric, axis.factor) for panel in panels]
     points = [p for series in all_series for line in series.values() for p in line]
-    ends = endings(all_series[-1 if leaders else 0], run, axis)
-    look = styles(run.models)
+    look = looks(run)
+    ends = [
+        e for e in endings(all_series[-1 if leaders else 0], run, axis) if not look[e.model].quiet
+    ]
     page = Page(
         figure,
         run,
         title,
         points=points,
-        notes=[*notes_of(run, axis, points, panels), *notes],
+        notes=[
+            *notes_of(run, axis, emphasis.told_of(look, points), panels),
+            *notes,
+            *emphasis.note(look),
+        ],
         rows=rows,
         columns=columns,
         height=height,
         shared_y=shared_y,
         labels=[f"{look[e.model].label} {e.remark}".strip() for e in ends],
+        look=look,
     )
     if shared_y:
         draw_curves(page.axes, axis, panels, all_series, look, scale_of(panels[0], points))

@@ -19,11 +19,13 @@ from plots.data import (
     number,
     parse_spectrum,
 )
+from plots import emphasis
+from plots.emphasis import looks
 from plots.page import Ending, Page
 from plots.curves import draw_curves
 from plots.notes import notes_of
 from plots.scale import Axis, Panel, scale_of
-from plots.style import format_count, format_inverse, format_ns, styles
+from plots.style import format_count, format_inverse, format_ns
 
 METRIC = "response_ns"
 PANEL = Panel(METRIC, "response time", format_ns, "log")
@@ -154,7 +156,8 @@ def draw_spectra(figure: Figure, run: Results) -> None:
         for model in run.models
     ]
     ends.sort(key=lambda e: -series[e.model][-1].estimate if e.model in series else math.inf)
-    look = styles(run.models)
+    look = looks(run)
+    ends = [end for end in ends if not look[end.model].quiet]
     states = [p for p in at_level.points if p.model not in series or p.status != "ok"]
     key = next((name for name in KEYS if name in run.factors), run.factors[0])
     notes = notes_of(at_level, Axis(key, key), states)
@@ -162,6 +165,7 @@ def draw_spectra(figure: Figure, run: Results) -> None:
     if infinite:
         notes.append(f"↑ from here on infinite (unanswered requests): {', '.join(infinite)}.")
     notes.append("Legend in the order in which the curves end, slowest tail first.")
+    notes += emphasis.note(look)
     page = Page(
         figure,
         run,
@@ -170,6 +174,7 @@ def draw_spectra(figure: Figure, run: Results) -> None:
         notes=notes,
         height=4.2,
         labels=[f"{look[e.model].label} {e.remark}".strip() for e in ends],
+        look=look,
         interval="line: (upper) median replicate, band: range"
         if any(p.n > 1 for p in points)
         else "one replicate: no band",

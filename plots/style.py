@@ -54,13 +54,14 @@ _STROKES = {".": (1.2, 1.6), "-": (4.0, 1.8), "_": (8.0, 1.8)}
 
 @dataclass(frozen=True)
 class ModelStyle:
-    """The look of one model; `marker` is a key of MARKERS."""
+    """The look of one model; `marker` is a key of MARKERS. quiet: a thin line and nothing else."""
 
     name: str
     label: str
     colour: str
     dash: str
     marker: str
+    quiet: bool = False
 
     @property
     def mpl_dash(self) -> str | tuple[float, tuple[float, ...]]:

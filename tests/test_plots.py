@@ -21,6 +21,7 @@ from synthetic_run import CONNECTIONS, TEN, write_run  # noqa: E402
 from plots import draw_all  # noqa: E402
 from plots.data import DataError, find_runs, load_run, read_spectrum  # noqa: E402
 from plots.draw import draw_run, kinds  # noqa: E402
+from plots.emphasis import QUIET, emphasised, looks  # noqa: E402
 from plots.gnuplot_driver import COLUMNS, SCRIPTS, draw_pdf, draw_text  # noqa: E402
 from plots.page import spread, wrap, text_width  # noqa: E402
 from plots.scale import ticks  # noqa: E402
@@ -57,6 +58,16 @@ def gids(figure: Any) -> set[str]:
     """The names of everything that names itself in a figure."""
     return {
         str(a.get_gid()) for a in figure.findobj() if getattr(a, "get_gid", None) and a.get_gid()
+    }
+
+
+def curve_levels(figure: Any, metric: str, model: str) -> set[float]:
+    """Where the line of a model without markers goes through."""
+    return {
+        x
+        for line in figure.findobj(lambda a: a.get_gid() == f"curve:{metric}:{model}")
+        for x, y in zip(line.get_xdata(), line.get_ydata())
+        if math.isfinite(y)
     }
 
 
@@ -193,15 +204,20 @@ def test_every_model_and_level_is_drawn_or_listed(drawn: Any) -> None:
         run = load_run(path)
         figure, told = figures["throughput"], notes(figures["throughput"])
         marks = gids(figure)
+        look = looks(run)
         for model, level in itertools.product(run.models, CONNECTIONS):
-            shown = level in drawn_levels(figure, "throughput_rps", model)
+            shown = level in (curve_levels if look[model].quiet else drawn_levels)(
+                figure, "throughput_rps", model
+            )
             crossed = marks & {
                 f"{kind}:throughput_rps:{model}:{level}"
                 for kind in ("unsupported", "failed", "void")
             }
             listed = re.search(rf"Not measured[^.]*\b{model}\b", told)
+            if look[model].quiet:  # the note says it
+                crossed = crossed or set(re.findall(rf"not supported[^.]*\b({model}) at\b", told))
             assert shown or crossed or listed, f"{name}: {model} at {level} is lost"
-            assert f"label:{model}" in marks
+            assert (f"label:{model}" in marks) != look[model].quiet
 
 
 def test_unsupported_is_crossed_at_the_axis_edge_with_its_reason(drawn: Any) -> None:
@@ -390,14 +406,18 @@ def test_labels_stand_in_the_order_in_which_the_curves_end(drawn: Any) -> None:
 
 def test_a_model_has_one_colour_in_every_figure(drawn: Any) -> None:
     for name in ("ten", "load", "many"):
-        models = load_run(drawn[name][0]).models
+        run = load_run(drawn[name][0])
+        models = run.models
         assert len({look.colour for look in styles(models).values()}) == len(models)
         for figure in drawn[name][1].values():
             for line in figure.findobj(
                 lambda a: str(a.get_gid()).startswith(("curve:", "swatch:"))
             ):
                 model = line.get_gid().rsplit(":", 1)[1]
-                assert line.get_color() == styles(models)[model].colour
+                own = styles(models)[model].colour
+                # Grey is for curves that are not to stand out, and they have no label.
+                quiet = line.get_gid().startswith("curve:") and model not in emphasised(run)
+                assert line.get_color() == (QUIET if quiet else own)
 
 
 def test_one_more_factor_gives_one_figure_per_level(tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import argparse
 import contextlib
 import importlib
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import errors, packed, store
+from harness.design import selection
 from harness.present import conclusion, console
 
 if TYPE_CHECKING:
@@ -23,6 +24,12 @@ if TYPE_CHECKING:
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("plot", help="draw the figures of a run")
     parser.add_argument("runs", nargs="+", metavar="RUN", help="a directory, an experiment, latest")
+    parser.add_argument(
+        "--highlight",
+        default="",
+        metavar="A,B",
+        help="models in colour, beside the reference; most others grey",
+    )
     parser.set_defaults(run=run)
 
 
@@ -31,7 +38,7 @@ def run(args: argparse.Namespace) -> int:
     paths = [path for name in args.runs for path in store.find(name)]
     for path in dict.fromkeys(paths):
         refresh(path)
-        draw(path, out)
+        draw(path, out, highlight=selection.words(args.highlight))
     return errors.EXIT_OK
 
 
@@ -82,13 +89,15 @@ def view(path: Path) -> Iterator[Path]:
         yield copy
 
 
-def draw(path: Path, out: Console, folder: Path | None = None) -> list[Path]:
+def draw(
+    path: Path, out: Console, folder: Path | None = None, highlight: Sequence[str] = ()
+) -> list[Path]:
     """The figures of one run, by package plots, into the run's figures/ or `folder`; prints
-    where."""
+    where. highlight: models that stand out."""
     plots = importlib.import_module("plots")
     folder = folder or path / "figures"
     try:
-        figures: list[Path] = plots.draw_all(path, out=folder)
+        figures: list[Path] = plots.draw_all(path, out=folder, highlight=highlight)
     except (plots.DataError, OSError) as error:
         said = errors.why(error) if isinstance(error, OSError) else error
         raise errors.SetupError(f"cannot draw {path}: {said}") from None

@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from matplotlib.figure import Figure
 
 from plots.curves import draw_curves
+from plots import emphasis
 from plots.data import DataError, Point, Results, companions, load_run
+from plots.emphasis import emphasised, quieten
 from plots.load import AXIS as OFFERED
 from plots.page import Ending, Page
 from plots.panel import CONNECTIONS
@@ -54,17 +56,18 @@ def draw(run: Results, figure: Figure) -> None:
     all_series = [one.series(panel.metric, part.axis.factor) for part, one, panel in drawn]
     points = [p for series in all_series for line in series.values() for p in line]
     models = list(dict.fromkeys(name for _, one, _ in drawn for name in one.models))
-    look = styles(models)
+    loud = frozenset().union(*(emphasised(one) for _, one, _ in drawn))
+    look = quieten(styles(models), loud)
     page = Page(
         figure,
         run,
         _title(drawn),
         points=points,
-        notes=_notes(points),
+        notes=[*_notes(points), *emphasis.note(look)],
         columns=len(drawn),
         height=2.9,
         shared_y=False,
-        labels=[style.label for style in look.values()],
+        labels=[style.label for style in look.values() if not style.quiet],
         look=look,
     )
     for axes, (part, _, panel), series in zip(page.axes, drawn, all_series):
@@ -72,7 +75,8 @@ def draw(run: Results, figure: Figure) -> None:
         own = [p for line in shown.values() for p in line]
         headed = Panel(panel.metric, f"{part.heading}: {panel.heading}", panel.format, panel.scale)
         draw_curves([axes], part.axis, [headed], [shown], look, scale_of(panel, own))
-    page.label(page.axes[-1], _endings(models, all_series), leaders=False)
+    told = [model for model in models if not look[model].quiet]
+    page.label(page.axes[-1], _endings(told, all_series), leaders=False)
 
 
 def _panel(part: Part, run: Results) -> Panel | None:
