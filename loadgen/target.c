@@ -87,6 +87,8 @@ static const char *parse_host(const char *text, const char *end, struct target *
 	if (stop == text || (size_t)(stop - text) >= sizeof(target->host))
 		return "a URL with a host of 1 to 255 characters";
 	snprintf(target->host, sizeof(target->host), "%.*s", (int)(stop - text), text);
+	if (strcmp(target->host, "unix") == 0) /* with a port it would be a socket */
+		return "a URL with a UNIX socket as unix:SOCKET, or with another host name";
 	return parse_port(stop, end, target);
 }
 

@@ -108,6 +108,7 @@ static void wrong_urls_are_refused(void **state)
 		"http://[h]/",
 		"http://[::1]x/",
 		"http://unix:",
+		"http://unix/",
 		"http://unix:/a:b",
 		"echo://unix:/a:/path",
 		"memcached://h",
