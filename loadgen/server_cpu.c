@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 #include "loadgen/server_cpu.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -57,29 +58,83 @@ struct cpu_time server_cpu_read(const struct server_cpu *s)
 
 	if (s->kind == SERVER_CPU_GROUP)
 		return read_group(s->fd);
-	if (s->kind == SERVER_CPU_PROCESS && clock_gettime(s->clock, &at) == 0) {
+	for (size_t i = 0; i < s->count; i++) {
+		if (clock_gettime(s->clocks[i], &at) < 0)
+			return (struct cpu_time){0}; /* what it used has gone with it */
 		t.known = true;
-		t.total_ns = (uint64_t)at.tv_sec * NS_PER_S + (uint64_t)at.tv_nsec;
+		t.total_ns += (uint64_t)at.tv_sec * NS_PER_S + (uint64_t)at.tv_nsec;
 	}
 	return t;
 }
 
-static const char *open_process(struct server_cpu *s, const char *number, bool *usage)
+static const char *add_process(struct server_cpu *s, pid_t pid)
 {
-	int64_t pid;
 	int error;
+
+	if (s->count == SERVER_CPU_TREE_MOST)
+		return "has more than 256 processes; give a control group";
+	error = clock_getcpuclockid(pid, &s->clocks[s->count]);
+	if (error == ESRCH)
+		return "there is no such process; give the pid the server printed when it was ready";
+	if (error)
+		return strerror(error);
+	s->count++;
+	return NULL;
+}
+
+/* The children of one thread, and theirs; what ends meanwhile is left out. */
+static const char *add_tree(struct server_cpu *s, pid_t pid);
+
+static const char *add_children(struct server_cpu *s, const char *path)
+{
+	const char *wrong = NULL;
+	FILE *list = fopen(path, "re");
+	int child;
+
+	if (!list)
+		return NULL;
+	while (!wrong && fscanf(list, "%d", &child) == 1) {
+		size_t before = s->count;
+
+		wrong = add_tree(s, child);
+		if (wrong && s->count == before && s->count < SERVER_CPU_TREE_MOST)
+			wrong = NULL;
+	}
+	fclose(list);
+	return wrong;
+}
+
+static const char *add_tree(struct server_cpu *s, pid_t pid)
+{
+	const char *wrong = add_process(s, pid);
+	struct dirent *task;
+	char path[320];
+	DIR *tasks;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", pid);
+	tasks = wrong ? NULL : opendir(path);
+	while (tasks && !wrong && (task = readdir(tasks))) {
+		snprintf(path, sizeof(path), "/proc/%d/task/%s/children", pid, task->d_name);
+		wrong = add_children(s, path);
+	}
+	if (tasks)
+		closedir(tasks);
+	return wrong;
+}
+
+static const char *open_processes(struct server_cpu *s, const char *number, bool tree, bool *usage)
+{
+	const char *wrong;
+	int64_t pid;
 
 	if (!parse_int(number, 1, PID_MOST, &pid)) {
 		*usage = true;
 		return NULL;
 	}
-	error = clock_getcpuclockid((pid_t)pid, &s->clock);
-	if (error == ESRCH)
-		return "there is no such process; give the pid the server printed when it was ready";
-	if (error)
-		return strerror(error);
-	s->kind = SERVER_CPU_PROCESS;
-	return NULL;
+	wrong = tree ? add_tree(s, (pid_t)pid) : add_process(s, (pid_t)pid);
+	s->kind = wrong ? SERVER_CPU_NONE : SERVER_CPU_PROCESSES;
+	s->count = wrong ? 0 : s->count;
+	return wrong;
 }
 
 static const char *open_group(struct server_cpu *s, const char *path, char *reason, size_t size)
@@ -111,7 +166,9 @@ const char *server_cpu_open(struct server_cpu *s, const char *spec, bool *usage,
 	if (!spec)
 		return NULL;
 	if (strncmp(spec, "pid:", 4) == 0)
-		return open_process(s, spec + 4, usage);
+		return open_processes(s, spec + 4, false, usage);
+	if (strncmp(spec, "tree:", 5) == 0)
+		return open_processes(s, spec + 5, true, usage);
 	if (strncmp(spec, "cgroup:", 7) == 0 && spec[7])
 		return open_group(s, spec + 7, reason, size);
 	*usage = true;

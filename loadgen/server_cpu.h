@@ -1,14 +1,16 @@
 /* SPDX-License-Identifier: MIT
- * The CPU time of a server, read while it runs: of one process, or of a control group.
+ * The CPU time of a server, read while it runs: of one process, of several, or of a control group.
  *
  * "pid:N" is the CPU clock of process N, all its threads, without children and without the split
  * into user and system time. Linux adds the threads up for each reading, some 50 ns each.
+ * "tree:N" is the sum of those clocks over N and its descendants at the moment of opening, at most
+ * SERVER_CPU_TREE_MOST: for servers whose processes are all there before the load.
  * "cgroup:PATH" is usage_usec, user_usec and system_usec of cpu.stat (control groups, version 2),
  * with children, living and dead.
  *
- * Neither is exact for a thread that runs at the moment: its time is added when it leaves its CPU or
+ * None is exact for a thread that runs at the moment: its time is added when it leaves its CPU or
  * the tick comes (kernel/sched/cputime.c thread_group_cputime() syncs the caller's own threads
- * only), so both are behind by up to a tick, 1 to 10 ms, and exact while the server sleeps.
+ * only), so all are behind by up to a tick, 1 to 10 ms, and exact while the server sleeps.
  */
 #ifndef TENK_LOADGEN_SERVER_CPU_H
 #define TENK_LOADGEN_SERVER_CPU_H
@@ -24,9 +26,12 @@ struct cpu_time {
 	uint64_t total_ns, user_ns, system_ns;
 };
 
+enum { SERVER_CPU_TREE_MOST = 256 };
+
 struct server_cpu {
-	enum { SERVER_CPU_NONE, SERVER_CPU_PROCESS, SERVER_CPU_GROUP } kind;
-	clockid_t clock; /* process */
+	enum { SERVER_CPU_NONE, SERVER_CPU_PROCESSES, SERVER_CPU_GROUP } kind;
+	clockid_t clocks[SERVER_CPU_TREE_MOST]; /* processes */
+	size_t count;
 	int fd;          /* group: its cpu.stat */
 };
 

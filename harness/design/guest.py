@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: MIT
+"""A guest: a server that is not ours, as servers/guests/NAME/model.toml describes it.
+
+Nothing else depends on a guest; a missing runtime costs one line. docs/bring-your-own-server.md is
+the manual of the file.
+"""
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.design.model import FAMILIES
+from harness.errors import SetupError
+from harness.paths import ROOT
+
+PREFIX = "guest:"
+GUESTS = ROOT / "servers" / "guests"
+FILE = "model.toml"
+# Filled in, in commands and in files: the port; how many CPUs the server may use; a folder of its
+# own that is gone afterwards; the guest's folder; where what was built lies.
+PLACES = ("port", "workers", "scratch", "dir", "build")
+_KEYS = {
+    "summary": str,
+    "family": str,
+    "protocols": list,
+    "paths": list,
+    "options": str,
+    "build": list,
+    "start": str,
+    "ready": str,
+    "files": list,
+    "needs": list,
+    "max_connections": int,
+    "limit_reason": str,
+}
+_REQUIRED = ("summary", "family", "protocols", "start")
+
+
+@dataclass(frozen=True)
+class Need:
+    """A command that must be there, and the Debian package that has it."""
+
+    command: str
+    package: str
+    probe: str = ""  # a command that ends with status 0 if it is really there
+
+
+@dataclass(frozen=True)
+class Guest:
+    """build: commands that make what `start` runs. ready: a regular expression for a line of its
+    standard output, or "" for: its port is listened on. files: of its folder, copied into {scratch}
+    with all places filled in. paths: what it serves of http. options: what was set, in words."""
+
+    name: str
+    summary: str
+    family: str
+    protocols: tuple[str, ...]
+    start: str
+    paths: tuple[str, ...] = ("/",)
+    options: str = ""
+    build: tuple[str, ...] = ()
+    ready: str = ""
+    files: tuple[str, ...] = ()
+    needs: tuple[Need, ...] = ()
+    max_connections: int | None = None
+    limit_reason: str = ""
+
+    @property
+    def folder(self) -> Path:
+        return GUESTS / self.name
+
+
+def available() -> list[str]:
+    """The names of all guests: every folder of servers/guests with a model.toml."""
+    return sorted(path.parent.name for path in GUESTS.glob(f"*/{FILE}"))
+
+
+def load(name: str) -> Guest:
+    """A guest by name. Raises SetupError where its file is not as agreed."""
+    path = GUESTS / name / FILE
+    try:
+        return parse(name, tomllib.loads(path.read_text(encoding="utf-8")))
+    except OSError as error:
+        raise SetupError(f"{path}: {error.strerror}") from None
+    except ValueError as error:  # of TOML too
+        raise SetupError(f"{path}: {error}") from None
+
+
+def parse(name: str, found: Mapping[str, Any]) -> Guest:
+    """What a model.toml says; ValueError names the key that is wrong."""
+    for key, value in found.items():
+        if key not in _KEYS:
+            raise ValueError(f"'{key}' is not a key; keys: {', '.join(_KEYS)}")
+        if not isinstance(value, _KEYS[key]):
+            raise ValueError(f"'{key}' is not a {_KEYS[key].__name__}")
+    for key in _REQUIRED:
+        if not found.get(key):
+            raise ValueError(f"'{key}' is missing")
+    if found["family"] not in FAMILIES:
+        raise ValueError(f"family '{found['family']}' is not one of {', '.join(FAMILIES)}")
+    if "{port}" not in found["start"] and not found.get("files"):
+        raise ValueError("'start' has no {port}")
+    re.compile(found.get("ready", ""))
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in found.items()
+    }
+    try:
+        values["needs"] = tuple(Need(**need) for need in found.get("needs", ()))
+    except TypeError:
+        raise ValueError("'needs' has command, package and perhaps probe") from None
+    return Guest(name=name, **values)
+
+
+def fill(text: str, places: Mapping[str, object]) -> str:
+    """Put values into {port} and the others of PLACES; other braces stay as they are."""
+    return re.sub(
+        r"\{(" + "|".join(PLACES) + r")\}", lambda m: str(places.get(m[1], m[0])), text
+    )
