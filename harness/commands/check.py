@@ -8,6 +8,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ from harness.conformance.grading.submission import write_json
 from harness.conformance.runner import FAIL, OK, Result, plan, run_all
 from harness.conformance.subject import conditions_for
 from harness.conformance.talk import TALKS
-from harness.design import selection
+from harness.design import guest, selection
 from harness.design.model import Model
 
 if TYPE_CHECKING:
@@ -36,7 +37,9 @@ def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "check", help="test that every server is a correct server", epilog=EPILOG
     )
-    parser.add_argument("models", nargs="*", metavar="MODELS", help=f"{selection.HOW} [all]")
+    parser.add_argument(
+        "models", nargs="*", metavar="MODELS", help=f"{selection.HOW}, or guest:NAME [all]"
+    )
     parser.add_argument("--protocol", metavar="P", help=f"only this one of {', '.join(TALKS)}")
     parser.add_argument(
         "--case", metavar="NAME", action="append", help="only this case; may be given again"
@@ -55,6 +58,9 @@ def register(subparsers: Subparsers) -> None:
     )
     parser.add_argument(
         "--keep", metavar="PROGRAM", type=Path, help="with --file: leave the program there"
+    )
+    parser.add_argument(
+        "--url", metavar="URL", help="a server that runs: only what any server of HTTP/1.1 does"
     )
     check_file.add_options(parser)
     parser.set_defaults(run=run)
@@ -75,7 +81,7 @@ def run(args: argparse.Namespace) -> int:
         return _grade_file(args, cases)
     if args.points or args.include or args.keep:
         raise errors.UsageError("--points, --include, --keep", "", "they go with --file")
-    chosen = _models(args.models, args.build)
+    chosen = _chosen(args)
     protocols = (args.protocol,) if args.protocol else ()
     if args.json:
         _writable(Path(args.json))
@@ -116,6 +122,19 @@ def run(args: argparse.Namespace) -> int:
         return errors.EXIT_INTERRUPTED
     results = broken + results
     return errors.EXIT_FAILURE if any(r.outcome == FAIL for r in results) else errors.EXIT_OK
+
+
+def _chosen(args: argparse.Namespace) -> list[Model]:
+    """Models, guests and a server that runs already."""
+    foreign = [
+        one
+        for text in [*args.models, *([f"url={args.url}"] if args.url else [])]
+        if (one := guest.parse_foreign(text, "--url" if text.startswith("url=") else "MODELS"))
+    ]
+    # Under the name by which it can be asked for again.
+    guests = [models.describe_foreign(replace(one, name=one.asked)) for one in foreign]
+    named = [text for text in args.models if not guest.parse_foreign(text, "MODELS")]
+    return guests if guests and not named else [*_models(named, args.build), *guests]
 
 
 def _cases(names: Sequence[str] | None, below: bool) -> list[core.Case]:

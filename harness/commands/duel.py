@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
@@ -345,9 +346,11 @@ def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, t
             )
         model = catalogue.get(contender.model) if contender.program is None else None
         if model is None or contender.options:
-            model = models.describe(path.resolve(), contender.options)
+            model = models.describe(path.resolve(), contender.options, contender.words)
         role = REFERENCE if index == 0 else CONTENDER
         entry = Entry(contender.name, role, model, contender.options)
+        if model.is_guest:
+            entry = replace(entry, clock=_by_its_processes(contender, model))
         entries.append(entry)
         reason = why_not(model, plan.load)
         if model.busy_polls and contender.name in named:
@@ -366,6 +369,19 @@ def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, t
         reasons = "; ".join(f"{name}: {reason}" for name, (_, reason) in unsupported.items())
         raise errors.SetupError(f"nobody is left to meet {entries[0].name}: {reasons}")
     return entries, unsupported
+
+
+def _by_its_processes(contender: design.Contender, model: Model) -> bool:
+    """Whether a guest's CPU time is that of its processes: of one that we start a control group
+    tells more, also of processes that come later."""
+    if model.is_attached and "--pid" not in contender.words:
+        raise errors.UsageError(
+            "CONTENDER",
+            f"url={contender.name}",
+            "a duel compares CPU time, so say whose: add ,pid=N, its process (its children count)",
+        )
+    group = meter.probe().cpu
+    return model.is_attached or group is None or group.version != 2
 
 
 def why_not(model: Model, load: Load) -> str:

@@ -51,6 +51,8 @@ def run(args: argparse.Namespace) -> int:
     if wanted:
         return errors.EXIT_OK
     out.print()
+    _print_guests(out)
+    out.print()
     table = Table(title="Experiments", title_justify="left", box=console.BOX, pad_edge=False)
     for heading in ("experiment", "question", "manual"):
         table.add_column(heading)
@@ -67,6 +69,19 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(f"[bold]{escape(name)}[/]", escape(evidence.load(name).question))
     out.print(table)
     return errors.EXIT_OK
+
+
+def _print_guests(out: Console) -> None:
+    """Servers of others; what one lacks is said in its line."""
+    table = Table(title="Guests", title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("guest", "what it is", "as it is run"):
+        table.add_column(heading)
+    for model in models.guests():
+        how = escape(str((model.describe.get("guest") or {}).get("options") or "as it comes"))
+        if model.unavailable:
+            how = f"[red]{escape(model.unavailable)}[/]"
+        table.add_row(f"[bold]{escape(model.name)}[/]", escape(model.summary), how)
+    out.print(table)
 
 
 def _print_models(out: Console, catalogue: Sequence[Model]) -> None:

@@ -34,6 +34,7 @@ class Case:
     timeout_s: float
     group: str = ""
     order: int = 50
+    foreign: bool = False
 
     @property
     def doc(self) -> str:
@@ -58,13 +59,15 @@ def case(
     gate: bool = False,
     heavy: bool = False,
     timeout_s: float = 40.0,
+    foreign: bool = False,
 ) -> Callable[[Body], Body]:
     """Make a function a case.
 
     protocols: those it can be run with; none given means every one. once: run with the first of
     them that the model speaks, because the protocol makes no difference. gate: part of the quick
     subset before every measurement. heavy: takes thousands of descriptors or processes; one of
-    these runs at a time on a machine. timeout_s: when to give it up, a safety net only.
+    these runs at a time on a machine. timeout_s: when to give it up, a safety net only. foreign: any
+    server of the protocol keeps this promise, also one that is not ours.
 
     A module of cases may set ORDER before its first case, from 0: a grader tries the cases of lower
     numbers first, because what goes wrong in them goes wrong in the others too.
@@ -78,7 +81,7 @@ def case(
         group = body.__module__.rpartition(".")[2]
         order = getattr(sys.modules[body.__module__], "ORDER", 50)
         _cases[body.__name__] = Case(
-            body.__name__, body, protocols, once, gate, heavy, timeout_s, group, order
+            body.__name__, body, protocols, once, gate, heavy, timeout_s, group, order, foreign
         )
         return body
 

@@ -82,6 +82,8 @@ def run_one(job: Job, conditions: Conditions = Conditions()) -> Result:
     outcome, text = OK, ""
     trial = Trial(job.model, job.protocol, conditions)
     try:
+        if job.model.is_guest and not job.case.foreign:
+            raise NotApplicable("about promises or paths of our models")
         with alone_if(job.case.heavy), _alarm(job.case.timeout_s * conditions.patience):
             with trial:
                 try:

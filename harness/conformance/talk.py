@@ -7,6 +7,7 @@ servers' code: the suite and the servers must not share a mistake.
 from __future__ import annotations
 
 import codecs
+import re
 from abc import ABC, abstractmethod
 
 from harness.conformance.outcome import Failed
@@ -156,6 +157,57 @@ class Http(Talk):
 
     def check_bulk(self, answer: bytes, size: int) -> None:
         _same(answer, pattern(size), f"/bytes/{size}")
+
+
+class AnyHttp(Http):
+    """HTTP with a server that is not ours: one path, answered with any success and any framing."""
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def request(self, i: int) -> bytes:
+        return head("HEAD" if i % 8 == 7 else "GET", self._path)
+
+    def check(self, peer: Peer, i: int) -> None:
+        rows = peer.read_head().decode("latin-1").split("\r\n")
+        found = re.fullmatch(r"HTTP/1\.[01] (\d\d\d)( .*)?", rows[0])
+        if not found or not 200 <= int(found[1]) < 400:
+            raise Failed(f"request {i}: {rows[0][:120]!r} is no success of HTTP/1.x")
+        fields = {
+            name.strip().lower(): value.strip()
+            for name, colon, value in (row.partition(":") for row in rows[1:])
+            if colon
+        }
+        if i % 8 == 7 or int(found[1]) in (204, 304):
+            return
+        if "chunked" in fields.get("transfer-encoding", "").lower():
+            _skip_chunks(peer)
+        elif fields.get("content-length", "").isdigit():
+            peer.read(int(fields["content-length"]), f"the body of reply {i}")
+        else:
+            raise Failed(f"request {i}: a reply that goes on has a Content-Length or is chunked")
+
+
+def _skip_chunks(peer: Peer) -> None:
+    """Read a chunked body to its end (RFC 9112, 7.1)."""
+    while True:
+        line = _line(peer)
+        if not re.fullmatch(rb"[0-9A-Fa-f]{1,8}([ \t]*;.*)?", line):
+            raise Failed(f"not the size of a chunk: {line[:80]!r}")
+        size = int(line.partition(b";")[0], 16)
+        if size == 0:
+            break
+        if peer.read(size + 2, "a chunk")[-2:] != b"\r\n":
+            raise Failed("a chunk without its line end")
+    while _line(peer):
+        pass
+
+
+def _line(peer: Peer) -> bytes:
+    line = b""
+    while not line.endswith(b"\r\n"):
+        line += peer.read(1, "a line of a chunked body")
+    return line[:-2]
 
 
 TALKS: dict[str, Talk] = {talk.name: talk for talk in (Echo(), Http(), Rot13())}

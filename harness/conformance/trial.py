@@ -19,7 +19,7 @@ from harness.conformance.ending import Ending
 from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.peer import Peer
 from harness.conformance.subject import Conditions, Subject
-from harness.conformance.talk import TALKS, Talk
+from harness.conformance.talk import TALKS, AnyHttp, Talk
 from harness.design.model import Model
 
 LOCALHOST = "127.0.0.1"
@@ -31,6 +31,9 @@ class Trial:
         self.protocol = protocol
         self.conditions = conditions
         self.talk: Talk = TALKS[protocol]
+        if model.is_guest and protocol == "http":
+            paths = (model.describe.get("guest") or {}).get("paths") or ["/"]
+            self.talk = AnyHttp(str(paths[0]))
         self.timeout_s = conditions.give_up_s * conditions.patience
         self.ending: Ending | None = None
         self._subjects: list[Subject] = []
@@ -65,7 +68,7 @@ class Trial:
 
     def start(self, *options: str, conditions: Conditions | None = None) -> Subject:
         """A fresh server on a free port of 127.0.0.1, speaking the trial's protocol."""
-        argv = [str(self.model.path), "-p", "0", "-P", self.protocol, *options]
+        argv = [*self.model.argv, "-p", "0", "-P", self.protocol, *options]
         subject = Subject(argv, conditions or self.conditions)
         self._subjects.append(subject)
         return subject
@@ -74,7 +77,7 @@ class Trial:
         """Run the server for its output only; it must end by itself."""
         try:
             return subprocess.run(
-                [str(self.model.path), *options],
+                [*self.model.argv, *options],
                 capture_output=True,
                 text=True,
                 stdin=subprocess.DEVNULL,
@@ -101,7 +104,9 @@ class Trial:
         self, subject: Subject, receive_buffer: int = 0, send_buffer: int = 0, host: str = LOCALHOST
     ) -> Peer:
         """A client; closed at the end of the trial if the case does not."""
-        peer = Peer((host, subject.port), self.timeout_s, receive_buffer, send_buffer)
+        peer = Peer(
+            (subject.host or host, subject.port), self.timeout_s, receive_buffer, send_buffer
+        )
         self._peers.append(peer)
         return peer
 
@@ -141,6 +146,11 @@ class Trial:
     def needs_option(self, option: str) -> None:
         if option not in self.options:
             raise NotApplicable(f"the model has no option {option}")
+
+    def needs_own_process(self) -> None:
+        """For cases that look into the server's process, or stop it for a while."""
+        if self.model.is_attached:
+            raise NotApplicable("the server ran before, and is not ours to look into or to stop")
 
     def needs_blocking_waits(self) -> None:
         """For cases that bound the CPU time of a server that has nothing to do."""

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
+from harness.design import guest
 from harness.design.load import Load
 from harness.design.model import Model
 from harness.errors import UsageError
@@ -42,14 +43,15 @@ T = TypeVar("T")
 class Contender:
     """Someone to be measured. name: what the user wrote, and what tables say.
 
-    program: a binary, or None for the built model of that name. options: further words of the
-    server's command line.
+    program: a binary, or None for the built model of that name. words: what a guest is called
+    with, before the options; of nobody else. options: further words of the server's command line.
     """
 
     name: str
     model: str
     program: Path | None = None
     options: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ class Entry:
     def argv(self, protocol: str) -> list[str]:
         """How its server is started; the port is the kernel's choice."""
         extra = ["--extra-ns", str(self.extra_ns)] if self.extra_ns else []
-        return [str(self.model.path), "-p", "0", "-P", protocol, *self.options, *extra]
+        return [*self.model.argv, "-p", "0", "-P", protocol, *self.options, *extra]
 
 
 @dataclass(frozen=True)
@@ -96,9 +98,11 @@ class Plan:
 
 
 def parse_contender(text: str) -> Contender:
-    """'epoll_lt', 'thread_pool -w 32' or './other-build/servers/epoll_lt'; UsageError if
-    neither.
+    """'epoll_lt', 'thread_pool -w 32', './other-build/servers/epoll_lt', 'guest:nginx',
+    'cmd=node app.js {port}' or 'url=http://127.0.0.1:8080/,pid=1234'; UsageError if none of them.
     """
+    if found := guest.parse_foreign(text, "CONTENDER"):
+        return Contender(found.name, found.name, guest.HOST, found.options, found.words)
     try:
         words = shlex.split(text)
     except ValueError as error:
@@ -108,7 +112,9 @@ def parse_contender(text: str) -> Contender:
     first, *options = words
     if re.match(r"[a-z0-9]+:", first):
         raise UsageError(
-            "CONTENDER", text, "a model or the path of a binary, which the duel starts"
+            "CONTENDER",
+            text,
+            "a model, the path of a binary, guest:NAME, cmd=COMMAND or url=URL,pid=N",
         )
     for option in options:
         # Short options may carry their value: -p80.
@@ -122,6 +128,12 @@ def parse_contender(text: str) -> Contender:
 def parse_contenders(texts: Sequence[str]) -> tuple[Contender, ...]:
     """All of them, the first being the reference; each may be named once."""
     found = tuple(parse_contender(text) for text in texts)
+    if found[0].words:
+        raise UsageError(
+            "CONTENDER",
+            found[0].name,
+            "the first one is the reference, and a model of ours: the control is made of it",
+        )
     names = [contender.name for contender in found]
     for name in names:
         if names.count(name) > 1:

@@ -12,14 +12,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from harness.design.model import FAMILIES
-from harness.errors import SetupError
+from harness.errors import SetupError, UsageError
 from harness.paths import ROOT
 
 PREFIX = "guest:"
 GUESTS = ROOT / "servers" / "guests"
 FILE = "model.toml"
+# Starts guests, commands and what runs already, and speaks for them as a model speaks for itself.
+HOST = ROOT / "harness" / "guest"
 # Filled in, in commands and in files: the port; how many CPUs the server may use; a folder of its
 # own that is gone afterwards; the guest's folder; where what was built lies.
 PLACES = ("port", "workers", "scratch", "dir", "build")
@@ -115,8 +118,51 @@ def parse(name: str, found: Mapping[str, Any]) -> Guest:
     return Guest(name=name, **values)
 
 
+@dataclass(frozen=True)
+class Foreign:
+    """How somebody else's server is called. name: for tables; words: of HOST's command line.
+    asked: the text it was asked for by."""
+
+    name: str
+    words: tuple[str, ...]
+    options: tuple[str, ...] = ()
+    asked: str = ""
+
+
+def parse_foreign(text: str, option: str) -> Foreign | None:
+    """'guest:nginx -w 2', 'cmd=node app.js {port}' or 'url=http://127.0.0.1:80/,pid=12'; None where
+    it is none of them. UsageError, with the option's name, where it is not as it should be.
+    """
+    if text.startswith("cmd="):
+        command = text.removeprefix("cmd=")
+        if "{port}" not in command:
+            raise UsageError(option, text, "a command with {port} in it: the port it listens on")
+        return Foreign(command, ("--cmd", command), asked=text)
+    if text.startswith("url="):
+        url, comma, pid = text.removeprefix("url=").partition(",pid=")
+        _check_url(url, option, text)
+        if comma and not (pid.isascii() and pid.isdigit()):
+            raise UsageError(option, text, "a process as ,pid=1234 after the URL")
+        return Foreign(url, ("--url", url, *(("--pid", pid) if comma else ())), asked=text)
+    if text.startswith(PREFIX):
+        name, *options = text.removeprefix(PREFIX).split()
+        if name not in available():
+            raise UsageError(option, text, f"known guests: {', '.join(available())}")
+        return Foreign(" ".join([PREFIX + name, *options]), (name,), tuple(options), asked=text)
+    return None
+
+
+def _check_url(url: str, option: str, text: str) -> None:
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "echo", "rot13") and bool(parts.hostname or parts.netloc)
+        right = right and (parts.netloc.startswith("unix:") or parts.port != 0)
+    except ValueError:
+        right = False
+    if not right:
+        raise UsageError(option, text, "a URL as http://127.0.0.1:8080/")
+
+
 def fill(text: str, places: Mapping[str, object]) -> str:
     """Put values into {port} and the others of PLACES; other braces stay as they are."""
-    return re.sub(
-        r"\{(" + "|".join(PLACES) + r")\}", lambda m: str(places.get(m[1], m[0])), text
-    )
+    return re.sub(r"\{(" + "|".join(PLACES) + r")\}", lambda m: str(places.get(m[1], m[0])), text)

@@ -33,11 +33,27 @@ class Model:
     broken: bool = False
     stale: bool = False
     describe: dict[str, Any] = field(default_factory=dict, compare=False)
+    words: tuple[str, ...] = ()  # of its command line, before all options: a guest's name
 
     @property
     def busy_polls(self) -> bool:
         """It says that it uses a CPU while it waits, and means to."""
         return bool(self.describe.get("busy_polls"))
+
+    @property
+    def argv(self) -> list[str]:
+        """How it is called, without options."""
+        return [str(self.path), *self.words]
+
+    @property
+    def is_guest(self) -> bool:
+        """A server that is not ours: another process starts it and speaks for it."""
+        return bool(self.words)
+
+    @property
+    def is_attached(self) -> bool:
+        """It runs already, and is not ours to start or to stop."""
+        return bool((self.describe.get("guest") or {}).get("attached"))
 
     def why_not(self, protocol: str, connections: int) -> str:
         """Why this model cannot serve that load, or ''."""

@@ -47,6 +47,9 @@ SLOWER, SLOWER_MOST = 0.75, 6
 STARVED_LEAST, STARVED_SHARE = 2, 1 / 3
 # A server whose CPU time while nobody asks is above this share of a CPU disturbs the others.
 SILENT_BELOW = 0.001
+# A language's runtime tidies up after its turn: garbage is collected, code compiled. That goes on
+# for milliseconds at most, and hits the turns of all others alike.
+GUEST_SILENT_BELOW = 0.02
 
 
 @dataclass(frozen=True)
@@ -240,7 +243,10 @@ class _Match:
         """Who uses the CPU in the others' turns is measured alone from now on."""
         for name in piece.names:
             share = piece.idle_share(name)
-            if share > SILENT_BELOW and name in _contenders(self._record):
+            guest = any(e.name == name and e.model.is_guest for e in self._record.entries)
+            if share > (GUEST_SILENT_BELOW if guest else SILENT_BELOW) and name in _contenders(
+                self._record
+            ):
                 text = f"uses {100 * share:.2g} % of a CPU in the turns of others"
                 self._record.spins[name] = text
 

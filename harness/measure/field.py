@@ -78,9 +78,11 @@ class Field:
         found = []
         for entry in order:
             running = self._running[entry.name]
-            group = running.meter.group
-            where = f"cgroup:{group}" if group is not None else f"pid:{running.server.pid}"
-            found.append(Target(entry.name, running.server.port, where))
+            group, server = running.meter.group, running.server
+            where = f"cgroup:{group}" if group is not None else f"pid:{server.pid}"
+            if group is None and entry.model.is_guest:
+                where = f"tree:{server.server_pid}"
+            found.append(Target(entry.name, server.port, where, server.url))
         return found
 
     def died(self) -> dict[str, str]:
@@ -100,7 +102,7 @@ class Field:
         sleeps, which is seen at once. To be asked before the first connection."""
         server = self._running[name].server
         before, began = server.cpu_s(), time.monotonic()
-        while _awake(server.pid):
+        while _awake(server.server_pid):
             wall = time.monotonic() - began
             if wall > SILENCE_S:
                 share = (server.cpu_s() - before) / wall
@@ -127,7 +129,11 @@ class Field:
         """Before stop(): whose CPU time is not all in its process clock, because children have
         it.
         """
-        return [name for name, r in self._running.items() if has_children(r.server.pid)]
+        return [
+            name
+            for name, r in self._running.items()
+            if not r.entry.model.is_guest and has_children(r.server.pid)
+        ]
 
     def close(self) -> None:
         """Kill what is left. Safe to call twice."""

@@ -104,7 +104,9 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("--cmd", help="a command with {port} in it")
     add("--url", help="a server that runs already")
     add("--pid", type=int, default=0, help="with --url: its process")
-    add("--ready", default="", help="with --cmd: a line it prints; default: its port is listened on")
+    add(
+        "--ready", default="", help="with --cmd: a line it prints; default: its port is listened on"
+    )
     add("-p", "--port", type=int, default=0, help="0: a free one")
     add("-b", "--address", default="127.0.0.1", choices=["127.0.0.1"])
     add("-P", "--protocol", default="http")
@@ -129,7 +131,9 @@ def _guest(args: argparse.Namespace) -> Guest:
         return design.load(args.name)
     every = ("http", "echo", "rot13")
     if args.url:
-        return Guest("url", args.url, "library", (urlsplit(args.url).scheme,), "")
+        url = urlsplit(args.url)
+        path = (url.path or "/") + (f"?{url.query}" if url.query else "")
+        return Guest("url", args.url, "library", (url.scheme,), "", (path,))
     if "{port}" not in args.cmd:
         raise Unable(f"--cmd: '{args.cmd}' has no {{port}}", EXIT_USAGE)
     return Guest("cmd", args.cmd, "library", every, args.cmd, ready=args.ready)
@@ -143,13 +147,18 @@ def _describe(one: Guest) -> int:
     if one.limit_reason:
         limits["reason"] = one.limit_reason
     said = {
-        "name": design.PREFIX + one.name,
+        "name": one.summary if one.name in ("cmd", "url") else design.PREFIX + one.name,
         "summary": one.summary,
         "family": one.family,
         "protocols": one.protocols,
         "limits": limits,
         "options": ["-w"],
-        "guest": {"paths": one.paths, "options": one.options, "start": one.start},
+        "guest": {
+            "paths": one.paths,
+            "options": one.options,
+            "start": one.start,
+            "attached": not one.start,
+        },
     }
     print(json.dumps(said))
     return 0
@@ -183,7 +192,7 @@ def _host(one: Guest, args: argparse.Namespace) -> int:
                 status = _await_ready(one, server, port, told)
                 if status is None:
                     name = design.PREFIX + one.name
-                    print(f"ready model={name} port={port} pid={server.pid}", flush=True)
+                    print(f"ready model={name} port={port} pid={server.pid} guest=1", flush=True)
                     return _serve(server, name, told)
                 if told() or args.port or attempt == ATTEMPTS - 1:
                     text = shlex.split(design.fill(one.start, places))[0]
@@ -263,7 +272,7 @@ def _await_ready(
             return -signal.SIGTERM
         if time.monotonic() >= deadline:
             what = f"no line like '{one.ready}'" if one.ready else f"nothing listens on port {port}"
-            raise Unable(f"{server.args[0]}: {what} after {READY_S:g} s")  # type: ignore[index]
+            raise Unable(f"{shlex.split(one.start)[0]}: {what} after {READY_S:g} s")
         time.sleep(_POLL_S)
     return None
 
@@ -355,7 +364,7 @@ def _attach(args: argparse.Namespace) -> int:
     url = urlsplit(args.url)
     port = url.port or {"http": 80}.get(url.scheme, 0)
     pid = args.pid or os.getpid()
-    print(f"ready model=url port={port} pid={pid} url={args.url} attached=1", flush=True)
+    print(f"ready model=url port={port} pid={pid} url={args.url} guest=1 attached=1", flush=True)
     import select  # pylint: disable=import-outside-toplevel
 
     while not told():

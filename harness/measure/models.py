@@ -13,7 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
-from harness.design import selection
+from harness.design import guest, selection
 from harness.design import source as sources
 from harness.design.model import Model
 from harness.errors import EXIT_USAGE, SetupError, UsageError
@@ -94,25 +94,46 @@ def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
     Raises SetupError if one of them is stale.
     """
     words = selection.words(selection.ALL if wanted is None else wanted)
-    chosen = selection.select(list(models), words, "--models")
+    foreign = [one for word in words if (one := guest.parse_foreign(word, "--models"))]
+    named = [word for word in words if not guest.parse_foreign(word, "--models")]
+    chosen = selection.select(list(models), named, "--models") if named or not foreign else []
+    chosen += [describe_foreign(one) for one in foreign]
     refuse_stale(chosen)
     return chosen
 
 
-def describe(path: Path, options: Sequence[str] = ()) -> Model:
+def guests() -> list[Model]:
+    """Every guest there is, by name; one that lacks something says what to install."""
+    return [
+        describe_foreign(guest.Foreign(guest.PREFIX + name, (name,))) for name in guest.available()
+    ]
+
+
+def describe_foreign(one: guest.Foreign) -> Model:
+    """A guest, a command or a server that runs, as its host describes it, under its name."""
+    found = replace(describe(guest.HOST, one.options, one.words), name=one.name)
+    if found.unavailable and one.words[0] in guest.available():
+        told = guest.load(one.words[0])  # it cannot say it itself without its runtime
+        found = replace(found, family=told.family, summary=told.summary)
+    return found
+
+
+def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = ()) -> Model:
     """Ask one server what it is; one that cannot say so is listed as broken.
+
+    words: what a guest's host is called with, before the options.
 
     options: what it is to be started with, which may change its limits. UsageError if it refuses
     them.
     """
     try:
-        status, out, err = _ask(path, options)
+        status, out, err = _ask(path, [*words, *options])
     except OSError as error:
-        return _broken(path, str(error))
+        return replace(_broken(path, str(error)), words=words)
     except subprocess.TimeoutExpired:
         return _broken(path, f"no answer within {DESCRIBE_S:g} s")
     if status == EXIT_CANNOT_RUN_HERE:
-        return Model(path.name, path, unavailable=_last_line(err) or "exit status 77")
+        return Model(path.name, path, unavailable=_last_line(err) or "exit status 77", words=words)
     if status == EXIT_USAGE and options:
         raise UsageError(path.name, " ".join(options), _last_line(err))
     if status != 0:
@@ -130,6 +151,7 @@ def describe(path: Path, options: Sequence[str] = ()) -> Model:
             max_connections=int(connections) if connections else None,
             limit_reason=str(limits.get("reason") or ""),
             describe=said,
+            words=words,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         return _broken(path, f"not as agreed: {error!r}")

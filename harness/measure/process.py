@@ -111,6 +111,14 @@ def task_state(task: Path) -> str:
     return stat.rpartition(")")[2].split()[0]
 
 
+def clock_s(pid: int) -> float:
+    """CPU time of a process and all its threads, in seconds; 0 when it is gone."""
+    try:
+        return time.clock_gettime(~pid << 3 | 2)  # what clock_getcpuclockid(3) returns
+    except OSError:
+        return 0.0
+
+
 class Child:
     """A running child in its own process group. stderr is kept in a file of its own."""
 
@@ -243,10 +251,7 @@ class Child:
 
     def cpu_s(self) -> float:
         """CPU time of the process and all its threads so far, in seconds; 0 when it is gone."""
-        try:
-            return time.clock_gettime(~self.pid << 3 | 2)  # what clock_getcpuclockid(3) returns
-        except OSError:
-            return 0.0
+        return clock_s(self.pid)
 
 
 class Server(Child):
@@ -261,6 +266,10 @@ class Server(Child):
         self._text = b""
         self._told = False
         self.left_behind = False
+        # Of a guest, of which the child that we started is only the host.
+        self.server_pid = self.pid
+        self.url = ""  # where it is not PROTOCOL://127.0.0.1:PORT
+        self.attached = False  # it ran before, and goes on
         try:
             self.port = self._await_ready()
         except BaseException:
@@ -281,7 +290,11 @@ class Server(Child):
             self._text += chunk
         line, _, self._text = self._text.partition(b"\n")
         try:
-            return int(parse_ready(line.decode(errors="replace"))["port"])
+            words = parse_ready(line.decode(errors="replace"))
+            self.server_pid = int(words["pid"])
+            self.url = words.get("url", "")
+            self.attached = "attached" in words
+            return int(words["port"])
         except ValueError as error:
             raise ProcessError(f"server: {error}") from None
 
@@ -293,6 +306,10 @@ class Server(Child):
             return CannotRunHere(complaint or f"exit status {EXIT_CANNOT_RUN_HERE}")
         text = f"server did not start: {ended.words(complaint)}"
         return ProcessError(text, ended.is_host_fault(complaint))
+
+    def cpu_s(self) -> float:
+        """As Child's; of a guest, that of the server itself and not of its host."""
+        return clock_s(self.server_pid)
 
     def terminate(self) -> None:
         """Tell it to stop, and do not wait: so several stop at the same time."""

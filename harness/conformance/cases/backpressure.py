@@ -155,7 +155,7 @@ def greedy_work(t: Trial) -> None:
             greedy.inbox.clear()
 
 
-@case()
+@case(foreign=True)
 def idle_costs_nothing(t: Trial) -> None:
     """Connected clients that say nothing, or have said half of something, cost no CPU time.
 
@@ -163,6 +163,7 @@ def idle_costs_nothing(t: Trial) -> None:
     writable nearly always, so every wait returns at once. It works, and uses a whole CPU.
     """
     t.needs_blocking_waits()
+    t.needs_own_process()
     subject = t.start()
     peers = [t.connect(subject) for _ in range(5 if t.serves(5) else 1)]
     for i, peer in enumerate(peers):

@@ -52,13 +52,14 @@ def half_close_before_reply(t: Trial) -> None:
         peer.expect_end("after the client's half-close")
 
 
-@case(gate=True)
+@case(gate=True, foreign=True)
 def half_close_after_reply(t: Trial) -> None:
     """After its answer the client half-closes; the server closes its side, with nothing more said.
 
     What usually goes wrong: recv(2) returning 0 is not looked at, and the server spins on a socket
     that is readable for ever, or keeps its descriptor for ever.
     """
+    t.needs_own_process()
     subject = t.start()
     base = _in_use(t, subject)
     with t.connect(subject) as peer:
@@ -89,13 +90,14 @@ def half_close_in_a_request(t: Trial) -> None:
     t.probe(subject)
 
 
-@case()
+@case(foreign=True)
 def reset_while_reading(t: Trial) -> None:
     """Clients break off with a reset while the server waits for the rest of their requests.
 
     What usually goes wrong: ECONNRESET from recv(2) is taken for a reason to exit; or the
     connection is never closed, because only end of file (0) was thought of.
     """
+    t.needs_own_process()
     subject = t.start()
     base = _in_use(t, subject)
     for _ in range(20):
@@ -153,7 +155,7 @@ def reset_while_accepting(t: Trial) -> None:
     t.probe(subject, "a client after those that left before they were accepted")
 
 
-@case()
+@case(foreign=True)
 def both_at_once(t: Trial) -> None:
     """Data, its end and its connection arrive in one: the server finds them all when it wakes up.
 
@@ -161,6 +163,7 @@ def both_at_once(t: Trial) -> None:
     hang-up alone (EPOLLHUP or EPOLLRDHUP looked at first), and the request is never answered.
     """
     t.needs_connections(8)
+    t.needs_own_process()
     subject = t.start()
     subject.pause()
     peers = []

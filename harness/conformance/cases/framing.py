@@ -9,7 +9,7 @@ from harness.conformance.trial import Trial
 ORDER = 10
 
 
-@case(gate=True)
+@case(gate=True, foreign=True)
 def byte_at_a_time(t: Trial) -> None:
     """Requests that arrive one byte at a time are answered like any others.
 
@@ -23,7 +23,7 @@ def byte_at_a_time(t: Trial) -> None:
             t.talk.check(peer, i)
 
 
-@case(timeout_s=60)
+@case(timeout_s=60, foreign=True)
 def split_everywhere(t: Trial) -> None:
     """Three requests in two pieces, cut at every possible offset, the second piece some time later.
 
@@ -50,7 +50,7 @@ def split_everywhere(t: Trial) -> None:
                     t.talk.check(peer, i)
 
 
-@case(gate=True)
+@case(gate=True, foreign=True)
 def pipelined_burst(t: Trial) -> None:
     """12,000 requests sent without waiting for answers: many times what a server's buffers hold.
 
@@ -111,7 +111,7 @@ def odd_buffer(t: Trial) -> None:
             t.talk.check(peer, i)
 
 
-@case()
+@case(foreign=True)
 def two_clients_interleaved(t: Trial) -> None:
     """Halves of requests from several clients in turn: each gets the answer to its own.
 

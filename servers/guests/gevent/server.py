@@ -21,7 +21,7 @@ def application(environ: dict[str, str], start: Callable[..., object]) -> Iterab
     else:
         body, status = b"", "404 Not Found"
     start(status, [("Content-Type", "text/plain"), ("Content-Length", str(len(body)))])
-    return [body]
+    return [] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 WSGIServer(("127.0.0.1", int(sys.argv[1])), application, log=None, backlog=4096).serve_forever()

@@ -1,0 +1,255 @@
+# SPDX-License-Identifier: MIT
+"""Servers that are not ours: guests, commands and what runs already, wherever a model may stand."""
+from __future__ import annotations
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from harness.conformance.catalogue import discover
+from harness.conformance.runner import FAIL, NOT_APPLICABLE, plan, run_all
+from harness.design import duel, guest
+from harness.errors import UsageError
+from harness.measure import guest_host, models
+from harness.measure.field import Field
+from harness.measure.meter import Sources
+from harness.measure.process import Server, task_state, tree
+from tests.loadgen_util import model
+
+ROOT = Path(__file__).resolve().parent.parent
+TENK = ROOT / "harness" / "tenk"
+NAMES = guest.available()
+ECHO = """
+import socket, sys
+listener = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    peer, _ = listener.accept()
+    while data := peer.recv(4096):
+        peer.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 0\\r\\n\\r\\n" * data.count(b"\\r\\n\\r\\n"))
+"""
+
+
+def tenk(*args: str, **more: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [TENK, *args],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        env={**os.environ, "COLUMNS": "200", **more},
+    )
+
+
+@pytest.fixture(name="program")
+def fixture_program(tmp_path: Path) -> str:
+    """A server of the reader's own, as the command that starts it."""
+    path = tmp_path / "server.py"
+    path.write_text(ECHO, encoding="utf-8")
+    return f"/usr/bin/python3 {path} {{port}}"
+
+
+def until(condition: "object", seconds: float = 20.0) -> bool:
+    """Poll what nothing can be waited on for."""
+    deadline = time.monotonic() + seconds
+    while not condition():  # type: ignore[operator]
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+@contextmanager
+def hosted(*words: str) -> Iterator[Server]:
+    with Server([str(guest.HOST), *words]) as server:
+        yield server
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_keeps_what_any_server_promises(name: str) -> None:
+    found = models.describe_foreign(guest.Foreign(guest.PREFIX + name, (name,)))
+    if found.unavailable:
+        assert "apt install" in found.unavailable
+        pytest.skip(found.unavailable)
+    results = run_all(plan([found], discover()), workers=2)
+    failed = [f"{r.case}: {r.text}" for r in results if r.outcome == FAIL]
+    assert not failed, failed
+    kept = [r for r in results if r.outcome != NOT_APPLICABLE]
+    assert len(kept) >= 8 or "http" not in found.protocols
+    assert all(r.text for r in results if r.outcome == NOT_APPLICABLE)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_guest_without_its_runtime_says_what_to_install(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = guest.load(name)
+    assert one.needs, "a guest names the package of its runtime"
+    monkeypatch.setattr(guest_host, "_path", lambda: "/nonexistent")
+    monkeypatch.setattr(guest_host, "_status", lambda _: 127)
+    said = guest_host.missing(one)
+    if all(Path(need.command).is_absolute() and not need.probe for need in one.needs):
+        return  # Python itself
+    assert said.count("\n") == 0 and f"apt install {one.needs[0].package}" in said
+
+
+def test_a_missing_runtime_costs_one_line_and_nobody_else() -> None:
+    done = tenk(
+        "check", "guest:go", "guest:asyncio", "--case", "byte_at_a_time", PATH="/nonexistent"
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    lines = [line for line in done.stdout.splitlines() if "guest:go" in line]
+    assert lines == ["guest:go: cannot run here: guest: go is not installed: apt install golang-go"]
+    assert "1 ok" in done.stdout
+
+
+def test_a_command_is_ready_when_its_port_is_and_its_pid_is_told(program: str) -> None:
+    with hosted("--cmd", program, "-p", "0", "-P", "http") as server:
+        assert server.server_pid != server.pid and server.server_pid in tree(server.pid)
+        with socket.create_connection(("127.0.0.1", server.port)) as peer:
+            peer.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert peer.recv(100).startswith(b"HTTP/1.1 200")
+        pid = server.server_pid
+        assert "requests" not in server.stop()
+    assert task_state(Path(f"/proc/{pid}")) == "X"
+
+
+def test_a_command_that_ends_is_told_with_its_status() -> None:
+    done = subprocess.run(
+        [guest.HOST, "--cmd", "/bin/false {port}", "-p", "0"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 1
+    assert done.stderr == "guest: /bin/false: ended with status 1 before it was ready\n"
+
+
+def test_a_line_it_prints_can_say_that_it_is_ready(tmp_path: Path) -> None:
+    path = tmp_path / "late.py"
+    path.write_text("print('up now', flush=True)\n" + ECHO, encoding="utf-8")
+    words = ["--cmd", f"/usr/bin/python3 {path} {{port}}", "--ready", "up n.w"]
+    with hosted(*words, "-p", "0", "-P", "http") as server:
+        assert server.port > 0
+        server.stop()
+
+
+def test_nothing_of_a_guest_outlives_a_host_that_is_killed(tmp_path: Path) -> None:
+    path = tmp_path / "forks.py"
+    path.write_text(
+        "import os\nos.fork()\n"
+        + ECHO.replace(
+            "socket.create_server(", "(lambda a: " "socket.create_server(a, reuse_port=True))("
+        ),
+        encoding="utf-8",
+    )
+    with hosted("--cmd", f"/usr/bin/python3 {path} {{port}}", "-p", "0", "-P", "http") as server:
+        assert until(lambda: len(tree(server.server_pid)) == 2)
+        members = tree(server.server_pid)
+        os.kill(server.pid, signal.SIGKILL)  # the host alone
+        assert until(lambda: all(task_state(Path(f"/proc/{pid}")) in "XZ" for pid in members))
+
+
+def test_what_is_not_a_server_of_somebody_is_refused() -> None:
+    for text in ("guest:none", "cmd=true", "url=nonsense", "url=http://h/,pid=x", "ftp:x"):
+        with pytest.raises(UsageError, match="CONTENDER"):
+            duel.parse_contenders(["epoll_lt", text])
+    with pytest.raises(UsageError, match="reference"):
+        duel.parse_contenders(["guest:go", "epoll_lt"])
+    assert duel.parse_contenders(["epoll_lt", "url=http://127.0.0.1:80/x,pid=12"])[1].words == (
+        "--url",
+        "http://127.0.0.1:80/x",
+        "--pid",
+        "12",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        ('summary = "x"', "'family' is missing"),
+        ('summry = "x"', "'summry' is not a key"),
+        ('summary = "x"\nfamily = "no"\nprotocols = ["http"]\nstart = "x {port}"', "family 'no'"),
+        ('summary = "x"\nfamily = "library"\nprotocols = ["http"]\nstart = "x"', "no {port}"),
+        ("summary = 3", "'summary' is not a str"),
+    ],
+)
+def test_a_wrong_model_toml_is_told_by_its_key(text: str, word: str) -> None:
+    import tomllib
+
+    with pytest.raises(ValueError, match=word):
+        guest.parse("x", tomllib.loads(text))
+
+
+def test_places_are_filled_in_and_other_braces_stay() -> None:
+    assert guest.fill("a {port} { b } {no} {workers}", {"port": 7, "workers": 2}) == (
+        "a 7 { b } {no} 2"
+    )
+
+
+def test_the_processes_of_a_guest_are_its_cost(program: str) -> None:
+    found = duel.parse_contender(f"cmd={program}")
+    described = models.describe(guest.HOST, found.options, found.words)
+    entry = duel.Entry(found.name, duel.CONTENDER, described, found.options)
+    with Field([entry], "http", (), Sources(None, None)) as field:
+        (target,) = field.targets([entry])
+        pid = int(target.cpu.removeprefix("tree:"))
+        assert str(pid) in " ".join(map(str, tree(os.getpid())))
+        assert b"server.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        counters, failed = field.stop()
+    assert not failed and list(counters) == [found.name]
+
+
+def test_a_duel_meets_guest_command_and_what_runs(program: str, tmp_path: Path) -> None:
+    with model("poll", "http") as running:
+        out = tmp_path / "duel.json"
+        url = f"url={running.url('http', '/')},pid={running.pid}"
+        done = tenk(
+            *["duel", "epoll_lt", "guest:asyncio", f"cmd={program}", url, "-c", "4"],
+            *["--seconds", "5", "--arrangement", "turns", "--no-keep", "--json", str(out)],
+        )
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        document = json.loads(out.read_text(encoding="utf-8"))
+        (standing,) = [s for s in document["standings"] if s["arrangement"] == "turns"]
+        names = {"epoll_lt", "guest:asyncio", program, running.url("http", "/")}
+        assert names <= {row["name"] for row in standing["rows"]}, standing
+        assert running.child.poll() is None, "what ran before goes on"
+
+
+def test_a_duel_wants_to_know_whose_cpu_time_it_is() -> None:
+    with model("poll", "http") as running:
+        done = tenk("duel", "epoll_lt", f"url={running.url('http', '/')}", "--no-keep")
+        assert done.returncode == 2 and ",pid=N" in done.stderr
+
+
+def test_a_url_is_checked_for_what_any_server_does() -> None:
+    with hosted("asyncio", "-p", "0", "-P", "http") as server:
+        url = f"http://127.0.0.1:{server.port}/"
+        done = tenk("check", "--url", url, "--case", "pipelined_burst", "--case", "both_at_once")
+        assert done.returncode == 0, done.stdout + done.stderr
+        said = " ".join(done.stdout.split())
+        assert "1 ok, 0 failed, 1 not applicable" in said and "not ours to look into" in said
+        assert until(lambda: task_state(Path(f"/proc/{server.server_pid}")) in "SR")
+        server.stop()
+
+
+def test_a_wrong_server_at_a_url_is_found_out(program: str) -> None:
+    with hosted("--cmd", program, "-p", "0", "-P", "http") as server:
+        url = f"http://127.0.0.1:{server.port}/"  # it serves one client at a time
+        done = tenk("check", "--url", url, "--case", "two_clients_interleaved")
+        assert done.returncode == 1 and f"again: harness/tenk check url={url}" in done.stdout
+        server.stop()
+
+
+def test_the_list_has_each_guest_or_what_to_install() -> None:
+    said = tenk("list").stdout
+    for name in NAMES:
+        assert f"guest:{name}" in said
