@@ -32,7 +32,7 @@ struct server_cpu {
 	enum { SERVER_CPU_NONE, SERVER_CPU_PROCESSES, SERVER_CPU_GROUP } kind;
 	clockid_t clocks[SERVER_CPU_TREE_MOST]; /* processes */
 	size_t count;
-	int fd;          /* group: its cpu.stat */
+	int fd; /* group: its cpu.stat */
 };
 
 /*

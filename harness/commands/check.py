@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import dataclasses
 import os
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -132,7 +133,9 @@ def _chosen(args: argparse.Namespace) -> list[Model]:
         if (one := guest.parse_foreign(text, "--url" if text.startswith("url=") else "MODELS"))
     ]
     # Under the name by which it can be asked for again.
-    guests = [models.describe_foreign(replace(one, name=one.asked)) for one in foreign]
+    guests = [models.describe_foreign(replace(one, name=shlex.quote(one.asked))) for one in foreign]
+    if not args.protocol:  # a command does not say which it speaks
+        guests = [replace(m, protocols=m.protocols[:1]) for m in guests]
     named = [text for text in args.models if not guest.parse_foreign(text, "MODELS")]
     return guests if guests and not named else [*_models(named, args.build), *guests]
 

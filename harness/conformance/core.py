@@ -66,8 +66,8 @@ def case(
     protocols: those it can be run with; none given means every one. once: run with the first of
     them that the model speaks, because the protocol makes no difference. gate: part of the quick
     subset before every measurement. heavy: takes thousands of descriptors or processes; one of
-    these runs at a time on a machine. timeout_s: when to give it up, a safety net only. foreign: any
-    server of the protocol keeps this promise, also one that is not ours.
+    these runs at a time on a machine. timeout_s: when to give it up, a safety net only. foreign:
+    any server of the protocol keeps this promise, also one that is not ours.
 
     A module of cases may set ORDER before its first case, from 0: a grader tries the cases of lower
     numbers first, because what goes wrong in them goes wrong in the others too.

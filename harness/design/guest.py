@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""A guest: a server that is not ours, as servers/guests/NAME/model.toml describes it.
+"""A guest: a server that is not ours, as its model.toml (in a folder of servers/guests) says.
 
 Nothing else depends on a guest; a missing runtime costs one line. docs/bring-your-own-server.md is
 the manual of the file.

@@ -364,6 +364,13 @@ def _attach(args: argparse.Namespace) -> int:
     url = urlsplit(args.url)
     port = url.port or {"http": 80}.get(url.scheme, 0)
     pid = args.pid or os.getpid()
+    deadline = time.monotonic() + READY_S
+    while port and url.hostname in ("127.0.0.1", "localhost", "::1") and not listening(port):
+        if told():
+            return 0
+        if time.monotonic() >= deadline:
+            raise Unable(f"--url: nothing listens on port {port}: start the server first")
+        time.sleep(_POLL_S)
     print(f"ready model=url port={port} pid={pid} url={args.url} guest=1 attached=1", flush=True)
     import select  # pylint: disable=import-outside-toplevel
 
