@@ -26,8 +26,6 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
-#include <sys/syscall.h>
-#include <unistd.h>
 
 #include "common/die.h"
 #include "servers/lib/conn.h"
@@ -35,14 +33,6 @@
 #include "servers/lib/stats.h"
 
 #define EVENTS 16 /* taken per wait */
-
-/*
- * ThreadSanitizer takes epoll_ctl() for a use of the socket by its caller. To arm it is to let go
- * of it: another thread may close it before the call returns. The bare system call says so.
- */
-#ifdef __SANITIZE_THREAD__
-#define epoll_ctl(...) ((int)syscall(SYS_epoll_ctl, __VA_ARGS__))
-#endif
 
 static int ep;
 
