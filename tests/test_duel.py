@@ -432,7 +432,7 @@ def test_an_interrupted_duel_prints_and_writes_what_is_known_and_leaves_nothing_
         running.send_signal(number)
         said, complaint = running.communicate(timeout=60)
     assert running.returncode == errors.EXIT_INTERRUPTED, complaint
-    assert "interrupted" in complaint
+    assert "interrupted" in complaint and "without the piece that was under way" in complaint
     assert "turns: one after the other" in said
     found = json.loads(file.read_text())
     assert found["ended"] == "interrupted"
@@ -467,6 +467,30 @@ def test_real_servers_meet_and_every_field_of_the_result_is_there(
         assert {"estimate", "lo", "hi"} <= set(arrangement["twin"][CPU])
         assert arrangement["control"]["expected"][CPU] > 1
     assert not children()
+
+
+@pytest.mark.parametrize("fault", [errors.HostFault, errors.SetupError])
+def test_what_was_measured_is_kept_where_the_machine_fails_in_the_middle(
+    build: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+    fault: type[Exception],
+) -> None:
+    block, left = Stage.block, [4]
+
+    def failing(*arguments: Any) -> Any:
+        left[0] -= 1
+        if not left[0]:
+            raise fault("the disk is full")
+        return block(*arguments)
+
+    monkeypatch.setattr(Stage, "block", failing)
+    status, found = duel(tmp_path, "ref", "dear", *TURNS, until="")
+    said = capsys.readouterr().err
+    assert status == errors.EXIT_DOUBTFUL
+    assert said == "tenk: ended early: the disk is full\n"
+    assert found["ended"] == "failed" and found["arrangements"]["turns"]["blocks"] > 0
 
 
 # --- who meets whom -------------------------------------------------------------------------------

@@ -246,3 +246,13 @@ def test_the_note_has_twin_control_and_resolution_and_who_was_left_out() -> None
         "100 in turns: twin +0.0 ± 1.0 %, control of 3.0 % found as +3.0 ± 1.0 %, resolution ± 1.0 %",
     ]
     assert present.left_out([met]) == ["blocking was not compared at 100: unsupported: serves one"]
+
+
+def test_an_inverse_metric_has_a_table_of_its_own_with_everything_turned_round() -> None:
+    found = present.tables(experiment.load("c10k"), [level(turns=arrangement(TURNS))])
+    table = found["requests_per_cpu_second"]
+    assert table.heading == "requests per second of server CPU against epoll_lt"
+    assert dict(table.rows)["poll"] == ["-23.1 ± 0.8 %"]
+    assert table.notes == [
+        "100 in turns: twin +0.0 ± 1.0 %, control of -2.9 % found as -2.9 ± 1.0 %, resolution ± 1.0 %",
+    ]

@@ -72,7 +72,7 @@ class Arrangement:
         found = self.ratios.get(model, {}).get(_direct(metric))
         if found is None or found.basis == NOTHING or self.void(metric):
             return None
-        return _inverse(found) if METRICS[metric].inverse_of else found
+        return turned_round(found) if METRICS[metric].inverse_of else found
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ def _ratio(level: LevelDuel, one: Arrangement, a: str, b: str, metric: str) -> R
     if below is None:
         return None
     if a == level.reference:
-        return _inverse(below)
+        return turned_round(below)
     above = one.ratio(a, metric)
     return None if above is None else _through(above, below)
 
@@ -205,7 +205,9 @@ def _through(a: Ratio, b: Ratio) -> Ratio | None:
     )
 
 
-def _inverse(ratio: Ratio) -> Ratio:
+def turned_round(ratio: Ratio) -> Ratio:
+    """The same of the inverse of its metric."""
+
     def turned(value: float) -> float:
         return 1 / value if value > 0 else math.nan
 

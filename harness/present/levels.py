@@ -11,7 +11,7 @@ from typing import Any
 from harness.design.duel import TOGETHER, TURNS
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS
-from harness.judge.levels import Arrangement, LevelDuel
+from harness.judge.levels import Arrangement, LevelDuel, turned_round
 from harness.judge.standings import CPU
 from harness.present import wording
 
@@ -33,11 +33,10 @@ class RatioTable:
 def tables(
     experiment: Experiment, duels: Sequence[LevelDuel], models: Sequence[str] = ()
 ) -> dict[str, RatioTable]:
-    """The ratio tables of a run, by the metric of the table that each stands beside. Two metrics
-    that are one another's inverse have one table. models: their order."""
+    """The ratio tables of a run, by the metric of the table that each stands beside. models: their
+    order."""
     metrics = list(dict.fromkeys(h.metric for h in experiment.highlights))
-    plain = [m for m in metrics if METRICS[m].inverse_of not in metrics]
-    found = {metric: _table(duels, metric, models) for metric in plain}
+    found = {metric: _table(duels, metric, models) for metric in metrics}
     return {metric: table for metric, table in found.items() if table is not None}
 
 
@@ -84,14 +83,18 @@ def _entry(level: LevelDuel, one: Arrangement, name: str, metric: str) -> str:
 
 def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
     """ "100 in turns: twin +0.1 ± 0.4 %, control of 3.1 % found as +2.9 ± 0.5 %, …"."""
-    direct = METRICS[metric].inverse_of or metric
+    inverse = METRICS[metric].inverse_of
+    direct = inverse or metric
     parts = []
     twin = one.twin.get(direct)
     if twin is not None:
+        twin = turned_round(twin) if inverse else twin
         parts.append(f"twin {wording.change(twin)}")
     control = one.control.get(direct)
     if direct == CPU and control is not None and math.isfinite(one.expected):
-        known = f"{100 * (one.expected - 1):.1f} %"
+        expected = 1 / one.expected if inverse else one.expected
+        control = turned_round(control) if inverse else control
+        known = f"{100 * (expected - 1):.1f} %"
         missed = ", outside of its 99 % interval" if one.slack else ""
         parts.append(f"control of {known} found as {wording.change(control)}{missed}")
     resolution = one.resolution.get(direct, math.inf)
