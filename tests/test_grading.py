@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 from harness import errors
-from harness.conformance import catalogue, ending
-from harness.conformance.grading import causes, sandbox, sheet, submission
+from harness.conformance import catalogue, ending, starter
+from harness.conformance.grading import causes, compare, sandbox, sheet, submission
 from harness.conformance.grading.sandbox import Bounds, Means
 from harness.conformance.grading.submission import Tried
 from harness.paths import ROOT
@@ -261,6 +261,62 @@ def test_foreign_code_sees_no_files_but_the_systems(stage: Path) -> None:
     assert set(ended.answer) <= {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"}
 
 
+# --- a file to begin with -------------------------------------------------------------------------
+
+
+MODELS_IN_C = sorted(path.stem for path in (ROOT / "servers").glob("*.c"))
+
+
+@pytest.mark.parametrize("model", MODELS_IN_C)
+def test_a_skeleton_of_any_model_in_c_compiles_without_a_warning(
+    model: str, tmp_path: Path
+) -> None:
+    text = (ROOT / "servers" / f"{model}.c").read_text("utf-8")
+    file = tmp_path / "mine.c"
+    file.write_text(starter.skeleton(text, model, "mine"), "utf-8")
+    warnings = ["-Wall", "-Wextra", "-Wshadow", "-Wmissing-prototypes", "-Wconversion", "-Werror"]
+    flags = [*warnings, "-Wno-sign-conversion", "-std=gnu17", "-D_GNU_SOURCE", f"-I{ROOT}"]
+    done = subprocess.run(
+        ["cc", *flags, "-fsyntax-only", str(file)], capture_output=True, text=True, check=False
+    )
+    if "No such file or directory" in done.stderr:
+        pytest.skip("a library it needs is not installed")
+    assert done.returncode == 0, done.stderr
+    assert '.name = "mine"' in file.read_text("utf-8")
+
+
+@pytest.mark.parametrize("option", [(), ("--plain",), ("--from", "epoll_lt")], ids=str)
+def test_what_new_writes_lets_its_first_client_wait_and_nothing_else_is_wrong(
+    option: tuple[str, ...], tmp_path: Path
+) -> None:
+    file, target = tmp_path / "mine.c", tmp_path / "out.json"
+    assert _tenk("new", "mine", *option, "--out", str(file)).returncode == 0
+    done = _tenk("check", "--file", str(file), "--points", "echo", "--json", str(target))
+    record = json.loads(target.read_text("utf-8"))
+    assert done.returncode == submission.STATUS["hung"], done.stdout + done.stderr
+    assert [cause["cause"] for cause in record["causes"]] == ["no_answer"]
+    assert (record["model"], record["points"], record["compiler"]) == ("mine", 0, "")
+
+
+@pytest.mark.parametrize(
+    "args, named",
+    [(("Mine",), "Mine"), (("mine", "--from", "asio"), "asio"), (("mine", "--from", "x"), "'x'")],
+)
+def test_new_refuses_what_it_cannot_write_in_one_line(
+    args: tuple[str, ...], named: str, tmp_path: Path
+) -> None:
+    done = _tenk("new", *args, "--out", str(tmp_path / "x.c"))
+    assert done.returncode == 2 and named in done.stderr and len(done.stderr.splitlines()) == 1
+    assert not list(tmp_path.iterdir())
+
+
+def test_new_overwrites_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "mine.c"
+    file.write_text("mine", "utf-8")
+    done = _tenk("new", "mine", "--out", str(file))
+    assert done.returncode == 2 and file.read_text("utf-8") == "mine"
+
+
 # --- causes and points ---------------------------------------------------------------------------
 
 
@@ -318,6 +374,34 @@ def test_points_are_shared_by_cases_and_not_applicable_stands_apart(tmp_path: Pa
     ]
     (credit,) = sheet.credits(sheet.load(str(file), CASES), tried)
     assert (credit.points, credit.of, credit.not_applicable) == (2, 6, 2)
+
+
+ASKED = sheet.Comparison("cheap", "epoll_lt", 10, 100, 20, 2)
+
+
+@pytest.mark.parametrize(
+    "found, points",
+    [
+        (compare.Ratio(1.02, 0.98, 1.06), 2),
+        (compare.Ratio(1.15, 1.05, 1.25), 2),  # it may be within 10 %: the doubt is the student's
+        (compare.Ratio(1.25, 1.15, 1.35), 0),
+        (None, 2),
+    ],
+)
+def test_a_comparison_that_cannot_tell_is_told_in_the_students_favour(
+    found: compare.Ratio | None, points: float
+) -> None:
+    earned = compare.credit(ASKED, found, "void")
+    assert (earned.points, earned.of) == (points, 2) and earned.note
+
+
+def test_a_void_duel_tells_nothing() -> None:
+    inside = {
+        "contenders": [{"name": "x", "ratio": {compare.METRIC: dict(estimate=2, lo=2, hi=2)}}]
+    }
+    said = {"verdict": {"status": "void"}, "arrangements": {"together": inside}}
+    assert compare.ratio(said, "x") is None
+    assert compare.ratio({**said, "verdict": {"status": "valid"}}, "x") == compare.Ratio(2, 2, 2)
 
 
 @pytest.mark.parametrize(

@@ -21,10 +21,10 @@ from typing import Any
 from harness import errors
 from harness.conformance import ending, runner
 from harness.conformance.core import Case
-from harness.conformance.grading import build, causes, sandbox, sheet, submission
+from harness.conformance.grading import build, causes, compare, sandbox, sheet, submission
 from harness.conformance.grading.build import Workshop
 from harness.conformance.grading.sandbox import Bounds, Ended, Means
-from harness.conformance.grading.submission import NOT_REACHED, OK, Submission, Tried
+from harness.conformance.grading.submission import NOT_REACHED, OK, Credit, Submission, Tried
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, Job, Result
 from harness.conformance.subject import Conditions, conditions_for
 from harness.design.model import Model
@@ -73,6 +73,7 @@ class _State:
     hung: int = 0
     reports: dict[str, str] = field(default_factory=dict)
     known: dict[str, Case] = field(default_factory=dict)
+    compared: list[Credit] = field(default_factory=list)
 
     def tell(self) -> None:
         """Bring the record up to date and hand it on."""
@@ -80,7 +81,7 @@ class _State:
         said.seconds = round(time.monotonic() - self.began, 2)
         said.causes = causes.find(said.tried, self.known, str(self.task.path), self.reports)
         if self.task.points:
-            said.credits = sheet.credits(self.task.points, said.tried)
+            said.credits = sheet.credits(self.task.points, said.tried, self.compared)
         self.told(said)
 
 
@@ -132,6 +133,12 @@ def _grade(state: _State) -> None:
         task.keep.chmod(0o755)
     _try_all(state, model, files)
     said.outcome = _outcome(said.tried)
+    if task.points and said.outcome == OK:
+        for asked in task.points.comparisons:
+            protocol = said.tried[0].protocol
+            found = compare.run(asked, model.path, protocol, state.means, state.shop)
+            state.compared.append(found)
+            state.tell()
     first = next((one for one in said.tried if one.outcome == said.outcome), None)
     said.text = first.text if first and said.outcome != OK else ""
 

@@ -19,6 +19,7 @@ from harness.conformance.talk import TALKS
 READY = Path(__file__).resolve().parent.parent / "points"
 _ALLOWED = {"title", "about", "protocols", "points", "comparison"}
 _ROW = {"what", "cases", "groups", "points"}
+NOT_COMPARED = "compared only when all else is right"
 _COMPARISON = {"what", "with", "within_percent", "connections", "seconds", "points"}
 
 
@@ -148,13 +149,15 @@ def _wrong(path: Path, why: str) -> errors.UsageError:
     return errors.UsageError("--points", path, why)
 
 
-def credits(sheet: Sheet, tried: Sequence[Tried]) -> list[Credit]:
+def credits(sheet: Sheet, tried: Sequence[Tried], compared: Sequence[Credit] = ()) -> list[Credit]:
     """What was earned, line by line. What is not applicable earns nothing and is shown apart; what
-    was not tried earns nothing."""
+    was not tried earns nothing. compared: the comparisons that were made, in the sheet's order."""
     by_case: dict[str, list[str]] = {}
     for one in tried:
         by_case.setdefault(one.case, []).append(one.outcome)
-    return [_credit(row, by_case) for row in sheet.rows]
+    left = sheet.comparisons[len(compared) :]
+    waiting = [Credit(row.what, 0.0, row.points, 0.0, NOT_COMPARED) for row in left]
+    return [*(_credit(row, by_case) for row in sheet.rows), *compared, *waiting]
 
 
 def _credit(row: Row, by_case: Mapping[str, Sequence[str]]) -> Credit:
