@@ -16,7 +16,7 @@
  *
  * Limits: -w connections at a time (default 128), and as many again in the queue.
  * Needs:  nothing.
- * Try:    build/servers/thread_queue -w 1 -p 9000 &  and three clients: ss -tn sport = 9000
+ * Try:    build/servers/thread_queue -w 1 -p 9000 &  and three clients; ss -tln sport = 9000
  */
 #include <pthread.h>
 #include <signal.h>
