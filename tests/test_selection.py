@@ -71,9 +71,9 @@ def test_a_word_that_stands_for_nothing_is_refused_by_name(words: list[str], sai
 
 def test_every_set_names_models_that_have_a_file() -> None:
     there = {one.name for one in source.sources()}
-    for name, models in selection.sets().items():
-        assert len(set(models)) == len(models) and name not in there
-        assert set(models) <= there, name
+    for name, members in selection.sets().items():
+        assert len(set(members)) == len(members) and name not in there
+        assert set(members) <= there, name
 
 
 def test_the_card_has_ten_models() -> None:
