@@ -207,6 +207,13 @@ def test_the_answer_names_the_reference_the_fewest_and_the_most() -> None:
     assert "io_uring 0.03, the fewest" in said and "posix_aio 18.0, the most" in said
 
 
+def test_models_that_make_as_many_calls_share_the_fewest_and_the_rest_is_counted() -> None:
+    names = ["epoll_lt", *"abcde"]
+    cells = [cell(name, {"recvfrom": 2.0 if name != "e" else 2.01}) for name in names]
+    (said,) = conclusion.conclude(ONE, cells, names).sentences
+    assert "a, b, c and 2 more 2.00, the fewest of the others." in said
+
+
 def test_the_levels_are_one_a_hundred_and_a_hundred_of_ten_thousand() -> None:
     model = Model("m", Path("m"), protocols=("http",))
     for name in ("default", "full"):

@@ -24,6 +24,8 @@ _METRICS = (
     "server_user_us_per_request",
     "server_system_us_per_request",
 )
+# Models whose calls per request differ by less than this factor make as many.
+ALIKE = 1.05
 # So many calls are named in a row; the rest is summed up.
 NAMED = 6
 NOTE = (
@@ -101,10 +103,19 @@ def _sentence(experiment: Experiment, members: Sequence[Group], reference: str) 
         parts.append(f"{reference} {_count(total[reference])} system calls ({by_name(own)})")
     others = [name for name in ranked if name != reference]
     if others:
-        parts.append(f"{others[0]} {_count(total[others[0]])}, the fewest of the others")
-    if len(others) > 1:
+        fewest = [name for name in others if total[name] <= ALIKE * total[others[0]]]
+        parts.append(f"{_some(fewest)} {_count(total[others[0]])}, the fewest of the others")
+    if len(others) > 1 and total[others[-1]] > ALIKE * total[others[0]]:
         parts.append(f"{others[-1]} {_count(total[others[-1]])}, the most")
     return f"{said} {'; '.join(parts)}."
+
+
+def _some(names: Sequence[str]) -> str:
+    """ "a, b, c and 4 more"; the first three are named."""
+    shown = list(names[:3])
+    if len(names) > len(shown):
+        shown.append(f"{len(names) - len(shown)} more")
+    return shown[0] if len(shown) == 1 else f"{', '.join(shown[:-1])} and {shown[-1]}"
 
 
 def _by_level(groups: Sequence[Group]) -> list[list[Group]]:

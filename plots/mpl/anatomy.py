@@ -30,6 +30,10 @@ COLOURS = (
     "#B863C8",
     "#42116C",
     "#87B080",
+    "#7290FA",
+    "#5B5531",
+    "#FF9DA7",
+    "#1A3742",
 )
 GREY_BAR = "#B8B8B8"
 CPU_COLOURS = {USER: "#E8B608", SYSTEM: "#264FA9"}
