@@ -254,6 +254,36 @@ def test_a_wrong_server_at_a_url_is_found_out(program: str) -> None:
         server.stop()
 
 
+def test_a_run_measures_a_guest_and_what_runs_already(tmp_path: Path) -> None:
+    with model("poll", "http") as running:
+        also = f"mine={running.url('http', '/')},pid={running.pid}"
+        done = tenk(
+            *[
+                "run",
+                "c10k",
+                "--profile",
+                "quick",
+                "--models",
+                "epoll_lt,guest:asyncio",
+                "--also",
+                also,
+            ],
+            *["--no-plot", "--out", str(tmp_path / "out")],
+        )
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        assert running.child.poll() is None, "what ran before goes on"
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("out/*/c10k/*/cells/*.json")]
+    for name in ("guest:asyncio", "mine"):
+        measured = [c for c in cells if c["model"] == name and c["status"] != "unsupported"]
+        assert measured and any(c["metrics"].get("server_cpu_us_per_request") for c in measured)
+
+
+@pytest.mark.parametrize("also", ["mine", "a b=http://127.0.0.1:1/,pid=1", "m=http://127.0.0.1:1/"])
+def test_what_also_runs_has_a_name_and_a_process(also: str) -> None:
+    done = tenk("run", "c10k", "--profile", "quick", "--models", "epoll_lt", "--also", also)
+    assert done.returncode == 2 and "--also" in done.stderr and "pid=N" in done.stderr
+
+
 def test_the_list_has_each_guest_or_what_to_install() -> None:
     said = tenk("list").stdout
     for name in NAMES:

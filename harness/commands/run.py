@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import re
 import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -16,7 +17,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from harness import conformance, errors, store
-from harness.design import experiment, selection
+from harness.design import experiment, guest, selection
 from harness.judge import summary
 from harness.measure import models, runner
 from harness.present import conclusion, console, wording
@@ -47,6 +48,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
     parser.add_argument("--profile", default=None, help="quick, default or full [default]")
     parser.add_argument("--models", metavar="WHICH", help=f"{selection.HOW} [card]")
+    parser.add_argument(
+        "--also",
+        metavar="NAME=URL,pid=N",
+        action="append",
+        default=[],
+        help="a server that runs, under that name; may be given again",
+    )
     parser.add_argument("--seed", type=_seed, default=None, help="of order and arrivals [1]")
     parser.add_argument(
         "--placement", default=None, help="split or shared: server and client CPUs [split]"
@@ -178,11 +186,28 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
         if wanted is None and one.models:
             wanted = ",".join(one.models)
         selected = models.choose(catalogue, wanted)
+        selected = [*selected, *_also(args.also, [model.name for model in selected])]
         request = runner.Request(
             one, one.profiles[profile], selected, seed, placement, results, session
         )
         assignments.append(Assignment(request))
     return assignments
+
+
+def _also(texts: Sequence[str], taken: Sequence[str]) -> list[Model]:
+    """Servers that run already, as models of the names they are given."""
+    found: list[Model] = []
+    for text in texts:
+        name, _, url = text.partition("=")
+        allowed = "NAME=URL,pid=N, with a name of letters, digits, _ and - that no model has"
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name) or ",pid=" not in url:
+            raise errors.UsageError("--also", text, allowed)
+        if name in [*taken, *(model.name for model in found)]:
+            raise errors.UsageError("--also", text, allowed)
+        one = guest.parse_foreign(f"url={url}", "--also")
+        assert one is not None
+        found.append(models.describe_foreign(replace(one, name=name)))
+    return found
 
 
 def _resumed(
@@ -192,12 +217,13 @@ def _resumed(
         ("EXPERIMENT", " ".join(args.experiments) or None),
         ("--profile", args.profile),
         ("--models", args.models),
+        ("--also", " ".join(args.also) or None),
         ("--seed", args.seed),
         ("--placement", args.placement),
     ):
         if value is not None:
             raise errors.UsageError(option, value, "with --resume the run itself says this")
-    catalogue = {model.name: model for model in models.discover()}
+    catalogue = {model.name: model for model in [*models.discover(), *models.guests()]}
     assignments = []
     for path in store.find(args.resume, results):
         old = store.Run.open(path, whole=True)
@@ -210,7 +236,10 @@ def _resumed(
         meta = old.meta
         gone = [name for name in meta["models"] if name not in catalogue]
         if gone:
-            raise errors.SetupError(f"--resume: the run has {', '.join(gone)}: run `make` first")
+            raise errors.SetupError(
+                f"--resume: the run has {', '.join(gone)}: run `make` first (what --also named"
+                " cannot be resumed: it may be another process now)"
+            )
         chosen = [catalogue[name] for name in meta["models"]]
         models.refuse_stale(chosen)
         one = experiment.of(old)

@@ -22,7 +22,7 @@ import os
 import select
 import signal
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -128,9 +128,10 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
     return outcome
 
 
-def server_command(path: Path) -> Callable[[Load], list[str]]:
-    """How a model of ours is started for a load; the port is always the kernel's choice."""
-    return lambda load: [str(path), "-p", "0", "-P", load.protocol]
+def server_command(argv: Sequence[str]) -> Callable[[Load], list[str]]:
+    """How a model is started for a load; the port is always the kernel's choice. argv: how it is
+    called, without options."""
+    return lambda load: [*argv, "-p", "0", "-P", load.protocol]
 
 
 def warmup_most(setting: Setting) -> float:
@@ -181,11 +182,13 @@ def _grouped(meter: Meter) -> bool:
     return cpu is not None and cpu.version == 2
 
 
-def server_clock(meter: Meter) -> str:
+def server_clock(meter: Meter, server: Server) -> str:
     """Where the load generator reads the server's CPU time. A control group has that of children,
     too, and nobody knows beforehand which model will have some; without one it is the process's own
     clock, which is of no use if there were children (see edge_cpu)."""
-    return f"cgroup:{meter.group}" if _grouped(meter) else f"pid:{meter.pid}"
+    if _grouped(meter):
+        return f"cgroup:{meter.group}"
+    return f"{'pid' if server.server_pid == server.pid else 'tree'}:{meter.pid}"
 
 
 def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tuple[str, str]:
@@ -216,7 +219,9 @@ def _measure(
     placement = bench.placements[load.placement]
     argv = bench.commands[setting.model](load)
     with Server(argv, placement.server, meter.join) as server:
-        meter.pid = server.pid
+        if server.attached:  # what ran before could not be put into a control group of ours
+            meter = Meter(Sources(None, None))
+        meter.pid = server.server_pid
         watch = _Watch(setting, meter, server, bench.tracepoint, bench.points)
         events_in, events_out = os.pipe()
         try:
@@ -225,7 +230,9 @@ def _measure(
             )
             command[1:1] = ["--events-fd", str(events_out), *(["--prime"] if bench.prime else [])]
             if bench.edges:
-                command[1:1] = ["--server-cpu", server_clock(meter)]
+                command[1:1] = ["--server-cpu", server_clock(meter, server)]
+            if server.url:
+                command[-1] = server.url
             with Child(command, placement.client, pass_fds=(events_out,)) as client:
                 os.close(events_out)
                 events_out = -1
@@ -417,7 +424,9 @@ class _Watch:
                 self._recorder.start()
         elif words[0] in ("measure", "done"):
             self._cpu[words[0]] = self._meter.cpu()
-            if words[0] == "done" and not _grouped(self._meter):
+            # The processes of a guest are all read, whoever is whose child.
+            ours = self._server.server_pid == self._server.pid
+            if words[0] == "done" and ours and not _grouped(self._meter):
                 self._children = has_children(self._meter.pid)
             self._sampling_s = max(self._sampling_s, time.monotonic() - now)
             if words[0] == "measure" and self._setting.load.freeze_ms > 0:
@@ -435,7 +444,7 @@ class _Watch:
             return
         with contextlib.suppress(OSError, syscalls.Unavailable):  # then the metric is absent
             self._syscalls = syscalls.Counter.of(
-                self._tracepoint, self._meter.group, self._server.pid
+                self._tracepoint, self._meter.group, self._server.server_pid
             )
             self._syscalls_source = self._syscalls.source
         if self._points is not None and self._meter.group is not None:

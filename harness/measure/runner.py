@@ -76,7 +76,7 @@ def make_bench(
     told by name."""
     placements = {name: place(name) for name in PLACEMENTS}
     placements[""] = placements[placement]
-    commands = {model.name: server_command(model.path) for model in models}
+    commands = {model.name: server_command(model.argv) for model in models}
     try:
         tracepoint: int | None = syscalls.probe()
     except syscalls.Unavailable:
@@ -336,7 +336,10 @@ def offers(loadgen: Path, option: str) -> bool:
 
 def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:
     """Fingerprints of what is measured: a run may only be resumed with the same."""
-    found = {model.name: fingerprint(model.path) for model in models}
+    found = {
+        model.name: fingerprint(model.path) + "".join(f" {word}" for word in model.words)
+        for model in models
+    }
     return {**found, "loadgen": fingerprint(loadgen)}
 
 
