@@ -63,6 +63,9 @@ def main(argv: Sequence[str]) -> int:
         one = _guest(args)
         if args.describe:
             return _describe(one)
+        if args.build:
+            _build(one)
+            return 0
         if args.protocol not in one.protocols:
             raise Unable(f"-P: '{args.protocol}' is not one of {', '.join(one.protocols)}", 2)
         if args.url:
@@ -112,6 +115,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("-P", "--protocol", default="http")
     add("-w", "--workers", default="cpus", help="CPUs it is told to use; cpus: those it may use")
     add("--describe", action="store_true")
+    add("--build", action="store_true", help="make what it needs, and end")
     args = parser.parse_args(list(argv))
     if sum(bool(one) for one in (args.name, args.cmd, args.url)) != 1:
         raise Unable("give the name of a guest, --cmd or --url", EXIT_USAGE)

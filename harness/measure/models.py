@@ -22,6 +22,7 @@ from harness.paths import ROOT, servers_dir
 
 EXIT_CANNOT_RUN_HERE = 77
 DESCRIBE_S = 2.0  # to answer --describe; it takes a few milliseconds
+BUILD_S = 300.0  # to make a guest's program, the first time
 _PATIENCE = 10  # times that long for one that is not given a CPU
 _AT_A_TIME = 8  # asked at the same time: one that hangs keeps no other waiting
 
@@ -105,17 +106,44 @@ def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
 def guests() -> list[Model]:
     """Every guest there is, by name; one that lacks something says what to install."""
     return [
-        describe_foreign(guest.Foreign(guest.PREFIX + name, (name,))) for name in guest.available()
+        _told(describe(guest.HOST, words=(name,)), guest.PREFIX + name)
+        for name in guest.available()
     ]
 
 
 def describe_foreign(one: guest.Foreign) -> Model:
-    """A guest, a command or a server that runs, as its host describes it, under its name."""
-    found = replace(describe(guest.HOST, one.options, one.words), name=one.name)
-    if found.unavailable and one.words[0] in guest.available():
-        told = guest.load(one.words[0])  # it cannot say it itself without its runtime
-        found = replace(found, family=told.family, summary=told.summary)
-    return found
+    """A guest, a command or a server that runs, as its host describes it, under its name; what it
+    needs is made, which may take a while the first time."""
+    return made(_told(describe(guest.HOST, one.options, one.words), one.name))
+
+
+def made(model: Model) -> Model:
+    """A guest whose program is made, so that it starts at once; broken where it cannot be. Anybody
+    else as he is."""
+    if not model.is_guest or model.unavailable or model.words[0] not in guest.available():
+        return model
+    try:
+        done = subprocess.run(
+            [*model.argv, "--build"],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=BUILD_S,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        return replace(model, unavailable=f"not built within {BUILD_S:g} s", broken=True)
+    if done.returncode:
+        return replace(model, unavailable=_last_line(done.stderr) or "not built", broken=True)
+    return model
+
+
+def _told(model: Model, name: str) -> Model:
+    """A guest under its name. Without its runtime it cannot say what it is; its file can."""
+    if model.unavailable and model.words[0] in guest.available():
+        told = guest.load(model.words[0])
+        model = replace(model, family=told.family, summary=told.summary)
+    return replace(model, name=name)
 
 
 def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = ()) -> Model:
