@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from plots.data import DataError, Results, find_runs, load_run
-from plots.draw import FORMATS, draw_all
+from plots.draw import FORMATS, draw_all, highlighted
 from plots.gnuplot_driver import GnuplotFailed, GnuplotMissing, draw_pdf, draw_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -70,7 +70,7 @@ def _draw(
     highlight: tuple[str, ...] = (),
 ) -> None:
     folder = out if out is not None else path / "figures"
-    run = load_run(path)
+    run = highlighted(load_run(path), highlight)
     if term == "dumb":
         print(f"{run.experiment}: {path}\n\n{draw_text(run)}")
         return

@@ -16,9 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from plots.data import Results, conclusion
+from plots.emphasis import looks
 from plots.page import provenance
 from plots.spectra import key_level, level_words
-from plots.style import format_count, styles
+from plots.style import format_count
 
 FOLDER = Path(__file__).with_name("gnuplot")
 LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
@@ -150,9 +151,9 @@ def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
         raise GnuplotMissing("gnuplot is not installed (apt-get install gnuplot-nox)")
     with tempfile.TemporaryDirectory(prefix="tenk-plot-") as scratch:
         table = Path(scratch) / "models.tsv"
-        looks = styles(run.models).values()
+        styles = looks(run).values()
         rows = ["name\tlabel\tcolour\tdash\tmarker"]
-        rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in looks]
+        rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in styles]
         table.write_text("\n".join(rows) + "\n", encoding="utf-8")
         summary = Path(scratch) / "summary.tsv"
         summary.write_text(conclusion(run.path, "summary.tsv") or "", encoding="utf-8")
