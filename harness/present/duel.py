@@ -173,7 +173,8 @@ def table(one: Standing) -> Table:
     made = Table(title=title, title_justify="left", box=BOX, pad_edge=False)
     made.add_column("against " + escape(one.reference))
     for metric in metrics:
-        made.add_column(HEADINGS[metric], justify="right", no_wrap=True)
+        # Not no_wrap: where all do not fit, the names and counts would be what is left out.
+        made.add_column(HEADINGS[metric], justify="right")
     made.add_column("slices", justify="right")
     made.add_column("dropped", justify="right")
     for name in _rows(one):
