@@ -125,7 +125,8 @@ def test_equal_servers_make_a_record_a_table_and_the_slices_it_was_made_from(
 
 def test_a_known_cost_is_found_at_its_size_by_the_series_that_has_it(ground: Path) -> None:
     add_loadgen(ground / "build", noise=0.002, drift=0.0005)
-    write(ground, profile={"shares": [0, 0.05]}, asks="accuracy")
+    # Long enough for several runs of each duel where starting a server takes half a second.
+    write(ground, profile={"shares": [0, 0.05], "seconds": [4]}, asks="accuracy")
     _, found = run(ground)
     by_share = {row["share"]: row for row in found["rows"]}
     assert by_share[0.05]["known"] == pytest.approx(1.05, abs=0.01)
