@@ -24,7 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     add("--include", metavar="DIR", type=Path, help="headers that you give to all students")
     add("--case-seconds", metavar="S", default="20", help="bound on one case, 1 to 600 [20]")
-    add("--seconds", metavar="S", default="120", help="bound on one submission, 5 to 3600 [120]")
+    add("--seconds", metavar="S", default="240", help="bound on one submission, 5 to 3600 [240]")
 
 
 def task(args: argparse.Namespace, path: Path, cases: Sequence[core.Case]) -> grader.Task:

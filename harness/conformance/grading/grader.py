@@ -57,7 +57,7 @@ class Task:
     include: Path | None = None
     keep: Path | None = None
     case_s: float = 20.0
-    total_s: float = 120.0
+    total_s: float = 240.0
 
 
 @dataclass
