@@ -81,7 +81,7 @@ static const char *parse_host(const char *text, const char *end, struct target *
 	}
 	stop = memchr(text, ':', (size_t)(end - text));
 	stop = stop ? stop : end;
-	if (memchr(text, ']', (size_t)(end - text)) ||
+	if (strcspn(text, "[]") < (size_t)(end - text) ||
 	    (stop < end && memchr(stop + 1, ':', (size_t)(end - stop) - 1)))
 		return "a URL whose IPv6 address stands in brackets, as [::1]";
 	if (stop == text || (size_t)(stop - text) >= sizeof(target->host))

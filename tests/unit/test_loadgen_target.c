@@ -106,6 +106,7 @@ static void wrong_urls_are_refused(void **state)
 		"http://::1/",
 		"http://[::1/",
 		"http://[h]/",
+		"http://lo[al/",
 		"http://[::1]x/",
 		"http://unix:",
 		"http://unix/",
