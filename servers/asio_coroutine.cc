@@ -15,7 +15,7 @@
  * Needs:  the headers of Asio (on Debian libasio-dev) and a C++20 compiler.
  * tenk-needs-header: asio.hpp
  * tenk-package: libasio-dev
- * Try:    build/servers/asio_coroutine -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/asio_coroutine -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <cerrno>
 #include <chrono>

@@ -16,7 +16,7 @@
  * Limits: vm.max_map_count, two for each connection (a stack, and a page below it that may not be
  *         touched); descriptors; fs.epoll.max_user_watches.
  * Needs:  Linux.
- * Try:    build/servers/coroutine -p 9000 &  nc 127.0.0.1 9000 &  grep -c rw-p /proc/$!/maps
+ * Try:    build/servers/coroutine -p 9000 &  P=$!; nc 127.0.0.1 9000 &  grep -c rw-p /proc/$P/maps
  */
 #include <errno.h>
 #include <limits.h>

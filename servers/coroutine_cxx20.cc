@@ -16,7 +16,7 @@
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  a C++20 compiler.
- * Try:    build/servers/coroutine_cxx20 -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/coroutine_cxx20 -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <cerrno>
 #include <coroutine>

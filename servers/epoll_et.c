@@ -12,7 +12,7 @@
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  Linux.
- * Try:    build/servers/epoll_et -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/epoll_et -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <stdlib.h>

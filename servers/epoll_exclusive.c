@@ -18,7 +18,7 @@
  *
  * Limits: descriptors; each thread takes one for itself.
  * Needs:  Linux 4.5.
- * Try:    build/servers/epoll_exclusive -w 4 -p 9000 &  nc 127.0.0.1 9000 &  strace -f -p $!
+ * Try:    build/servers/epoll_exclusive -w 4 -p 9000 &  strace -f -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <pthread.h>

@@ -18,7 +18,7 @@
  * Limits: descriptors, and fs.epoll.max_user_watches. All threads share one ready list and its
  *         lock in the kernel.
  * Needs:  Linux.
- * Try:    build/servers/epoll_oneshot -w 4 -p 9000 &  nc 127.0.0.1 9000 &  strace -f -p $!
+ * Try:    build/servers/epoll_oneshot -w 4 -p 9000 &  strace -f -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <pthread.h>

@@ -13,7 +13,7 @@
  * Limits: processes (kernel.pid_max, ulimit -u, the control group) and about 300 KiB of kernel and
  *         user memory for each. A child that fails takes only its own client with it.
  * Needs:  nothing.
- * Try:    build/servers/fork -p 9000 &  nc 127.0.0.1 9000 &  pstree -p $!
+ * Try:    build/servers/fork -p 9000 &  P=$!; nc 127.0.0.1 9000 &  pstree -p $P
  */
 #include <errno.h>
 #include <signal.h>

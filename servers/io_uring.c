@@ -19,7 +19,7 @@
  * Needs:  Linux 5.11.
  * tenk-needs: liburing
  * tenk-package: liburing-dev
- * Try:    build/servers/io_uring -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/io_uring -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <liburing.h>

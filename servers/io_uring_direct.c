@@ -18,7 +18,7 @@
  * Needs:  Linux 6.1.
  * tenk-needs: liburing>=2.3
  * tenk-package: liburing-dev
- * Try:    build/servers/io_uring_direct -p 9000 &  nc 127.0.0.1 9000 &  ls -l /proc/$!/fd
+ * Try:    build/servers/io_uring_direct -p 9000 &  P=$!; nc 127.0.0.1 9000 &  ls -l /proc/$P/fd
  */
 #include <errno.h>
 #include <liburing.h>

@@ -20,7 +20,7 @@
  * Needs:  Linux 6.1.
  * tenk-needs: liburing>=2.3
  * tenk-package: liburing-dev
- * Try:    build/servers/io_uring_multishot -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/io_uring_multishot -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <liburing.h>

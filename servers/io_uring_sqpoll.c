@@ -22,7 +22,7 @@
  * Needs:  Linux 5.11; a CPU to spare, to be of use.
  * tenk-needs: liburing
  * tenk-package: liburing-dev
- * Try:    build/servers/io_uring_sqpoll -p 9000 &  nc 127.0.0.1 9000 &  top -H -p $!
+ * Try:    build/servers/io_uring_sqpoll -p 9000 &  P=$!; nc 127.0.0.1 9000 &  top -H -p $P
  */
 #include <errno.h>
 #include <liburing.h>

@@ -16,7 +16,7 @@
  * tenk-needs-header: ev.h
  * tenk-links: ev
  * tenk-package: libev-dev
- * Try:    build/servers/libev -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/libev -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <ev.h>

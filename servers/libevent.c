@@ -16,7 +16,7 @@
  * Needs:  libevent 2.1.
  * tenk-needs: libevent_core>=2.1
  * tenk-package: libevent-dev
- * Try:    build/servers/libevent -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/libevent -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <event2/event.h>

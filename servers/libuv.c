@@ -18,7 +18,7 @@
  * Needs:  libuv 1.
  * tenk-needs: libuv
  * tenk-package: libuv1-dev
- * Try:    build/servers/libuv -p 9000 &  nc 127.0.0.1 9000 &  strace -f -p $!
+ * Try:    build/servers/libuv -p 9000 &  strace -f -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <signal.h>

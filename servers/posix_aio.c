@@ -19,7 +19,7 @@
  *         walks it for each new one (aio_misc.c): at thousands of busy connections little else
  *         happens.
  * Needs:  glibc.
- * Try:    build/servers/posix_aio -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
+ * Try:    build/servers/posix_aio -p 9000 &  P=$!; nc 127.0.0.1 9000 &  ls /proc/$P/task
  */
 #include <aio.h>
 #include <errno.h>

@@ -14,7 +14,7 @@
  *         each process. One that dies takes only its own client with it, but the server stops then:
  *         it would no longer be the one that was asked for.
  * Needs:  nothing.
- * Try:    build/servers/prefork -w 4 -p 9000 &  nc 127.0.0.1 9000 &  pstree -p $!
+ * Try:    build/servers/prefork -w 4 -p 9000 &  P=$!; nc 127.0.0.1 9000 &  pstree -p $P
  */
 #include "servers/lib/children.h"
 #include "servers/lib/conn.h"

@@ -23,7 +23,7 @@
  *
  * Limits: descriptors. Three fcntl(2) for each new connection.
  * Needs:  Linux.
- * Try:    build/servers/sigio -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/sigio -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  *         (ulimit -i 20; build/servers/sigio -p 9000) and 100 clients: look for poll in strace -c
  */
 #include <errno.h>

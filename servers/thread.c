@@ -12,7 +12,7 @@
  * Limits: threads (kernel.threads-max, kernel.pid_max, the control group) and descriptors; a
  *         context switch for almost every request.
  * Needs:  nothing.
- * Try:    build/servers/thread -p 9000 &  nc 127.0.0.1 9000 &  ls /proc/$!/task
+ * Try:    build/servers/thread -p 9000 &  P=$!; nc 127.0.0.1 9000 &  ls /proc/$P/task
  */
 #include <pthread.h>
 #include <semaphore.h>

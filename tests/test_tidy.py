@@ -91,6 +91,14 @@ def test_a_model_says_what_it_is_and_what_to_look_for(model: source.Source) -> N
 
 
 @each_model()
+def test_what_to_try_looks_at_the_server_and_not_at_its_client(model: source.Source) -> None:
+    """In a shell $! is the last command that was put into the background."""
+    before, named, _ = model.fields["Try"].partition("$!")
+    if named:
+        assert "build/servers/" in before.split("&")[-2], "$! is another command's"
+
+
+@each_model()
 def test_a_model_exports_one_symbol(model: source.Source) -> None:
     made = build_dir() / "obj" / "servers" / f"{model.name}.o"
     if not made.exists():
