@@ -19,7 +19,7 @@
  * Needs:  libevent 2.1.
  * tenk-needs: libevent_core>=2.1
  * tenk-package: libevent-dev
- * Try:    build/servers/libevent_buffer -p 9000 &  nc 127.0.0.1 9000 &  strace -p $!
+ * Try:    build/servers/libevent_buffer -p 9000 &  strace -p $! &  nc 127.0.0.1 9000
  */
 #include <errno.h>
 #include <event2/buffer.h>
@@ -129,9 +129,12 @@ static void go_on(struct conn *c)
 				conn_step(c);
 			break;
 		case OP_CLOSE:
-			if (unsent == 0)
+			if (unsent == 0) {
 				close_conn(c);
-			return;
+				return;
+			}
+			goes_on = false; /* and the mark holds: it may still be sending to us */
+			break;
 		}
 	}
 	if (!receive_or_not(mine))

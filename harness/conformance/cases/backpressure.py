@@ -2,6 +2,7 @@
 """Clients that read slowly, or send without end: who pays for them?"""
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 
@@ -208,3 +209,47 @@ def many_slow_readers(t: Trial) -> None:
         peer.send(data[done:])
         t.talk.begin_bulk(peer)
         t.talk.check_bulk(peer.read(MIB), MIB)
+
+
+@case("http", timeout_s=60)
+def flood_behind_the_last_request(t: Trial) -> None:
+    """A client asks for a reply and the end of the connection, reads nothing, and sends 16 MiB: the
+    server keeps its memory, and serves others afterwards.
+
+    What usually goes wrong: nothing that comes now will be answered, so nobody thinks of receiving
+    no more of it. But the connection lives until the reply is out, which the client decides, and a
+    library goes on collecting. (The last of the reply must be in the server's own hands, and not
+    yet in the kernel's: with a large --buffer there is more of it.)
+    """
+    t.needs_memory_measured()
+    t.needs_option("--buffer")
+    subject = t.start("--buffer", str(MIB))
+    t.probe(subject)
+    room = _kernel_takes(t, subject)
+    for size in (room + 64 * 1024, (room // MIB + 1) * MIB - 1024):
+        before = subject.memory_bytes()
+        with t.connect(subject, receive_buffer=4096) as peer:
+            peer.send(head("GET", f"/bytes/{size}", "Connection: close"))
+            subject.settle()
+            with contextlib.suppress(Failed):  # it may break the connection off instead
+                peer.send_until_blocked(bytes(BULK), quiet_s=0.3 * t.conditions.patience)
+            grown = subject.memory_bytes() - before
+        if grown > GROWTH_BOUND + 2 * MIB:
+            raise Failed(
+                f"its memory grew by {grown / MIB:.1f} MiB while a client sent more behind its "
+                f"last request (bound {GROWTH_BOUND / MIB:g} MiB and two buffers)"
+            )
+    t.probe(subject)
+
+
+def _kernel_takes(t: Trial, subject: Subject) -> int:
+    """Bytes of a reply that both sockets' buffers take from the server while nobody reads."""
+    with t.connect(subject, receive_buffer=4096) as peer:
+        peer.send(t.talk.bulk(BULK))
+        subject.settle()
+        with open("/proc/net/tcp", encoding="ascii") as rows:
+            next(rows)
+            found = [words for words in map(str.split, rows) if words[3] == "01"]
+        mine = f":{peer.sock.getsockname()[1]:04X}", f":{subject.port:04X}"
+        queues = [w[4].split(":") for w in found if w[1][-5:] in mine and w[2][-5:] in mine]
+        return sum(int(n, 16) for queue in queues for n in queue)
