@@ -243,7 +243,7 @@ static void check_server_cpu(const char *spec)
 	const char *reason = server_cpu_open(&source, spec, &usage, text, sizeof(text));
 
 	if (usage)
-		opt_refuse("--server-cpu", spec, "pid:N, tree:N or cgroup:PATH");
+		opt_refuse("--server-cpu", spec, "pid:N, tree:N, cgroup:PATH or none");
 	if (reason)
 		die(EXIT_FAILURE, "--server-cpu: '%s': %s", spec, reason);
 	server_cpu_close(&source);

@@ -97,7 +97,7 @@ const struct option_row option_table[] = {
 	{"settle", 0, OPTION_AUTO, FIELD(settle_ns), "TIME|auto", "auto", 0, 3600 * SECONDS, NULL, "ns",
 	 "turns: load before each slice; auto: 20ms, or 5 times what one request per connection takes"},
 	{"server-cpu", 0, OPTION_LIST, FIELD(server_cpus), "SPEC", NULL, 0, 0, NULL, "",
-	 "read the server's CPU time at the ends of the window or of each slice, from pid:N, tree:N or cgroup:PATH; once per URL"},
+	 "read the server's CPU time at the ends of the window or of each slice, from pid:N, tree:N or cgroup:PATH, or none; once per URL"},
 	{"interval", 0, OPTION_DURATION, FIELD(interval_ns), "TIME", "1s", 1e7, 3600 * SECONDS, NULL, "ns",
 	 "length of one interval of the series and of the .hlog"},
 	{"json", 0, OPTION_TEXT, FIELD(json), "FILE", NULL, 0, 0, NULL, "",

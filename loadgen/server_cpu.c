@@ -158,12 +158,17 @@ static const char *open_group(struct server_cpu *s, const char *path, char *reas
 	return NULL;
 }
 
+bool server_cpu_wanted(const char *spec)
+{
+	return spec && strcmp(spec, "none") != 0;
+}
+
 const char *server_cpu_open(struct server_cpu *s, const char *spec, bool *usage, char *reason,
 			    size_t size)
 {
 	*s = (struct server_cpu){.fd = -1};
 	*usage = false;
-	if (!spec)
+	if (!server_cpu_wanted(spec))
 		return NULL;
 	if (strncmp(spec, "pid:", 4) == 0)
 		return open_processes(s, spec + 4, false, usage);

@@ -7,8 +7,9 @@
  * SERVER_CPU_TREE_MOST: for servers whose processes are all there before the load.
  * "cgroup:PATH" is usage_usec, user_usec and system_usec of cpu.stat (control groups, version 2),
  * with children, living and dead.
+ * "none" is for a server beside others whose CPU time cannot be read.
  *
- * None is exact for a thread that runs at the moment: its time is added when it leaves its CPU or
+ * None of them is exact for a thread that runs at the moment: its time is added when it leaves its CPU or
  * the tick comes (kernel/sched/cputime.c thread_group_cputime() syncs the caller's own threads
  * only), so all are behind by up to a tick, 1 to 10 ms, and exact while the server sleeps.
  */
@@ -37,10 +38,13 @@ struct server_cpu {
 
 /*
  * Open what `spec` names. NULL or a reason, which may be in `reason`, why it cannot be; NULL and a
- * source that knows nothing if spec is NULL. *usage says that the text itself is wrong.
+ * source that knows nothing if spec is NULL or "none". *usage says that the text itself is wrong.
  */
 const char *server_cpu_open(struct server_cpu *s, const char *spec, bool *usage, char *reason,
 			    size_t size);
+/* Whether `spec` names something to read. */
+bool server_cpu_wanted(const char *spec);
+
 void server_cpu_close(struct server_cpu *s);
 
 /* Read it now. Not known where there is no source, or it has gone. */

@@ -335,7 +335,9 @@ static void check_server_cpu(struct verdict *v, const struct result *r)
 	const struct option_list *sources = &r->options->server_cpus;
 	size_t all = 0, lost = 0, count = r->turns ? turns_slice_count(r->turns) : 0;
 
-	for (size_t i = 0; i < count && sources->count; i++) {
+	if (!sources->count || !server_cpu_wanted(sources->items[r->turns ? r->number : 0]))
+		return;
+	for (size_t i = 0; i < count; i++) {
 		const struct slice *slice = turns_slice(r->turns, i);
 
 		if (!slice || slice->target != r->number)
@@ -343,7 +345,7 @@ static void check_server_cpu(struct verdict *v, const struct result *r)
 		all++;
 		lost += !slice_change(slice).server.known;
 	}
-	if (!r->turns && sources->count && r->window_s > 0 && !result_server(r).server.known)
+	if (!r->turns && r->window_s > 0 && !result_server(r).server.known)
 		add(v, VERDICT_VOID, "server-cpu",
 		    "the CPU time of %s could not be read at both ends of the window: it has gone",
 		    sources->items[0]);

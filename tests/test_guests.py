@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shlex
 import signal
 import socket
 import subprocess
@@ -18,7 +19,7 @@ from harness.conformance.catalogue import discover
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, plan, run_all
 from harness.design import duel, guest
 from harness.errors import UsageError
-from harness.measure import guest_host, models
+from harness.measure import guest_host, listener, models
 from harness.measure.field import Field
 from harness.measure.meter import Sources
 from harness.measure.process import Server, task_state, tree
@@ -229,10 +230,81 @@ def test_a_duel_meets_guest_command_and_what_runs(program: str, tmp_path: Path) 
         assert running.child.poll() is None, "what ran before goes on"
 
 
-def test_a_duel_wants_to_know_whose_cpu_time_it_is() -> None:
+def listening_child(program: str) -> "tuple[subprocess.Popen[bytes], int]":
+    """A server of somebody, and the port it listens on."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port: int = taken.getsockname()[1]
+    child = subprocess.Popen(shlex.split(program.format(port=port)))
+    assert until(lambda: listener.listening(port))
+    return child, port
+
+
+def test_who_listens_there_is_found_with_his_children_and_not_by_others(program: str) -> None:
+    child, port = listening_child(program)
+    try:
+        assert listener.owner("127.0.0.1", port) == child.pid
+        assert listener.owner("localhost", port) == child.pid
+        assert listener.owner("127.0.0.2", port) == 0, "it is bound to one address"
+        described = models.describe(guest.HOST, words=("--url", f"http://127.0.0.1:{port}/"))
+        assert described.describe["guest"]["pid"] == child.pid and not described.is_unseen
+    finally:
+        child.kill()
+        child.wait()
+    assert listener.owner("127.0.0.1", port) == 0
+
+
+def test_of_several_that_hold_the_socket_the_parent_is_the_server(tmp_path: Path) -> None:
+    path = tmp_path / "forks.py"
+    path.write_text(
+        "import os, socket, sys, time\n"
+        "held = socket.create_server(('', int(sys.argv[1])))\nparent = os.getpid()\nos.fork()\n"
+        "while os.getppid() == parent or os.getpid() == parent: time.sleep(0.02)\n",
+        encoding="utf-8",
+    )
+    child, port = listening_child(f"/usr/bin/python3 {path} {{port}}")
+    try:
+        assert until(lambda: len(tree(child.pid)) == 2)
+        assert listener.owner("127.0.0.1", port) == child.pid, "any address has this one, too"
+    finally:
+        child.kill()
+        child.wait()
+
+
+# Nobody may look at the open files of another user's process, root excepted; a namespace of
+# processes of its own hides them from anybody.
+APART = ["unshare", "--user", "--map-root-user", "--pid", "--fork", "--mount-proc"]
+
+
+def apart() -> bool:
+    done = subprocess.run([*APART, "true"], capture_output=True, check=False, timeout=60)
+    return done.returncode == 0
+
+
+def test_a_duel_without_a_process_tells_rates_and_latencies_only(tmp_path: Path) -> None:
+    if not apart():
+        pytest.skip("no namespace of processes can be made here")
+    out = tmp_path / "duel.json"
     with model("poll", "http") as running:
-        done = tenk("duel", "epoll_lt", f"url={running.url('http', '/')}", "--no-keep")
-        assert done.returncode == 2 and ",pid=N" in done.stderr
+        words = [TENK, "duel", "epoll_lt", f"url={running.url('http', '/')}", "-c", "2"]
+        options = ["--seconds", "5", "--no-keep", "--json", str(out)]
+        refused, done = (
+            subprocess.run(
+                [*APART, *map(str, words), *options, *more],
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=300,
+            )
+            for more in (["--arrangement", "together"], [])
+        )
+    assert refused.returncode == 2 and "pid=N" in refused.stderr, refused.stderr
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    assert "its CPU time is not known" in " ".join((done.stdout + done.stderr).split())
+    found = json.loads(out.read_text(encoding="utf-8"))["arrangements"]
+    assert list(found) == ["turns"]
+    (mine,) = [c for c in found["turns"]["contenders"] if c["name"] != "epoll_lt"]
+    assert mine["ratio"]["throughput_rps"]["estimate"] > 0
+    assert "server_cpu_us_per_request" not in {**mine["ratio"], **mine["value"]}
 
 
 def test_a_url_is_checked_for_what_any_server_does() -> None:
@@ -278,10 +350,12 @@ def test_a_run_measures_a_guest_and_what_runs_already(tmp_path: Path) -> None:
         assert measured and any(c["metrics"].get("server_cpu_us_per_request") for c in measured)
 
 
-@pytest.mark.parametrize("also", ["mine", "a b=http://127.0.0.1:1/,pid=1", "m=http://127.0.0.1:1/"])
-def test_what_also_runs_has_a_name_and_a_process(also: str) -> None:
+@pytest.mark.parametrize(
+    "also", ["mine", "a b=http://127.0.0.1:1/,pid=1", "m=http://127.0.0.1:1/,pid=x"]
+)
+def test_what_also_runs_has_a_name_and_a_url(also: str) -> None:
     done = tenk("run", "c10k", "--profile", "quick", "--models", "epoll_lt", "--also", also)
-    assert done.returncode == 2 and "--also" in done.stderr and "pid=N" in done.stderr
+    assert done.returncode == 2 and "--also" in done.stderr and "pid=" in done.stderr
 
 
 def test_the_list_has_each_guest_or_what_to_install() -> None:

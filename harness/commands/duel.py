@@ -99,6 +99,7 @@ def run(args: argparse.Namespace) -> int:
     plan = _plan(args)
     out = console.make()
     entries, unsupported = _entries(plan, args.contenders)
+    plan = _seen(plan, entries)
     record = Record(entries, excluded=unsupported)
     loadgen = loadgen_path()
     if not os.access(loadgen, os.X_OK):
@@ -350,7 +351,7 @@ def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, t
         role = REFERENCE if index == 0 else CONTENDER
         entry = Entry(contender.name, role, model, contender.options)
         if model.is_guest:
-            entry = replace(entry, clock=_by_its_processes(contender, model))
+            entry = replace(entry, clock=_by_its_processes(model))
         entries.append(entry)
         reason = why_not(model, plan.load)
         if model.busy_polls and contender.name in named:
@@ -371,17 +372,33 @@ def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, t
     return entries, unsupported
 
 
-def _by_its_processes(contender: design.Contender, model: Model) -> bool:
+def _by_its_processes(model: Model) -> bool:
     """Whether a guest's CPU time is that of its processes: of one that we start a control group
     tells more, also of processes that come later."""
-    if model.is_attached and "--pid" not in contender.words:
-        raise errors.UsageError(
-            "CONTENDER",
-            f"url={contender.name}",
-            "a duel compares CPU time, so say whose: add ,pid=N, its process (its children count)",
-        )
     group = meter.probe().cpu
     return model.is_attached or group is None or group.version != 2
+
+
+def _seen(plan: Plan, entries: Sequence[Entry]) -> Plan:
+    """The plan without what cannot be told of servers whose process cannot be seen, and the word
+    that says so."""
+    unseen = [entry.name for entry in entries if entry.model.is_unseen]
+    if not unseen:
+        return plan
+    remedy = "add ,pid=N if you know its process (its children count)"
+    if plan.arrangements == (TOGETHER,):
+        raise errors.UsageError(
+            "--arrangement",
+            TOGETHER,
+            f"it compares CPU time only, and whose process {unseen[0]} is cannot be seen: {remedy}",
+        )
+    complain(
+        f"{', '.join(unseen)}: which process listens there cannot be seen, so its CPU time is not"
+        f" known: only its rate and latencies are measured, in turns; {remedy}"
+    )
+    if len(unseen) < len(entries) - 1:
+        return plan
+    return replace(plan, arrangements=(TURNS,), fractions=())
 
 
 def why_not(model: Model, load: Load) -> str:

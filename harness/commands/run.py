@@ -50,7 +50,7 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument("--models", metavar="WHICH", help=f"{selection.HOW} [card]")
     parser.add_argument(
         "--also",
-        metavar="NAME=URL,pid=N",
+        metavar="NAME=URL[,pid=N]",
         action="append",
         default=[],
         help="a server that runs, under that name; may be given again",
@@ -199,14 +199,22 @@ def _also(texts: Sequence[str], taken: Sequence[str]) -> list[Model]:
     found: list[Model] = []
     for text in texts:
         name, _, url = text.partition("=")
-        allowed = "NAME=URL,pid=N, with a name of letters, digits, _ and - that no model has"
-        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name) or ",pid=" not in url:
+        allowed = (
+            "NAME=URL or NAME=URL,pid=N, with a name of letters, digits, _ and - that no model has"
+        )
+        if not re.fullmatch(r"[A-Za-z0-9_-]{1,40}", name) or not url:
             raise errors.UsageError("--also", text, allowed)
         if name in [*taken, *(model.name for model in found)]:
             raise errors.UsageError("--also", text, allowed)
         one = guest.parse_foreign(f"url={url}", "--also")
         assert one is not None
-        found.append(models.describe_foreign(replace(one, name=name)))
+        model = models.describe_foreign(replace(one, name=name))
+        if model.is_unseen:
+            complain(
+                f"{name}: which process listens there cannot be seen, so its CPU time and memory"
+                " are not known; add ,pid=N if you know it"
+            )
+        found.append(model)
     return found
 
 

@@ -114,7 +114,7 @@ def parse_contender(text: str) -> Contender:
         raise UsageError(
             "CONTENDER",
             text,
-            "a model or the path of a binary; guest:NAME, cmd=COMMAND or url=URL,pid=N",
+            "a model or the path of a binary; guest:NAME, cmd=COMMAND or url=URL[,pid=N]",
         )
     for option in options:
         # Short options may carry their value: -p80.

@@ -55,6 +55,11 @@ class Model:
         """It runs already, and is not ours to start or to stop."""
         return bool((self.describe.get("guest") or {}).get("attached"))
 
+    @property
+    def is_unseen(self) -> bool:
+        """It runs already, and which process it is cannot be seen from here: nor its CPU time."""
+        return self.is_attached and not self.describe["guest"].get("pid")
+
     def why_not(self, protocol: str, connections: int) -> str:
         """Why this model cannot serve that load, or ''."""
         if self.unavailable:

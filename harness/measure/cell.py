@@ -221,7 +221,7 @@ def _measure(
     with Server(argv, placement.server, meter.join) as server:
         if server.attached:  # what ran before could not be put into a control group of ours
             meter = Meter(Sources(None, None))
-        meter.pid = server.server_pid
+        meter.pid = 0 if server.unseen else server.server_pid
         watch = _Watch(setting, meter, server, bench.tracepoint, bench.points)
         events_in, events_out = os.pipe()
         try:
@@ -229,7 +229,7 @@ def _measure(
                 bench.loadgen, setting, server.port, placement.client, cell_seed, scratch
             )
             command[1:1] = ["--events-fd", str(events_out), *(["--prime"] if bench.prime else [])]
-            if bench.edges:
+            if bench.edges and not server.unseen:
                 command[1:1] = ["--server-cpu", server_clock(meter, server)]
             if server.url:
                 command[-1] = server.url
@@ -440,7 +440,7 @@ class _Watch:
             action()
 
     def _count_syscalls(self) -> None:
-        if self._tracepoint is None:
+        if self._tracepoint is None or self._server.unseen:
             return
         with contextlib.suppress(OSError, syscalls.Unavailable):  # then the metric is absent
             self._syscalls = syscalls.Counter.of(

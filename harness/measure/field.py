@@ -81,7 +81,7 @@ class Field:
             group, server = running.meter.group, running.server
             where = f"cgroup:{group}" if group is not None else f"pid:{server.pid}"
             if group is None and entry.model.is_guest:
-                where = f"tree:{server.server_pid}"
+                where = "none" if server.unseen else f"tree:{server.server_pid}"
             found.append(Target(entry.name, server.port, where, server.url))
         return found
 

@@ -36,6 +36,7 @@ from urllib.parse import urlsplit
 from harness.design import guest as design
 from harness.design.guest import Guest
 from harness.errors import EXIT_USAGE, TenkError
+from harness.measure.listener import listening, owner
 from harness.paths import ROOT, build_dir
 
 EXIT_CANNOT_RUN_HERE = 77
@@ -62,7 +63,7 @@ def main(argv: Sequence[str]) -> int:
         args = _arguments(argv)
         one = _guest(args)
         if args.describe:
-            return _describe(one)
+            return _describe(one, args)
         if args.build:
             _build(one)
             return 0
@@ -106,7 +107,7 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     add("name", nargs="?", help=f"one of {', '.join(design.available())}")
     add("--cmd", help="a command with {port} in it")
     add("--url", help="a server that runs already")
-    add("--pid", type=int, default=0, help="with --url: its process")
+    add("--pid", type=int, default=0, help="with --url: its process; default: who listens there")
     add(
         "--ready", default="", help="with --cmd: a line it prints; default: its port is listened on"
     )
@@ -143,7 +144,7 @@ def _guest(args: argparse.Namespace) -> Guest:
     return Guest("cmd", args.cmd, "library", every, args.cmd, ready=args.ready)
 
 
-def _describe(one: Guest) -> int:
+def _describe(one: Guest, args: argparse.Namespace) -> int:
     lacking = missing(one)
     if lacking:
         return _complain(lacking, EXIT_CANNOT_RUN_HERE)
@@ -162,6 +163,7 @@ def _describe(one: Guest) -> int:
             "options": one.options,
             "start": one.start,
             "attached": not one.start,
+            **({} if one.start else {"pid": _pid(args)}),
         },
     }
     print(json.dumps(said))
@@ -366,8 +368,7 @@ def _keeper() -> Iterator[None]:
 def _attach(args: argparse.Namespace) -> int:
     told = _until_told()
     url = urlsplit(args.url)
-    port = url.port or {"http": 80}.get(url.scheme, 0)
-    pid = args.pid or os.getpid()
+    port = _port(args.url)
     deadline = time.monotonic() + READY_S
     while port and url.hostname in ("127.0.0.1", "localhost", "::1") and not listening(port):
         if told():
@@ -375,7 +376,10 @@ def _attach(args: argparse.Namespace) -> int:
         if time.monotonic() >= deadline:
             raise Unable(f"--url: nothing listens on port {port}: start the server first")
         time.sleep(_POLL_S)
-    print(f"ready model=url port={port} pid={pid} url={args.url} guest=1 attached=1", flush=True)
+    pid = _pid(args)
+    # Nobody's CPU time is ours to tell then; the number is only a process that lives as long.
+    known = f"pid={pid}" if pid else f"pid={os.getpid()} unseen=1"
+    print(f"ready model=url port={port} {known} url={args.url} guest=1 attached=1", flush=True)
     import select  # pylint: disable=import-outside-toplevel
 
     while not told():
@@ -383,6 +387,22 @@ def _attach(args: argparse.Namespace) -> int:
             select.select([_wakeup()], [], [])
     print(json.dumps({"model": "url"}), flush=True)
     return 0
+
+
+def _pid(args: argparse.Namespace) -> int:
+    """Whose CPU time it is: as we are told, or who listens there; 0 where that cannot be seen."""
+    if args.pid:
+        return int(args.pid)
+    host = urlsplit(args.url).hostname
+    return owner(host, _port(args.url)) if host else 0
+
+
+def _port(url: str) -> int:
+    """0 of a UNIX socket."""
+    parts = urlsplit(url)
+    if parts.netloc.startswith("unix:"):
+        return 0
+    return parts.port or {"http": 80}.get(parts.scheme, 0)
 
 
 # --- small things ---------------------------------------------------------------------------------
@@ -404,17 +424,6 @@ def _until_told() -> Callable[[], bool]:
 
 def _wakeup() -> int:
     return _pipe[0]
-
-
-def listening(port: int) -> bool:
-    """Whether somebody listens on that TCP port of this machine. Nobody is connected to."""
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        with contextlib.suppress(OSError):
-            for line in Path(table).read_text(encoding="ascii").splitlines()[1:]:
-                words = line.split()
-                if words[3] == "0A" and int(words[1].rpartition(":")[2], 16) == port:
-                    return True
-    return False
 
 
 def _free_port() -> int:

@@ -78,7 +78,7 @@ def probe(
 @dataclass
 class Meter:
     """Meters one server. Make it before the server, start the server with `join`, then give its
-    pid.
+    pid. Without one and without groups, nothing is known.
 
     close() removes the groups; every process must be gone by then.
     """
@@ -112,7 +112,7 @@ class Meter:
         """CPU time used since the server started; None when it cannot be read any more."""
         hierarchy = self.sources.cpu
         if hierarchy is None:
-            return tree_cpu(self.pid)
+            return tree_cpu(self.pid) if self.pid else None
         group = self._groups[hierarchy.directory]
         try:
             if hierarchy.version == 2:
@@ -127,7 +127,7 @@ class Meter:
         """User memory of the tree now, in bytes."""
         hierarchy = self.sources.memory
         if hierarchy is None:
-            return tree_pss(self.pid)
+            return tree_pss(self.pid) if self.pid else None
         group = self._groups[hierarchy.directory]
         with contextlib.suppress(OSError, ValueError):
             stat = _pairs((group / "memory.stat").read_text(encoding="ascii"))

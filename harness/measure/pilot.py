@@ -137,7 +137,8 @@ def _rates(
     plan = stage.plan
     if plan.load.loop == "open" or not plan.fractions:
         return {0.0: plan.load.offered_rps}
-    shared = min(_shared_capacity(stage, slices, costs, e.name) for e in stage.record.able())
+    met = [e.name for e in stage.record.able() if not e.model.is_unseen]
+    shared = min(_shared_capacity(stage, slices, costs, name) for name in met)
     return {fraction: _readable(fraction * shared) for fraction in plan.fractions}
 
 

@@ -270,6 +270,7 @@ class Server(Child):
         self.server_pid = self.pid
         self.url = ""  # where it is not PROTOCOL://127.0.0.1:PORT
         self.attached = False  # it ran before, and goes on
+        self.unseen = False  # and which process it is, is not known: server_pid is its host's
         try:
             self.port = self._await_ready()
         except BaseException:
@@ -294,6 +295,7 @@ class Server(Child):
             self.server_pid = int(words["pid"])
             self.url = words.get("url", "")
             self.attached = "attached" in words
+            self.unseen = "unseen" in words
             return int(words["port"])
         except ValueError as error:
             raise ProcessError(f"server: {error}") from None

@@ -103,9 +103,11 @@ class Stage:
         return self.plan.load.connections + self.plan.load.idle
 
     def pairs(self, fraction: float) -> list[Entry]:
-        """Who meets the reference in a sweep: contenders, twin and control."""
+        """Who meets the reference in a sweep: contenders, twin and control. What can be told there
+        is CPU time alone, so not who has none to tell."""
         extra = self.extra_ns.get((TOGETHER, fraction), 1)
-        return [*self.record.able()[1:], *design.controls(self.record.reference, extra)]
+        others = [entry for entry in self.record.able()[1:] if not entry.model.is_unseen]
+        return [*others, *design.controls(self.record.reference, extra)]
 
     def groups(self) -> list[list[Entry]]:
         """Who takes turns with whom."""

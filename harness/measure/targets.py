@@ -30,8 +30,8 @@ REPORTED = (0, 3, 4)
 
 @dataclass(frozen=True)
 class Target:
-    """A server under load. cpu: "pid:N", "tree:N" or "cgroup:PATH", where its CPU time is read.
-    url: its own, if it is not a port of 127.0.0.1 and the path of the load."""
+    """A server under load. cpu: "pid:N", "tree:N" or "cgroup:PATH", where its CPU time is read,
+    or "none". url: its own, if it is not a port of 127.0.0.1 and the path of the load."""
 
     name: str
     port: int

@@ -90,6 +90,8 @@ def _about(
     shared = _cpu(together, name)
     alone = _cpu(turns, name)
     if shared is None and alone is None:
+        if turns is not None and turns.ratios.get(name):
+            return f"{name}: its CPU time is not known; the table has its rate and latencies."
         return f"{name}: nothing could be measured."
     if shared is not None and alone is not None and agree is False:
         assert together is not None and turns is not None
