@@ -402,7 +402,8 @@ def _port(url: str) -> int:
     parts = urlsplit(url)
     if parts.netloc.startswith("unix:"):
         return 0
-    return parts.port or {"http": 80}.get(parts.scheme, 0)
+    usual = {"http": 80, "memcached": 11211, "redis": 6379}
+    return parts.port or usual.get(parts.scheme) or 0
 
 
 # --- small things ---------------------------------------------------------------------------------
