@@ -19,8 +19,8 @@
  *
  * Limits: descriptors; -w slow requests at a time (default 16), the next one waits in the queue.
  * Needs:  Linux.
- * Try:    build/servers/reactor_pool -P http -w 2 -p 9000 &  curl localhost:9000/sleep/5000000 &
- *         curl localhost:9000/  and then the same with epoll_lt.
+ * Try:    build/servers/reactor_pool -P http -w 2 -p 9000 &  curl localhost:9000/sleep/1000000 &
+ *         time curl localhost:9000/  and then the same with epoll_lt.
  */
 #include <errno.h>
 #include <pthread.h>

@@ -99,6 +99,15 @@ def test_what_to_try_looks_at_the_server_and_not_at_its_client(model: source.Sou
 
 
 @each_model()
+def test_what_to_try_asks_for_no_longer_pause_than_is_served(model: source.Source) -> None:
+    wire = (ROOT / "common" / "wire.h").read_text(encoding="utf-8")
+    most = re.search(r"^#define HTTP_PAUSE_US_MAX +(\d+)", wire, re.M)
+    assert most
+    for pause in re.findall(r"/(?:sleep|work)/(\d+)", model.fields["Try"]):
+        assert int(pause) <= int(most[1]), "404"
+
+
+@each_model()
 def test_a_model_exports_one_symbol(model: source.Source) -> None:
     made = build_dir() / "obj" / "servers" / f"{model.name}.o"
     if not made.exists():
