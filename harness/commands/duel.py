@@ -30,7 +30,7 @@ from harness.judge import standings
 from harness.judge.standings import CPU, Standing
 from harness.output import complain
 from harness.measure import duel, duel_log, host, meter, models, targets
-from harness.measure.placement import Placement, place
+from harness.measure.placement import Placement, crowded, place
 from harness.measure.staging import Bench, Record
 from harness.paths import loadgen_path, results_dir
 from harness.present import console
@@ -109,6 +109,8 @@ def run(args: argparse.Namespace) -> int:
     placement = place(plan.load.placement)
     if placement.note:
         complain(placement.note)
+    if note := crowded(placement, {e.name: e.model.workers for e in entries}):
+        complain(note)
     bench = Bench(loadgen, placement, meter.probe(), host.available_bytes())
     began = datetime.now(timezone.utc)
     everywhere = os.sched_getaffinity(0)

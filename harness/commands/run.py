@@ -22,6 +22,7 @@ from harness.judge import summary
 from harness.measure import models, runner
 from harness.present import conclusion, console, wording
 from harness.measure.cell import Bench
+from harness.measure.placement import crowded
 from harness.commands import evidence, levels, options, plot
 from harness.design.load import PLACEMENTS
 from harness.design.model import Model
@@ -100,6 +101,9 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     for assignment, bench in zip(assignments, benches):
         _same_as_before(assignment, bench)
     _announce(out, assignments)
+    workers = {m.name: m.workers for one in assignments for m in one.request.models}
+    if note := crowded(benches[0].placements[""], workers):
+        complain(note)
     _check(out, assignments, args.no_check)
     begun: list[store.Run] = []
     stopped: BaseException | None = None
@@ -242,6 +246,10 @@ def _resumed(
         locks.callback(old.unlock)
         old.reload()
         meta = old.meta
+        plain = list(catalogue.values())
+        for name in meta["models"]:
+            if name not in catalogue and name.split()[0] in [m.name for m in plain if not m.words]:
+                catalogue[name] = models.set_up(plain, name, "--resume")
         gone = [name for name in meta["models"] if name not in catalogue]
         if gone:
             raise errors.SetupError(

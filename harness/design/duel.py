@@ -18,6 +18,7 @@ from typing import TypeVar
 from harness.design import guest
 from harness.design.load import Load
 from harness.design.model import Model
+from harness.design.selection import OWN_OPTIONS
 from harness.errors import UsageError
 
 # ALONE is for who cannot be alive beside others; nobody asks for it.
@@ -33,8 +34,6 @@ MOST_IN_TURN = 8
 # Kernel memory of both ends of a connection with small buffers, in bytes, from above. What the
 # server's model adds to it (a thread, a process) is not in it.
 BYTES_PER_CONNECTION = 40_000
-# The duel sets these itself.
-OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
 
 T = TypeVar("T")
 

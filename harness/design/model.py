@@ -34,6 +34,7 @@ class Model:
     stale: bool = False
     describe: dict[str, Any] = field(default_factory=dict, compare=False)
     words: tuple[str, ...] = ()  # of its command line, before all options: a guest's name
+    options: tuple[str, ...] = ()  # it is always started with, as its name says
 
     @property
     def busy_polls(self) -> bool:
@@ -42,8 +43,13 @@ class Model:
 
     @property
     def argv(self) -> list[str]:
-        """How it is called, without options."""
-        return [str(self.path), *self.words]
+        """How it is called, without the options of a particular start."""
+        return [str(self.path), *self.words, *self.options]
+
+    @property
+    def workers(self) -> int:
+        """Threads or processes that it would start now, a fixed number as -w says; else 0."""
+        return int(self.describe.get("workers") or 0)
 
     @property
     def is_guest(self) -> bool:

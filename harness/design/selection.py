@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -14,7 +15,12 @@ from harness.paths import SETS
 
 ALL = "all"
 FAMILY = "family:"
-HOW = "names, globs as 'epoll_*', family:NAME, a set, or all, with commas between them"
+# The harness sets these itself.
+OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
+HOW = (
+    "names, globs as 'epoll_*', family:NAME, a set, or all, with commas between them;"
+    " also a name with its options, as 'thread_pool -w 32'"
+)
 
 
 def sets(path: Path = SETS) -> dict[str, tuple[str, ...]]:
@@ -26,6 +32,20 @@ def sets(path: Path = SETS) -> dict[str, tuple[str, ...]]:
 def words(text: str) -> tuple[str, ...]:
     """ "poll,epoll_*" as its words."""
     return tuple(word.strip() for word in text.split(",") if word.strip())
+
+
+def with_options(word: str, option: str) -> tuple[str, tuple[str, ...]]:
+    """ "thread_pool -w 32" as name and options; UsageError, with the option's name, where it is not
+    to be understood, or where the harness sets one of them."""
+    try:
+        name, *options = shlex.split(word)
+    except ValueError as error:
+        raise UsageError(option, word, f"a model and its options: {error}") from None
+    for one in options:
+        # Short options may carry their value: -p80.
+        if one.split("=")[0] in OWN_OPTIONS or one[:2] in OWN_OPTIONS:
+            raise UsageError(option, word, f"{', '.join(OWN_OPTIONS)} are set by the harness")
+    return name, tuple(options)
 
 
 def is_pattern(word: str) -> bool:

@@ -90,17 +90,37 @@ def refuse_stale(chosen: Iterable[Model]) -> None:
 
 
 def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
-    """The models that --models stands for (selection.HOW), in catalogue order; all for None.
+    """The models that --models stands for (selection.HOW), in catalogue order, then those with
+    options and the guests, as they were named; all for None.
 
-    Raises SetupError if one of them is stale.
+    UsageError where one is named twice, or refuses its options. Raises SetupError if one is stale.
     """
     words = selection.words(selection.ALL if wanted is None else wanted)
     foreign = [one for word in words if (one := guest.parse_foreign(word, "--models"))]
-    named = [word for word in words if not guest.parse_foreign(word, "--models")]
-    chosen = selection.select(list(models), named, "--models") if named or not foreign else []
+    ours = [word for word in words if not guest.parse_foreign(word, "--models")]
+    plain = [word for word in ours if len(word.split()) == 1]
+    catalogue = list(models)
+    chosen = selection.select(catalogue, plain, "--models") if plain or not words else []
+    chosen += [set_up(catalogue, word, "--models") for word in ours if word not in plain]
     chosen += [describe_foreign(one) for one in foreign]
+    names_of = [model.name for model in chosen]
+    for name in names_of:
+        if names_of.count(name) > 1:
+            raise UsageError("--models", name, "name each once")
     refuse_stale(chosen)
     return chosen
+
+
+def set_up(catalogue: Sequence[Model], word: str, option: str) -> Model:
+    """ "thread_pool -w 32": a model that is always started with those options, and is called so in
+    all tables. UsageError where there is no such model, or it refuses one of them."""
+    name, options = selection.with_options(word, option)
+    plain = next((model for model in catalogue if model.name == name), None)
+    if plain is None:
+        known = ", ".join(model.name for model in catalogue)
+        raise UsageError(option, word, f"options are for one model: {known}")
+    told = plain if plain.unavailable else describe(plain.path, options)
+    return replace(told, name=" ".join([name, *options]), options=options)
 
 
 def guests() -> list[Model]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,3 +64,17 @@ def _cores(cpus: list[int]) -> list[list[int]]:
             siblings = (cpu,)
         groups.setdefault(siblings, []).append(cpu)
     return sorted(groups.values())
+
+
+def crowded(placement: Placement, workers: Mapping[str, int]) -> str:
+    """What is to be known of models with several workers where they have one CPU, or ''.
+
+    workers: threads or processes that each model starts for good, by its name."""
+    names = [name for name, count in workers.items() if count > 1]
+    if placement.name != "split" or len(placement.server) > 1 or not names:
+        return ""
+    shown = ", ".join(names[:4]) + (f" and {len(names) - 4} more" if len(names) > 4 else "")
+    return (
+        f"split placement leaves the server CPU {cpu_list(placement.server)} alone: the threads or"
+        f" processes of {shown} share it (--placement shared gives them all CPUs)"
+    )

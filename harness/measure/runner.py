@@ -337,7 +337,7 @@ def offers(loadgen: Path, option: str) -> bool:
 def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:
     """Fingerprints of what is measured: a run may only be resumed with the same."""
     found = {
-        model.name: fingerprint(model.path) + "".join(f" {word}" for word in model.words)
+        model.name: " ".join([fingerprint(model.path), *model.words, *model.options])
         for model in models
     }
     return {**found, "loadgen": fingerprint(loadgen)}
