@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/types.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -248,6 +249,91 @@ static void the_clock_of_a_process_goes_on_while_it_works_and_fails_when_it_has_
 	assert_non_null(server_cpu_open(&source, spec, &usage, reason, sizeof(reason)));
 }
 
+/* In a child: its own child works for ever, and it sleeps until that has gone, then for good. */
+static void be_a_parent(int told)
+{
+	pid_t worker = fork();
+
+	if (worker == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		for (volatile int i = 0;; i++)
+			;
+	}
+	if (write(told, &worker, sizeof(worker)) != sizeof(worker))
+		_exit(1);
+	waitpid(worker, NULL, 0);
+	if (write(told, &worker, sizeof(worker)) != sizeof(worker))
+		_exit(1);
+	for (;;)
+		pause();
+}
+
+static void the_clocks_of_a_tree_are_those_of_its_children_too(void **state)
+{
+	char spec[32], reason[256];
+	struct server_cpu own, tree;
+	struct cpu_time before, after;
+	pid_t parent, worker, gone;
+	int told[2];
+	bool usage;
+
+	(void)state;
+	assert_int_equal(pipe(told), 0);
+	parent = fork();
+	if (parent == 0) {
+		prctl(PR_SET_PDEATHSIG, SIGKILL);
+		be_a_parent(told[1]);
+	}
+	assert_int_equal(read(told[0], &worker, sizeof(worker)), sizeof(worker));
+	snprintf(spec, sizeof(spec), "pid:%d", (int)parent);
+	assert_null(server_cpu_open(&own, spec, &usage, reason, sizeof(reason)));
+	snprintf(spec, sizeof(spec), "tree:%d", (int)parent);
+	assert_null(server_cpu_open(&tree, spec, &usage, reason, sizeof(reason)));
+	assert_int_equal(own.count, 1);
+	assert_int_equal(tree.count, 2);
+	before = server_cpu_read(&tree);
+	assert_true(before.known);
+	/* The parent hardly works: what is added beyond twice all it ever used is the worker's. */
+	do {
+		after = server_cpu_read(&tree);
+	} while (after.known &&
+		 after.total_ns <= before.total_ns + 2 * server_cpu_read(&own).total_ns);
+	assert_true(after.known);
+
+	kill(worker, SIGKILL);
+	assert_int_equal(read(told[0], &gone, sizeof(gone)), sizeof(gone));
+	assert_true(server_cpu_read(&own).known);
+	assert_false(server_cpu_read(&tree).known); /* what the worker used has gone with it */
+	server_cpu_close(&tree);
+	assert_null(server_cpu_open(&tree, spec, &usage, reason, sizeof(reason)));
+	assert_int_equal(tree.count, 1);
+	assert_true(server_cpu_read(&tree).known);
+	kill(parent, SIGKILL);
+	waitpid(parent, NULL, 0);
+	assert_non_null(server_cpu_open(&tree, spec, &usage, reason, sizeof(reason)));
+	assert_false(usage);
+	assert_null(server_cpu_open(&tree, "tree:x", &usage, reason, sizeof(reason)));
+	assert_true(usage);
+	close(told[0]);
+	close(told[1]);
+}
+
+static void of_none_nothing_is_read_and_nothing_is_missed(void **state)
+{
+	char reason[256];
+	struct server_cpu source;
+	bool usage;
+
+	(void)state;
+	assert_null(server_cpu_open(&source, "none", &usage, reason, sizeof(reason)));
+	assert_false(usage);
+	assert_false(server_cpu_read(&source).known);
+	assert_false(server_cpu_wanted("none"));
+	assert_false(server_cpu_wanted(NULL));
+	assert_true(server_cpu_wanted("pid:1"));
+	server_cpu_close(&source);
+}
+
 static void a_good_run_of_several_is_valid(void **state)
 {
 	struct verdict v;
@@ -409,6 +495,8 @@ int main(void)
 		TEST(quantiles_are_those_of_the_histogram),
 		TEST(the_cpu_time_of_a_group_is_found_by_its_key),
 		TEST(the_clock_of_a_process_goes_on_while_it_works_and_fails_when_it_has_gone),
+		TEST(the_clocks_of_a_tree_are_those_of_its_children_too),
+		TEST(of_none_nothing_is_read_and_nothing_is_missed),
 		TEST(a_good_run_of_several_is_valid),
 		TEST(a_reason_of_two_targets_is_told_once_with_the_worst_status),
 		TEST(a_server_s_clock_that_was_lost_makes_its_target_void),
