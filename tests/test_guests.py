@@ -165,7 +165,14 @@ def test_nothing_of_a_guest_outlives_a_host_that_is_killed(tmp_path: Path) -> No
 
 
 def test_what_is_not_a_server_of_somebody_is_refused() -> None:
-    for text in ("guest:none", "cmd=true", "url=nonsense", "url=http://h/,pid=x", "ftp:x"):
+    for text in (
+        "guest:none",
+        "cmd=true",
+        "url=nonsense",
+        "url=http://h/,pid=x",
+        "url=redis://h/",
+        "ftp:x",
+    ):
         with pytest.raises(UsageError, match="CONTENDER"):
             duel.parse_contenders(["epoll_lt", text])
     with pytest.raises(UsageError, match="reference"):
@@ -185,6 +192,10 @@ def test_what_is_not_a_server_of_somebody_is_refused() -> None:
         ('summry = "x"', "'summry' is not a key"),
         ('summary = "x"\nfamily = "no"\nprotocols = ["http"]\nstart = "x {port}"', "family 'no'"),
         ('summary = "x"\nfamily = "library"\nprotocols = ["http"]\nstart = "x"', "no {port}"),
+        (
+            'summary = "x"\nfamily = "library"\nprotocols = ["redis"]\nstart = "x {port}"',
+            "protocol 'redis' is not one of http, echo, rot13",
+        ),
         ("summary = 3", "'summary' is not a str"),
     ],
 )

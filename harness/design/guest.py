@@ -40,6 +40,8 @@ _KEYS = {
     "max_connections": int,
     "limit_reason": str,
 }
+# What the models speak, whom a server of others is compared with.
+PROTOCOLS = ("http", "echo", "rot13")
 _REQUIRED = ("summary", "family", "protocols", "start")
 
 
@@ -105,6 +107,9 @@ def parse(name: str, found: Mapping[str, Any]) -> Guest:
             raise ValueError(f"'{key}' is missing")
     if found["family"] not in FAMILIES:
         raise ValueError(f"family '{found['family']}' is not one of {', '.join(FAMILIES)}")
+    for one in found["protocols"]:
+        if one not in PROTOCOLS:
+            raise ValueError(f"protocol '{one}' is not one of {', '.join(PROTOCOLS)}")
     if "{port}" not in found["start"] and not found.get("files"):
         raise ValueError("'start' has no {port}")
     re.compile(found.get("ready", ""))
@@ -155,12 +160,13 @@ def parse_foreign(text: str, option: str) -> Foreign | None:
 def _check_url(url: str, option: str, text: str) -> None:
     try:
         parts = urlsplit(url)
-        right = parts.scheme in ("http", "echo", "rot13") and bool(parts.hostname or parts.netloc)
+        right = parts.scheme in PROTOCOLS and bool(parts.hostname or parts.netloc)
         right = right and (parts.netloc.startswith("unix:") or parts.port != 0)
     except ValueError:
         right = False
     if not right:
-        raise UsageError(option, text, "a URL as http://127.0.0.1:8080/")
+        allowed = f"a URL as http://127.0.0.1:8080/, of {', '.join(PROTOCOLS)}"
+        raise UsageError(option, text, allowed)
 
 
 def fill(text: str, places: Mapping[str, object]) -> str:

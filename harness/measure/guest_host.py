@@ -134,14 +134,13 @@ def _guest(args: argparse.Namespace) -> Guest:
                 f"guest: '{args.name}' is not one of {', '.join(design.available())}", EXIT_USAGE
             )
         return design.load(args.name)
-    every = ("http", "echo", "rot13")
     if args.url:
         url = urlsplit(args.url)
         path = (url.path or "/") + (f"?{url.query}" if url.query else "")
         return Guest("url", args.url, "library", (url.scheme,), "", (path,))
     if "{port}" not in args.cmd:
         raise Unable(f"--cmd: '{args.cmd}' has no {{port}}", EXIT_USAGE)
-    return Guest("cmd", args.cmd, "library", every, args.cmd, ready=args.ready)
+    return Guest("cmd", args.cmd, "library", design.PROTOCOLS, args.cmd, ready=args.ready)
 
 
 def _describe(one: Guest, args: argparse.Namespace) -> int:
