@@ -112,6 +112,7 @@ def test_results_of_a_check_that_cannot_be_written_name_the_file(
     complaint = capsys.readouterr().err
     assert complaint.count("\n") == 1
     assert "--json: '/dev/full'" in complaint and "No space left on device" in complaint
+    assert Path("/dev/full").is_char_device()
 
 
 def test_a_device_that_is_written_to_stays_a_device(tmp_path: Path) -> None:

@@ -228,7 +228,7 @@ class _Known:
             "results": [dataclasses.asdict(result) for result in results],
         }
         try:
-            write_json(self._path, whole)
+            write_json(self._path, whole, last=complete)
         except OSError as error:  # of a write, and so without the file's name
             why = f"--json: '{self._path}' cannot be written: {error.strerror}"
             raise errors.SetupError(why) from None

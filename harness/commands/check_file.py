@@ -66,7 +66,7 @@ def run(args: argparse.Namespace, cases: Sequence[core.Case]) -> int:
     def told(said: Submission) -> None:
         last[:] = [said]
         if target:
-            write_json(target, said.record())
+            write_json(target, said.record(), last=False)
         if shown:
             now = f"{said.tried[-1].case}" if said.tried else "compiling"
             print(f"\r\x1b[K{len(said.tried)} · {now}"[:100], end="", file=sys.stderr, flush=True)
@@ -81,6 +81,8 @@ def run(args: argparse.Namespace, cases: Sequence[core.Case]) -> int:
             print("\r\x1b[K", end="", file=sys.stderr, flush=True)
     if interrupted and not last:
         raise KeyboardInterrupt
+    if target:
+        write_json(target, last[0].record())
     print(present.text(last[0].record()), end="")
     if interrupted:
         print("tenk: interrupted; this is what is known", file=sys.stderr)

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.conformance import ending
+from harness.store import write_atomically
 
 SCHEMA = "tenk.submission/1"
 OK = "ok"
@@ -126,11 +126,10 @@ class Submission:
         return {**said, **extra, "status": self.status}
 
 
-def write_json(path: Path, whole: Any) -> None:
-    """Write a file that is complete at every moment: the old text, or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_text(json.dumps(whole, indent=1, ensure_ascii=False) + "\n", "utf-8")
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+def write_json(path: Path, whole: Any, last: bool = True) -> None:
+    """Write a file that is complete at every moment: the old text, or the new one.
+
+    A device or a pipe is written to and stays what it is; it gets the last text only.
+    """
+    if last or path.is_file() or not path.exists():
+        write_atomically(path, json.dumps(whole, indent=1, ensure_ascii=False) + "\n")
