@@ -223,8 +223,8 @@ def test_without_a_clock_the_server_s_time_is_not_known() -> None:
 @pytest.mark.parametrize(
     ("spec", "status", "says"),
     [
-        ("pid:0", USAGE, "is not pid:N or cgroup:PATH"),
-        ("12", USAGE, "is not pid:N or cgroup:PATH"),
+        ("pid:0", USAGE, "is not pid:N, tree:N, cgroup:PATH or none"),
+        ("12", USAGE, "is not pid:N, tree:N, cgroup:PATH or none"),
         ("pid:4194304", FAILED, "there is no such process"),
         ("cgroup:/nowhere", FAILED, "No such file or directory"),
         ("cgroup:/dev/null", FAILED, "no usage_usec"),
