@@ -115,7 +115,12 @@ def _memory(own: Sequence[Group], metric: str) -> str:
 
 def _value(group: Group, metric: str) -> str:
     estimate = group.estimate(metric)
-    return wording.quantity(estimate.value, METRICS[metric].unit) if estimate.n else ""
+    if not estimate.n:
+        return ""
+    # Memory of the whole machine, before and after: others may have given back more.
+    return (
+        wording.quantity(estimate.value, METRICS[metric].unit) if estimate.value > 0 else "not seen"
+    )
 
 
 def _reason(own: Sequence[Group]) -> str:
