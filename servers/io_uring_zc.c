@@ -15,8 +15,8 @@
  *
  * Limits: the ring's table, as in io_uring_direct.c. Pages in flight count as locked memory (ulimit
  *         -l), except for root; beyond that limit a connection goes on with sends that copy.
- *         A hundred clients with windows of 2 KB that stall in a reply of 1 MB were seen to get 2 KB
- *         for each retransmission timeout afterwards, where io_uring_direct goes on at full speed.
+ *         A hundred clients with windows of 2 KB that stalled within a reply of 1 MB were then
+ *         seen to get 2 KB per retransmission timeout, where io_uring_direct goes on at full speed.
  * Needs:  Linux 6.1.
  * tenk-needs: liburing>=2.3
  * tenk-package: liburing-dev
