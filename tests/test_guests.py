@@ -18,11 +18,14 @@ import pytest
 from harness.conformance.catalogue import discover
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, plan, run_all
 from harness.design import duel, guest
+from harness.design.load import Load
+from harness.design.model import Model
 from harness.errors import UsageError
 from harness.measure import guest_host, listener, models
 from harness.measure.field import Field
 from harness.measure.meter import Sources
 from harness.measure.process import Server, task_state, tree
+from harness.paths import loadgen_path
 from tests.loadgen_util import model
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -193,8 +196,16 @@ def test_what_is_not_a_server_of_somebody_is_refused() -> None:
         ('summary = "x"\nfamily = "no"\nprotocols = ["http"]\nstart = "x {port}"', "family 'no'"),
         ('summary = "x"\nfamily = "library"\nprotocols = ["http"]\nstart = "x"', "no {port}"),
         (
-            'summary = "x"\nfamily = "library"\nprotocols = ["redis"]\nstart = "x {port}"',
-            "protocol 'redis' is not one of http, echo, rot13",
+            'summary = "x"\nfamily = "library"\nprotocols = ["gopher"]\nstart = "x {port}"',
+            "protocol 'gopher' is not one of http, echo, rot13, memcached, redis",
+        ),
+        (
+            'summary = "x"\nfamily = "library"\nprotocols = ["http", "redis"]\nstart = "x {port}"',
+            "protocol 'redis' stands alone",
+        ),
+        (
+            'summary = "x"\nfamily = "library"\nprotocols = ["memcached"]\nstart = "x {port}"',
+            "'paths' has the key",
         ),
         ("summary = 3", "'summary' is not a str"),
     ],
@@ -373,3 +384,99 @@ def test_the_list_has_each_guest_or_what_to_install() -> None:
     said = tenk("list").stdout
     for name in NAMES:
         assert f"guest:{name}" in said
+
+
+# What a guest of a protocol of its own is asked for, as a duel says it.
+OWN = {"redis": "PING of redis", "memcached": "get greeting of memcached"}
+
+
+def own_guest(name: str) -> Model:
+    """Described, and there; skips where its runtime is missing."""
+    found = models.describe_foreign(guest.Foreign(guest.PREFIX + name, (name,)))
+    if found.unavailable:
+        assert "apt install" in found.unavailable
+        pytest.skip(found.unavailable)
+    return found
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_guest_of_its_own_protocol_starts_answers_as_it_should_and_ends(
+    name: str, tmp_path: Path
+) -> None:
+    found = own_guest(name)
+    out = tmp_path / "report.json"
+    with hosted(name, "-p", "0", "-P", name) as server:
+        url = found.asked(Load()).url(server.port)
+        done = subprocess.run(
+            [loadgen_path(), "-q", "--verify", "full", "-c", "5", "-d", "200ms", "--pipeline", "3"]
+            + ["--json", str(out), url],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        said = json.loads(out.read_text(encoding="utf-8"))
+        assert said["requests"]["completed"] > 0, done.stderr
+        assert said["requests"]["failed"] == said["verification"]["failures"] == 0, said
+        pid = server.server_pid
+        assert "requests" not in server.stop()
+    assert task_state(Path(f"/proc/{pid}")) == "X"
+    assert not listener.listening(server.port)
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_a_guest_of_its_own_protocol_ends_with_a_host_that_is_killed(name: str) -> None:
+    own_guest(name)
+    with hosted(name, "-p", "0", "-P", name) as server:
+        os.kill(server.pid, signal.SIGKILL)  # the host alone
+        assert until(lambda: task_state(Path(f"/proc/{server.server_pid}")) in "XZ")
+
+
+@pytest.mark.parametrize("name", OWN)
+def test_the_cases_are_not_for_a_guest_of_its_own_protocol_and_say_so(name: str) -> None:
+    own_guest(name)
+    done = tenk("check", f"guest:{name}", "--case", "byte_at_a_time")
+    assert done.returncode == 0, done.stdout + done.stderr
+    said = " ".join(done.stdout.split())
+    assert "0 ok, 0 failed, 1 not applicable" in said
+    assert f"it speaks {name} alone" in said
+
+
+def test_guests_of_their_own_protocols_meet_a_model_each_in_its_own(tmp_path: Path) -> None:
+    for name in OWN:
+        own_guest(name)
+    out = tmp_path / "duel.json"
+    done = tenk(
+        *["duel", "epoll_lt", *(f"guest:{name}" for name in OWN), "-c", "2", "--pipeline", "2"],
+        *["--seconds", "5", "--no-keep", "--json", str(out)],
+    )
+    assert done.returncode in (0, 3), done.stdout + done.stderr
+    document = json.loads(out.read_text(encoding="utf-8"))
+    said = document["level"]["own_requests"]
+    assert all(f"guest:{name} answers {asked}" in said for name, asked in OWN.items())
+    assert "the others http /" in said and "the whole service of one request" in said
+    assert " ".join(said.split()) in " ".join(done.stdout.split())
+    assert not document["unsupported"], document["unsupported"]
+    for arrangement in ("together", "turns"):
+        measured = {c["name"]: c for c in document["arrangements"][arrangement]["contenders"]}
+        for name in OWN:
+            value = measured[f"guest:{name}"]["value"]
+            assert value["server_cpu_us_per_request"] > 0, (arrangement, measured)
+
+
+def test_models_alone_say_nothing_of_protocols_of_their_own() -> None:
+    entry = duel.Entry("epoll_lt", duel.REFERENCE, Model("epoll_lt", TENK, protocols=("http",)))
+    assert duel.own_requests([entry], Load()) == ""
+    assert entry.model.asked(Load(path="/x")) == Load(path="/x")
+
+
+def test_an_experiment_leaves_out_a_guest_of_its_own_protocol_with_the_reason() -> None:
+    found = own_guest("redis")
+    assert found.why_not("http", 1) == "does not speak http (only redis)"
+
+
+def test_what_cannot_be_prepared_is_told_with_its_last_words() -> None:
+    command = "/bin/sh -c 'echo no room >&2; exit 3'"
+    one = guest.Guest("x", "", "library", ("redis",), "x {port}", prepare=(command,))
+    with pytest.raises(guest_host.Unable, match="no room"):
+        guest_host._prepare(one, {"port": 1})

@@ -170,6 +170,7 @@ def conclude(plan: Plan, record: Record, placement: Placement) -> present.Result
         lost=tuple(record.lost),
         seconds=record.wall_s,
         inside=loaded / record.wall_s if record.wall_s else 0.0,
+        own_requests=design.own_requests(record.entries, plan.load),
     )
 
 
@@ -416,7 +417,7 @@ def why_not(model: Model, load: Load) -> str:
         return (
             f"it {KEEPS_BUSY}: nobody beside it would get his own, so its cells are measured alone"
         )
-    return model.why_not(load.protocol, total)
+    return model.why_not(model.asked(load).protocol, total)
 
 
 # --- what is kept ---------------------------------------------------------------------------------

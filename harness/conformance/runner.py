@@ -21,6 +21,7 @@ from harness.conformance.core import Case
 from harness.conformance.ending import WRONG, Ending
 from harness.conformance.outcome import Failed, NotApplicable
 from harness.conformance.subject import Conditions, DidNotStart
+from harness.conformance.talk import TALKS
 from harness.conformance.trial import Trial
 from harness.design.model import Model
 
@@ -65,7 +66,7 @@ def plan(
         for case in cases
         for model in models
         if not model.unavailable
-        for protocol in case.spoken(_narrowed(model, protocols))
+        for protocol in _spoken(case, _narrowed(model, protocols))
     ]
 
 
@@ -76,8 +77,16 @@ def _narrowed(model: Model, protocols: Sequence[str]) -> Model:
     return dataclasses.replace(model, protocols=kept)
 
 
+def _spoken(case: Case, model: Model) -> tuple[str, ...]:
+    """A guest of a protocol of its own is in every line of the matrix, which says why."""
+    return (model.own_protocol,) if model.own_protocol else case.spoken(model)
+
+
 def run_one(job: Job, conditions: Conditions = Conditions()) -> Result:
     """Run a case here and now, within its time-out."""
+    if own := job.model.own_protocol:
+        text = f"it speaks {own} alone, and the cases speak {', '.join(TALKS)}"
+        return Result(job.model.name, own, job.case.name, NOT_APPLICABLE, text)
     start = time.monotonic()
     outcome, text = OK, ""
     trial = Trial(job.model, job.protocol, conditions)

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.design import guest
-from harness.design.load import Load
+from harness.design.load import OWN_PROTOCOLS, Load
 from harness.design.model import Model
 from harness.design.selection import OWN_OPTIONS
 from harness.errors import UsageError
@@ -71,7 +71,8 @@ class Entry:
     def argv(self, protocol: str) -> list[str]:
         """How its server is started; the port is the kernel's choice."""
         extra = ["--extra-ns", str(self.extra_ns)] if self.extra_ns else []
-        return [*self.model.argv, "-p", "0", "-P", protocol, *self.options, *extra]
+        spoken = self.model.own_protocol or protocol
+        return [*self.model.argv, "-p", "0", "-P", spoken, *self.options, *extra]
 
 
 @dataclass(frozen=True)
@@ -170,6 +171,26 @@ def controls(reference: Entry, extra_ns: int) -> tuple[Entry, Entry]:
         options = ref.options[:own] + ref.options[own + 2 :]
     name = f"{ref.name} +{100 * CONTROL_SHARE:g}%"
     return twin, Entry(name, CONTROL, ref.model, options, base + extra_ns, ref.clock)
+
+
+def own_requests(entries: Sequence[Entry], load: Load) -> str:
+    """Who answers a request of a protocol of its own, and what is compared then; '' if nobody."""
+    own = [entry for entry in entries if entry.model.own_protocol]
+    if not own:
+        return ""
+    told = [f"{entry.name} answers {_request(entry.model.asked(load))}" for entry in own]
+    return (
+        f"{', '.join(told)}, the others {_request(load)}: each a request of its own protocol, so"
+        " what is compared is the whole service of one request."
+    )
+
+
+def _request(load: Load) -> str:
+    if load.protocol == "redis" and load.path == "/":
+        return "PING of redis"
+    if load.protocol in OWN_PROTOCOLS:
+        return f"get {load.path.removeprefix('/')} of {load.protocol}"
+    return f"{load.protocol} {load.url_target}".strip()
 
 
 def control_ns(cpu_ns_per_request: float) -> int:

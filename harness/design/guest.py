@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness.design.load import OWN_PROTOCOLS
 from harness.design.model import FAMILIES
 from harness.errors import SetupError, UsageError
 from harness.paths import ROOT
@@ -35,6 +36,7 @@ _KEYS = {
     "build": list,
     "start": str,
     "ready": str,
+    "prepare": list,
     "files": list,
     "needs": list,
     "max_connections": int,
@@ -58,7 +60,8 @@ class Need:
 class Guest:
     """build: commands that make what `start` runs. ready: a regular expression for a line of its
     standard output, or "" for: its port is listened on. files: of its folder, copied into {scratch}
-    with all places filled in. paths: what it serves of http. options: what was set, in words."""
+    with all places filled in. prepare: commands run once it is ready, before anybody else asks:
+    what it is to hold. paths: what it serves of http, or keys. options: what was set, in words."""
 
     name: str
     summary: str
@@ -69,6 +72,7 @@ class Guest:
     options: str = ""
     build: tuple[str, ...] = ()
     ready: str = ""
+    prepare: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     needs: tuple[Need, ...] = ()
     max_connections: int | None = None
@@ -108,8 +112,13 @@ def parse(name: str, found: Mapping[str, Any]) -> Guest:
     if found["family"] not in FAMILIES:
         raise ValueError(f"family '{found['family']}' is not one of {', '.join(FAMILIES)}")
     for one in found["protocols"]:
-        if one not in PROTOCOLS:
-            raise ValueError(f"protocol '{one}' is not one of {', '.join(PROTOCOLS)}")
+        if one not in (*PROTOCOLS, *OWN_PROTOCOLS):
+            known = ", ".join((*PROTOCOLS, *OWN_PROTOCOLS))
+            raise ValueError(f"protocol '{one}' is not one of {known}")
+        if one in OWN_PROTOCOLS and len(found["protocols"]) > 1:
+            raise ValueError(f"protocol '{one}' stands alone: no model speaks it")
+    if found["protocols"] == ["memcached"] and len((found.get("paths") or ["/"])[0]) < 2:
+        raise ValueError("'paths' has the key that memcached is asked for, as /key")
     if "{port}" not in found["start"] and not found.get("files"):
         raise ValueError("'start' has no {port}")
     re.compile(found.get("ready", ""))

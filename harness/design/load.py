@@ -9,6 +9,8 @@ from typing import Any
 LOOPS = ("closed", "open")
 ARRIVALS = ("fixed", "poisson")
 PLACEMENTS = ("split", "shared")
+# Only guests speak these. A path is a key there, which is asked for; "/" is a PING of redis.
+OWN_PROTOCOLS = ("memcached", "redis")
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,11 @@ class Load:
     @property
     def url_target(self) -> str:
         """What follows scheme://host:port."""
-        return self.path if self.protocol == "http" else ""
+        return self.path if self.protocol in ("http", *OWN_PROTOCOLS) else ""
+
+    def url(self, port: int) -> str:
+        """Of a server of this machine."""
+        return f"{self.protocol}://127.0.0.1:{port}{self.url_target}"
 
 
 FIELD_TYPES: dict[str, type] = {

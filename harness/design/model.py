@@ -2,9 +2,11 @@
 """A server model, as far as planning needs to know it; harness.measure.models asks the binaries."""
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
+
+from harness.design.load import OWN_PROTOCOLS, Load
 
 # What `.family` of a model may say, in the order in which families are listed (docs/models.md).
 FAMILIES = ("blocking", "readiness", "completion", "hybrid", "coroutine", "library")
@@ -55,6 +57,20 @@ class Model:
     def is_guest(self) -> bool:
         """A server that is not ours: another process starts it and speaks for it."""
         return bool(self.words)
+
+    @property
+    def own_protocol(self) -> str:
+        """What a guest speaks that none of our models does; '' of everybody else."""
+        (first, *others) = self.protocols or ("",)
+        return first if self.is_guest and first in OWN_PROTOCOLS and not others else ""
+
+    def asked(self, load: Load) -> Load:
+        """That load in requests of the model's own protocol, if it has one: its rate, connections
+        and pipelining stay."""
+        if not self.own_protocol:
+            return load
+        paths = (self.describe.get("guest") or {}).get("paths") or ["/"]
+        return replace(load, protocol=self.own_protocol, path=str(paths[0]))
 
     @property
     def is_attached(self) -> bool:

@@ -173,7 +173,7 @@ def client_argv(
     if load.idle:
         argv += ["--idle", str(load.idle)]
     argv += ["--json", f"{scratch}.client.tmp", "--hgrm", f"{scratch}.hgrm"]
-    argv.append(f"{load.protocol}://127.0.0.1:{port}{load.url_target}")
+    argv.append(load.url(port))
     return argv
 
 

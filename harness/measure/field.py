@@ -10,6 +10,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from harness.design.duel import Entry
+from harness.design.load import Load
 from harness.measure import interrupt
 from harness.measure.meter import Hierarchy, Meter, Sources, has_children
 from harness.measure.process import ProcessError, Server, task_state
@@ -82,7 +83,9 @@ class Field:
             where = f"cgroup:{group}" if group is not None else f"pid:{server.pid}"
             if group is None and entry.model.is_guest:
                 where = "none" if server.unseen else f"tree:{server.server_pid}"
-            found.append(Target(entry.name, server.port, where, server.url))
+            own = entry.model.asked(Load()) if entry.model.own_protocol else None
+            url = own.url(server.port) if own else server.url
+            found.append(Target(entry.name, server.port, where, url))
         return found
 
     def died(self) -> dict[str, str]:

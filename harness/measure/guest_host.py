@@ -196,6 +196,7 @@ def _host(one: Guest, args: argparse.Namespace) -> int:
             try:
                 status = _await_ready(one, server, port, told)
                 if status is None:
+                    _prepare(one, places)
                     name = design.PREFIX + one.name
                     print(f"ready model={name} port={port} pid={server.pid} guest=1", flush=True)
                     return _serve(server, name, told)
@@ -280,6 +281,29 @@ def _await_ready(
             raise Unable(f"{shlex.split(one.start)[0]}: {what} after {READY_S:g} s")
         time.sleep(_POLL_S)
     return None
+
+
+def _prepare(one: Guest, places: Mapping[str, object]) -> None:
+    """What it is to hold before it is asked."""
+    for command in one.prepare:
+        words = shlex.split(design.fill(command, places))
+        try:
+            ended = subprocess.run(
+                words,
+                env=_environment(),
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=READY_S,
+                check=False,
+            )
+        except OSError as error:
+            raise Unable(f"{words[0]}: cannot start: {error.strerror}") from None
+        except subprocess.TimeoutExpired:
+            raise Unable(f"{shlex.join(words)}: not done after {READY_S:g} s") from None
+        if ended.returncode:
+            last = (ended.stderr.strip() or "no message").splitlines()[-1]
+            raise Unable(f"{shlex.join(words)}: {last}")
 
 
 def _watch(server: "subprocess.Popen[str]", wanted: str, seen: threading.Event) -> None:

@@ -325,7 +325,7 @@ class Stage:
             raise SetupError(f"{LOST_MOST} runs in a row failed: {reason}")
 
     def _cell(self, entry: Entry, seconds: float, number: int, order: int) -> cell.Outcome:
-        load = self.plan.load
+        load = entry.model.asked(self.plan.load)
         bench = cell.Bench(
             {entry.name: lambda load: entry.argv(load.protocol)},
             self.bench.loadgen,

@@ -31,7 +31,7 @@ REPORTED = (0, 3, 4)
 @dataclass(frozen=True)
 class Target:
     """A server under load. cpu: "pid:N", "tree:N" or "cgroup:PATH", where its CPU time is read,
-    or "none". url: its own, if it is not a port of 127.0.0.1 and the path of the load."""
+    or "none". url: its own, if it is not a port of 127.0.0.1 that is asked what the load says."""
 
     name: str
     port: int
@@ -123,7 +123,7 @@ def argv(
     for target in targets:
         words += ["--server-cpu", target.cpu]
     words += ["--json", str(json_path)]
-    words += [t.url or f"{load.protocol}://127.0.0.1:{t.port}{load.url_target}" for t in targets]
+    words += [t.url or load.url(t.port) for t in targets]
     return words
 
 

@@ -36,7 +36,8 @@ HOW = {
 class Result:
     """All that is to be said at the end. standings: those of *together* first, the finest first.
     left_out: status and reason by name. alone: who spins, and how much. seconds: wall time of the
-    duel; inside: share of it in slices, settling included."""
+    duel; inside: share of it in slices, settling included. own_requests: who is asked in a protocol
+    of its own, and what is compared then; '' where all speak the same."""
 
     plan: Plan
     level: str
@@ -49,6 +50,7 @@ class Result:
     lost: tuple[str, ...]
     seconds: float
     inside: float
+    own_requests: str = ""
 
     def of(self, arrangement: str) -> Standing | None:
         """The standing of an arrangement; of several loads, the first that was asked for."""
@@ -236,6 +238,8 @@ def notes(one: Standing) -> list[str]:
 def show(out: Console, result: Result) -> None:
     """The answer, the tables, and what may be doubted."""
     out.print(f"[bold]{escape(result.level)}[/]", soft_wrap=True)
+    if result.own_requests:
+        out.print(escape(result.own_requests), soft_wrap=True)
     for sentence in answer(result):
         out.print(escape(sentence))
     out.print()
@@ -361,6 +365,7 @@ def document(result: Result) -> dict[str, Any]:
             **_level(plan),
             "fractions": list(plan.fractions),
             "text": result.level,
+            "own_requests": result.own_requests or None,
         },
         "arrangements": by_arrangement,
         "agree": dict(result.agree),
