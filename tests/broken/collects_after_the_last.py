@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: MIT
 """What comes behind the last request is received and kept until the reply is out.
 
-caught by flood_behind_the_last_request, http: memory grew
+caught by flood_behind_the_last, http: memory grew
 """
 import select
 

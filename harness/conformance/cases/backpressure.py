@@ -212,7 +212,7 @@ def many_slow_readers(t: Trial) -> None:
 
 
 @case("http", timeout_s=60)
-def flood_behind_the_last_request(t: Trial) -> None:
+def flood_behind_the_last(t: Trial) -> None:
     """A client asks for a reply and the end of the connection, reads nothing, and sends 16 MiB: the
     server keeps its memory, and serves others afterwards.
 
