@@ -7,6 +7,13 @@ import pytest
 ON_REQUEST = {"sanitizer": "the conformance suite under ASan and UBSan, TSan and valgrind"}
 
 
+LONG = (
+    "tests/test_harness_hostile.py::test_a_damaged_run",
+    "tests/test_bring_your_own_server.py",
+    "tests/test_grading.py::test_every_broken",
+)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     for mark, meaning in ON_REQUEST.items():
         config.addinivalue_line("markers", f"{mark}: {meaning}; run with -m {mark}")
@@ -22,3 +29,5 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if dropped:
         config.hook.pytest_deselected(items=dropped)
         items[:] = [item for item in items if item not in set(dropped)]
+    # The longest ones first: at the end they would run by themselves, beside idle CPUs.
+    items.sort(key=lambda item: not item.nodeid.startswith(LONG))
