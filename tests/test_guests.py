@@ -446,22 +446,32 @@ def test_guests_of_their_own_protocols_meet_a_model_each_in_its_own(tmp_path: Pa
     for name in OWN:
         own_guest(name)
     out = tmp_path / "duel.json"
-    done = tenk(
-        *["duel", "epoll_lt", *(f"guest:{name}" for name in OWN), "-c", "2", "--pipeline", "2"],
-        *["--seconds", "5", "--no-keep", "--json", str(out)],
-    )
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    document = json.loads(out.read_text(encoding="utf-8"))
-    said = document["level"]["own_requests"]
-    assert all(f"guest:{name} answers {asked}" in said for name, asked in OWN.items())
-    assert "the others http /" in said and "the whole service of one request" in said
-    assert " ".join(said.split()) in " ".join(done.stdout.split())
-    assert not document["unsupported"], document["unsupported"]
-    for arrangement in ("together", "turns"):
-        measured = {c["name"]: c for c in document["arrangements"][arrangement]["contenders"]}
-        for name in OWN:
-            value = measured[f"guest:{name}"]["value"]
-            assert value["server_cpu_us_per_request"] > 0, (arrangement, measured)
+    # A machine that is busy with other things disturbs every slice of a short duel, and a
+    # disturbed slice does not count. So it gets more time, if it needs it.
+    for seconds in ("5", "20", "60"):
+        done = tenk(
+            *["duel", "epoll_lt", *(f"guest:{name}" for name in OWN), "-c", "2"],
+            *["--pipeline", "2", "--seconds", seconds, "--no-keep", "--json", str(out)],
+        )
+        assert done.returncode in (0, 3), done.stdout + done.stderr
+        document = json.loads(out.read_text(encoding="utf-8"))
+        said = document["level"]["own_requests"]
+        assert all(f"guest:{name} answers {asked}" in said for name, asked in OWN.items())
+        assert "the others http /" in said and "the whole service of one request" in said
+        assert " ".join(said.split()) in " ".join(done.stdout.split())
+        assert not document["unsupported"], document["unsupported"]
+        contenders = [
+            one
+            for arrangement in ("together", "turns")
+            for one in document["arrangements"][arrangement]["contenders"]
+            if one["name"] != "epoll_lt"
+        ]
+        assert len(contenders) == 2 * len(OWN)
+        if all(one["samples"] for one in contenders):
+            break
+        assert all(one["samples"] or one["discarded"] for one in contenders), contenders
+    for one in contenders:
+        assert one["value"]["server_cpu_us_per_request"] > 0, one
 
 
 def test_models_alone_say_nothing_of_protocols_of_their_own() -> None:

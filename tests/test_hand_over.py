@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import procfs
 from test_pools import PATIENCE_S, Server, exchange, serving
 
 FIRST_ROOM = 1024  # ROOM of servers/linux_aio.c
@@ -22,11 +23,11 @@ def crowd(server: Server, n: int, stack: ExitStack) -> list[socket.socket]:
 
 def watched(server: Server) -> list[int]:
     """How many sockets each of its epoll instances watches."""
-    process = Path(f"/proc/{server.popen.pid}")
+    info = Path(f"/proc/{server.popen.pid}/fdinfo")
     return [
-        len(re.findall(r"^tfd:", (process / "fdinfo" / fd.name).read_text("ascii"), re.M))
-        for fd in (process / "fd").iterdir()
-        if fd.readlink().name == "anon_inode:[eventpoll]"
+        len(re.findall(r"^tfd:", (info / number).read_text("ascii"), re.M))
+        for number, link in procfs.descriptors(server.popen.pid)
+        if link == "anon_inode:[eventpoll]"
     ]
 
 

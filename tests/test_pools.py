@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+import procfs
 from harness.conformance.subject import wait_until
 from harness.measure import models
 from harness.measure.process import parse_ready, tree
@@ -48,11 +49,6 @@ class Server:
 
     def waiting(self) -> int:
         return sum(self.listening().values())
-
-
-def sockets_of(pid: int) -> set[str]:
-    links = (os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir())
-    return {link[len("socket:[") : -1] for link in links if link.startswith("socket:[")}
 
 
 @contextmanager
@@ -116,7 +112,7 @@ def test_no_process_of_a_pool_outlives_its_parent(name: str) -> None:
 def test_the_processes_of_prefork_share_one_listening_socket() -> None:
     with serving("prefork", "-w", "3") as server:
         (inode,) = server.listening()
-        assert all(sockets_of(pid) == {inode} for pid in server.children)
+        assert all(procfs.sockets(pid) == {inode} for pid in server.children)
 
 
 def test_each_process_of_prefork_reuseport_has_a_listening_socket_and_no_other() -> None:
@@ -125,9 +121,9 @@ def test_each_process_of_prefork_reuseport_has_a_listening_socket_and_no_other()
         assert len(inodes) == 3
         # A child closes what belongs to the others before it serves.
         assert wait_until(
-            lambda: all(len(sockets_of(pid)) == 1 for pid in server.children), PATIENCE_S
+            lambda: all(len(procfs.sockets(pid)) == 1 for pid in server.children), PATIENCE_S
         )
-        assert set.union(*(sockets_of(pid) for pid in server.children)) == inodes
+        assert set.union(*(procfs.sockets(pid) for pid in server.children)) == inodes
 
 
 def test_prefork_reuseport_serves_as_many_as_it_says_with_descriptors_for_a_part_of_them() -> None:

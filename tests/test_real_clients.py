@@ -6,7 +6,6 @@ A test whose program is absent is skipped by its name.
 from __future__ import annotations
 
 import html
-import os
 import re
 import shutil
 import socket
@@ -17,6 +16,7 @@ from pathlib import Path
 import pytest
 
 import loadgen_util
+import procfs
 from harness import errors
 from harness.measure import models, process
 from harness.conformance.subject import Conditions, Subject, wait_until
@@ -248,8 +248,7 @@ def _listening_port(child: process.Child) -> int:
 
 
 def _ports(pid: int) -> list[int]:
-    links = [os.readlink(fd) for fd in Path(f"/proc/{pid}/fd").iterdir() if fd.is_symlink()]
-    inodes = {link[8:-1] for link in links if link.startswith("socket:[")}
+    inodes = procfs.sockets(pid)
     rows = map(str.split, Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:])
     return [int(row[1].split(":")[1], 16) for row in rows if row[3] == "0A" and row[9] in inodes]
 
