@@ -7,7 +7,7 @@
  *
  * What to look for: threads share everything, so nothing has to be copied or closed twice. One
  * thread that crashes takes all clients with it. A stack is only address space until it is touched:
- * 10,000 small stacks are cheap, 10,000 of the default 8 MiB may be refused.
+ * try --stack-bytes, and look at VmSize and VmRSS in /proc/PID/status.
  *
  * Limits: threads (kernel.threads-max, kernel.pid_max, the control group) and descriptors; a
  *         context switch for almost every request.
@@ -25,9 +25,11 @@
 #include "servers/lib/conn.h"
 #include "servers/lib/model.h"
 
-#define STACK_BYTES      (128UL * 1024) /* address space; a page or three of it is touched */
-#define BYTES_PER_THREAD (40UL * 1024)  /* kernel stack, touched pages, a buffer */
+#define STACK_LEAST      (128L * 1024) /* what pthread_attr_setstacksize(3) takes everywhere */
+#define STACK_MOST       (8L << 20)    /* what a thread gets where nobody says anything */
+#define BYTES_PER_THREAD (40UL * 1024) /* kernel stack, touched pages, a buffer */
 
+static long stack_bytes = STACK_LEAST; /* address space; a page or three of it is touched */
 static pthread_attr_t attr;
 static sem_t room; /* how many more connections may be open */
 
@@ -77,7 +79,7 @@ static void setup(const struct server *srv)
 
 	sem_init(&room, 0, (unsigned)srv->max_conns);
 	pthread_attr_init(&attr);
-	pthread_attr_setstacksize(&attr, STACK_BYTES);
+	pthread_attr_setstacksize(&attr, (size_t)stack_bytes);
 	/* SIGTERM is always the main thread's. */
 	sigfillset(&all);
 	pthread_attr_setsigmask_np(&attr, &all);
@@ -93,6 +95,12 @@ static void run(const struct server *srv)
 		start_thread(fd);
 }
 
+static const struct model_option options[] = {
+	{"stack-bytes", "BYTES", "address space of a thread's stack (default 131072)", STACK_LEAST,
+	 STACK_MOST, &stack_bytes},
+	{0},
+};
+
 const struct model model = {
 	.name = "thread",
 	.summary = "one thread per connection, started at accept",
@@ -101,4 +109,5 @@ const struct model model = {
 	.bytes_per_task = BYTES_PER_THREAD,
 	.setup = setup,
 	.run = run,
+	.options = options,
 };

@@ -230,6 +230,14 @@ def test_a_combination_that_is_left_out_must_be_one_of_levels() -> None:
         experiment.parse({**raw, "profiles": profiles}, "here")
 
 
+def test_a_combination_that_is_left_out_is_not_compared_either() -> None:
+    levels = {"connections": [1, 100], "idle": [0, 9900]}
+    compare = {"default": {"levels": levels, "seconds": 1}}
+    found = experiment.parse({**ONE.raw, "compare": compare}, "here").compare.levels["default"]
+    met = [(one.factors["connections"], one.factors["idle"]) for one in found]
+    assert met == [(1, 0), (100, 0), (100, 9900)]
+
+
 def test_the_figure_has_a_bar_for_each_model_and_level_and_names_the_families(
     tmp_path: Path,
 ) -> None:

@@ -142,6 +142,23 @@ def test_the_stack_of_a_coroutine_has_the_size_that_was_asked_for() -> None:
             client.close()
 
 
+def test_the_stack_of_a_thread_has_the_size_that_was_asked_for() -> None:
+    def stacks(*options: str) -> int:
+        """How many mappings have room for a stack of 8 MiB, with seven clients."""
+        with serving("thread", *options) as server:
+            clients = [socket.create_connection(("127.0.0.1", server.port)) for _ in range(7)]
+            for client in clients:
+                client.sendall(b"x")
+                assert client.recv(1) == b"x"
+            maps = Path(f"/proc/{server.process.pid}/maps").read_text(encoding="ascii")
+            for client in clients:
+                client.close()
+        spans = [line.split()[0].split("-") for line in maps.splitlines() if " rw-p " in line]
+        return sum(int(end, 16) - int(start, 16) >= 8 << 20 for start, end in spans)
+
+    assert (stacks(), stacks(f"--stack-bytes={8 << 20}")) == (0, 7)
+
+
 def test_a_reactor_per_cpu_goes_by_the_cpus_it_may_use() -> None:
     one = str(min(os.sched_getaffinity(0)))
     argv = ["taskset", "-c", one, str(servers_dir() / "multi_reactor_reuseport"), "--describe"]

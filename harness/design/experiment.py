@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -327,7 +327,13 @@ def _compare(
         }
         for name, profile in profiles.items()
     }
-    return compare.parse(table, names, measured)
+    found = compare.parse(table, names, measured)
+    # A combination without cells is not compared either.
+    met = {
+        name: tuple(one for one in levels if not profiles[name].leaves_out(one.factors))
+        for name, levels in found.levels.items()
+    }
+    return replace(found, levels=met)
 
 
 def _names(given: Any) -> tuple[str, ...]:
