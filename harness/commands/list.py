@@ -57,10 +57,12 @@ def run(args: argparse.Namespace) -> int:
     for heading in ("experiment", "question", "manual"):
         table.add_column(heading)
     for name in experiment.available():
-        page = ROOT / "docs" / f"{name}.md"
+        page = ROOT / "docs" / "experiments" / f"{name}.md"
         manual = str(page.relative_to(ROOT)) if page.exists() else ""
         table.add_row(f"[bold]{escape(name)}[/]", escape(experiment.load(name).question), manual)
     out.print(table)
+    out.print()
+    _print_textbook_claims(out)
     out.print()
     table = Table(title="Evidence", title_justify="left", box=console.BOX, pad_edge=False)
     for heading in ("tenk run", "question"):
@@ -69,6 +71,19 @@ def run(args: argparse.Namespace) -> int:
         table.add_row(f"[bold]{escape(name)}[/]", escape(evidence.load(name).question))
     out.print(table)
     return errors.EXIT_OK
+
+
+def _print_textbook_claims(out: Console) -> None:
+    """Each claim of the textbooks with the experiment that settles it."""
+    title = "Claims of the textbooks (all of them: tenk run all-claims)"
+    table = Table(title=title, title_justify="left", box=console.BOX, pad_edge=False)
+    for heading in ("tenk run", "claim"):
+        table.add_column(heading)
+    for name in experiment.textbook_claims():
+        one = experiment.load(name)
+        said = one.textbook.claim if one.textbook is not None else one.question
+        table.add_row(f"[bold]{escape(name)}[/]", escape(said))
+    out.print(table)
 
 
 def _print_guests(out: Console) -> None:

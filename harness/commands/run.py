@@ -23,7 +23,7 @@ from harness.measure import models, runner
 from harness.present import conclusion, console, wording
 from harness.measure.cell import Bench
 from harness.measure.placement import crowded
-from harness.commands import evidence, levels, options, plot
+from harness.commands import evidence, levels, options, plot, textbook
 from harness.design.load import PLACEMENTS
 from harness.design.model import Model
 from harness.output import OutputError, complain
@@ -165,12 +165,7 @@ def _same_as_before(assignment: Assignment, bench: Bench) -> None:
 
 
 def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
-    known = ", ".join([*experiment.available(), *evidence.available()])
-    if not args.experiments:
-        raise errors.UsageError("EXPERIMENT", "", f"name at least one of: {known}")
-    for name in args.experiments:
-        if name not in experiment.available():
-            raise errors.UsageError("EXPERIMENT", name, f"known experiments: {known}")
+    names = textbook.expanded(args.experiments)
     profile = "default" if args.profile is None else args.profile
     if profile not in experiment.PROFILES:
         allowed = ", ".join(experiment.PROFILES)
@@ -180,7 +175,7 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
         raise errors.UsageError("--placement", placement, f"allowed: {', '.join(PLACEMENTS)}")
     if results.exists() and not results.is_dir():
         raise errors.UsageError("--out", results, "it must be a directory, or not exist yet")
-    chosen = [experiment.load(name) for name in dict.fromkeys(args.experiments)]
+    chosen = [experiment.load(name) for name in names]
     catalogue = models.discover()
     session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     seed = DEFAULT_SEED if args.seed is None else args.seed

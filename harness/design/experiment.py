@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UsageError
-from harness.design import compare, selection
+from harness.design import compare, selection, textbook
 from harness.design.compare import Compare
 from harness.design.duel import ARRANGEMENTS
 from harness.design.grid import Grid
 from harness.design.load import Load, coerce
 from harness.design.metrics import METRICS
+from harness.design.textbook import Textbook
 from harness.paths import EXPERIMENTS
 from harness.store import Run
 
@@ -142,19 +143,30 @@ class Experiment:
     answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
     compare: Compare = compare.NONE  # where all models also meet together and in turns
     by_name: bool = False  # system calls are told by name, and wake-ups counted
+    textbook: Textbook | None = None  # the claim that it settles, if it was made for one
+
+
+CLAIMS = "claims"  # the folder of those that settle a claim of the textbooks
 
 
 def available(directory: Path = EXPERIMENTS) -> list[str]:
+    """The names of all experiments, those of textbook_claims() aside."""
     return sorted(path.stem for path in directory.glob("*.toml"))
+
+
+def textbook_claims(directory: Path = EXPERIMENTS) -> list[str]:
+    """The names of the experiments that settle a claim of the textbooks, in their order."""
+    return sorted(path.stem for path in (directory / CLAIMS).glob("*.toml"))
 
 
 def load(name: str, directory: Path = EXPERIMENTS) -> Experiment:
     """The experiment of that name. Raises UsageError for a name or a file that is not right."""
-    if name not in available(directory):
+    known = available(directory)
+    if name not in known and name not in textbook_claims(directory):
         raise UsageError(
-            "EXPERIMENT", name, f"known experiments: {', '.join(available(directory))}"
+            "EXPERIMENT", name, f"known experiments: {', '.join(known)}, and those of {CLAIMS}/"
         )
-    path = directory / f"{name}.toml"
+    path = (directory if name in known else directory / CLAIMS) / f"{name}.toml"
     try:
         raw = tomllib.loads(path.read_text(encoding="utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
@@ -176,7 +188,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
         raise UsageError(origin, "its content", "it must be a table")
     known = (
         "name title question source models load factors metric summary claims profiles plot"
-        " reference answers compare by_name"
+        " reference answers compare by_name textbook"
     )
     reader.only(raw, "", known.split())
     try:
@@ -213,6 +225,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
             by_name=bool(raw.get("by_name", False)),
             compare=_compare(raw.get("compare", {}), base, factors, profiles),
+            textbook=_textbook(raw),
         )
     except ValueError as error:
         raise UsageError(origin, "its content", str(error)) from None
@@ -334,6 +347,10 @@ def _compare(
         for name, levels in found.levels.items()
     }
     return replace(found, levels=met)
+
+
+def _textbook(raw: Mapping[str, Any]) -> Textbook | None:
+    return textbook.parse(raw["textbook"], str(raw["name"])) if "textbook" in raw else None
 
 
 def _names(given: Any) -> tuple[str, ...]:

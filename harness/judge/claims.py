@@ -14,6 +14,7 @@ from dataclasses import dataclass, replace
 from harness.judge import levels, slope, stats
 from harness.design.duel import TOGETHER, TURNS
 from harness.design.experiment import Claim, Operand
+from harness.design.metrics import METRICS
 from harness.store import level_text
 from harness.judge.levels import Found, LevelDuel
 from harness.judge.summary import Group
@@ -29,17 +30,44 @@ ABSENT = "was not part of this run"
 HOW = {TOGETHER: "measured together", TURNS: "measured in turns"}
 
 
+CELLS, SLOPE = "cells", "slope"  # beside "together" and "turns": what a verdict can rest on
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """What a verdict rests on: an estimate with its interval, and what it is held against.
+
+    what: in words, "metric(model, level) / metric(model, level)". unit: "ratio", or that of the
+    number. low, high: the bounds that the claim names; one is nan where there is only the other.
+    basis: CELLS, SLOPE, or the arrangement of a duel. n: replicates, or blocks and runs of the
+    duel; of a ratio from cells the fewer of the two. bent: of a slope.
+    """
+
+    what: str
+    unit: str
+    estimate: float
+    lo: float
+    hi: float
+    low: float
+    high: float
+    basis: str
+    n: int
+    bent: bool = False
+
+
 @dataclass(frozen=True)
 class Verdict:
     """outcome: SUPPORTED, REFUTED or UNDECIDED; detail: the numbers behind it, in words.
 
-    absent: undecided because the run did not have the models or levels in question.
+    absent: undecided because the run did not have the models or levels in question. numbers: as
+    data, one for each arrangement (or model) that was heard; none where there are none.
     """
 
     text: str
     outcome: str
     detail: str
     absent: bool = False
+    numbers: tuple[Numbers, ...] = ()
 
 
 def judge(
@@ -72,7 +100,8 @@ def judge_one(claim: Claim, groups: Sequence[Group], duels: Sequence[LevelDuel] 
     for outcome in (REFUTED, UNDECIDED, SUPPORTED):
         if outcome in outcomes:
             detail = "; ".join(f"{n}: {v.detail}" for n, v in each.items() if v.outcome == outcome)
-            return Verdict(claim.text, outcome, detail)
+            numbers = tuple(number for v in each.values() for number in v.numbers)
+            return Verdict(claim.text, outcome, detail, numbers=numbers)
     raise AssertionError("a verdict has one of three outcomes")
 
 
@@ -107,8 +136,8 @@ def _single(
     met = _met(a, b, duels)
     why_cells = ""
     if b is not None and met is not None:
-        both = str(a.where["model"]), str(b.where["model"])
-        found = levels.over(met, *both, a.metric, level, claim.arrangement)
+        models = str(a.where["model"]), str(b.where["model"])
+        found = levels.over(met, *models, a.metric, level, claim.arrangement)
         if not isinstance(found, str):
             said = _on_ratios(claim, a, b, found)
             client = levels.client_set_rate(met) and a.metric == RATE
@@ -128,11 +157,14 @@ def _single(
         if e.n < MIN_REPLICATES:
             return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
         detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {_number(claim)}"
+        unit = METRICS[a.metric].unit
+        bounds = _bounds(claim)
+        told = (Numbers(_name(a), unit, e.value, e.lo, e.hi, *bounds, CELLS, e.n),)
         if e.confidence < level:
             few = f"{detail}: an interval of {100 * e.confidence:.0f} % only, too few replicates"
-            return Verdict(claim.text, UNDECIDED, few)
+            return Verdict(claim.text, UNDECIDED, few, numbers=told)
         outcome = _against_number(claim, e.lo, e.hi)
-        said = Verdict(claim.text, outcome, detail)
+        said = Verdict(claim.text, outcome, detail, numbers=told)
         return _unless_limited(said, claim, e.lo, _limited(a, groups), False)
     right = _values(b, groups)
     if isinstance(right, str):
@@ -149,7 +181,9 @@ def _single(
     if claim.factor != 1:
         detail += f", against {claim.factor:g}"
     detail += f", from cells{why_cells}"
-    said = Verdict(claim.text, outcome, detail)
+    both = f"{_name(a)} / {_name(b)}"
+    number = Numbers(both, "ratio", c.ratio, c.lo, c.hi, *_bounds(claim), CELLS, fewest)
+    said = Verdict(claim.text, outcome, detail, numbers=(number,))
     return _unless_limited(said, claim, c.lo, _limited(a, groups), _limited(b, groups))
 
 
@@ -171,9 +205,18 @@ def _on_ratios(claim: Claim, a: Operand, b: Operand, found: Sequence[Found]) -> 
     detail = f"{_name(a)} / {_name(b)} = {said}"
     if claim.factor != 1:
         detail += f", against {claim.factor:g}"
+    both = f"{_name(a)} / {_name(b)}"
+    numbers = tuple(
+        Numbers(
+            *(both, "ratio", one.estimate, one.lo, one.hi),
+            *(*_bounds(claim), one.arrangement, one.samples),
+        )
+        for one in found
+    )
     if len(set(outcomes)) > 1:
-        return Verdict(claim.text, UNDECIDED, f"{detail}: it depends on how the CPU is shared")
-    return Verdict(claim.text, outcomes[0], detail)
+        shared = f"{detail}: it depends on how the CPU is shared"
+        return Verdict(claim.text, UNDECIDED, shared, numbers=numbers)
+    return Verdict(claim.text, outcomes[0], detail, numbers=numbers)
 
 
 def _limited(operand: Operand, groups: Sequence[Group]) -> bool:
@@ -217,6 +260,16 @@ def _against_number(claim: Claim, lo: float, hi: float) -> str:
     return REFUTED if hi < low or lo > high else UNDECIDED
 
 
+def _bounds(claim: Claim) -> tuple[float, float]:
+    """The bounds that the claim names: (low, high) of what its relation says, nan where open."""
+    if claim.relation == "between":
+        return claim.range
+    if claim.relation == "within":
+        return 1 / claim.factor, claim.factor
+    bound = claim.factor if claim.b is not None else claim.value
+    return (bound, math.nan) if claim.relation == "above" else (math.nan, bound)
+
+
 def _number(claim: Claim) -> str:
     if claim.relation == "between":
         return f"{claim.range[0]:.4g} to {claim.range[1]:.4g}"
@@ -238,7 +291,19 @@ def _grows(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
     )
     if found.bent:
         detail += "; not along a straight line"
-    return Verdict(claim.text, outcome, detail)
+    number = Numbers(
+        what=f"{_name(a)}, per {a.slope}",
+        unit=found.unit,
+        estimate=found.value,
+        lo=found.lo,
+        hi=found.hi,
+        low=_bounds(claim)[0],
+        high=_bounds(claim)[1],
+        basis=SLOPE,
+        n=found.replicates,
+        bent=found.bent,
+    )
+    return Verdict(claim.text, outcome, detail, numbers=(number,))
 
 
 def _cannot(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:

@@ -96,12 +96,14 @@ class LevelDuel:
 
 @dataclass(frozen=True)
 class Found:
-    """One model over another at a level. interval: of the level that was asked for."""
+    """One model over another at a level. interval: of the level that was asked for. samples:
+    blocks or runs behind it."""
 
     arrangement: str
     estimate: float
     lo: float
     hi: float
+    samples: int = 0
 
 
 def read(document: Mapping[str, Any]) -> LevelDuel:
@@ -179,7 +181,7 @@ def client_set_rate(level: LevelDuel) -> bool:
 def _found(one: Arrangement, ratio: Ratio, confidence: float) -> Found:
     lo, hi = ratio.interval(confidence)
     widened = math.exp(one.slack)
-    return Found(one.name, ratio.estimate, lo / widened, hi * widened)
+    return Found(one.name, ratio.estimate, lo / widened, hi * widened, ratio.samples)
 
 
 def _through(a: Ratio, b: Ratio) -> Ratio | None:

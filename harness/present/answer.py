@@ -8,6 +8,7 @@ from typing import Any
 
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS
+from harness.judge.claims import Verdict
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
 from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
@@ -81,8 +82,11 @@ def titles(experiment: Experiment, answer: Answer) -> dict[str, str]:
     return found
 
 
-def document(experiment: Experiment, answer: Answer) -> dict[str, Any]:
-    """answer.json: the sentences, the titles of the figures, and the numbers behind them."""
+def document(
+    experiment: Experiment, answer: Answer, verdicts: Sequence[Verdict] = ()
+) -> dict[str, Any]:
+    """answer.json: the sentences, the titles of the figures, and the numbers behind them; of each
+    claim the outcome, and what it rests on as data (null where there is no number)."""
     return {
         "schema": SCHEMA,
         "experiment": experiment.name,
@@ -103,6 +107,20 @@ def document(experiment: Experiment, answer: Answer) -> dict[str, Any]:
             for s in (*one.pays, *one.free)
         ],
         "kept_up_rps": {k.model: k.rate for k in answer.kept},
+        "claims": [_claim(verdict) for verdict in verdicts],
+    }
+
+
+def _claim(verdict: Verdict) -> dict[str, Any]:
+    return {
+        "text": verdict.text,
+        "outcome": verdict.outcome,
+        "absent": verdict.absent,
+        "detail": verdict.detail,
+        "numbers": [
+            {k: _number(v) if isinstance(v, float) else v for k, v in vars(one).items()}
+            for one in verdict.numbers
+        ],
     }
 
 

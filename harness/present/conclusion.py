@@ -63,7 +63,7 @@ class Conclusion:
         """Each file's name and text. The figures read summary.tsv and answer.json."""
         return [
             ("summary.tsv", summary.to_tsv(self.experiment, self.groups, self.duels)),
-            ("answer.json", to_json(answer.document(self.experiment, self.answer))),
+            ("answer.json", to_json(answer.document(self.experiment, self.answer, self.verdicts))),
             ("answer.md", answer.markdown(self.experiment, self.answer)),
         ]
 
