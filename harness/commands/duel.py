@@ -406,7 +406,7 @@ def _seen(plan: Plan, entries: Sequence[Entry]) -> Plan:
 
 def why_not(model: Model, load: Load) -> str:
     """Why a model cannot take part in a duel at that load, or ''."""
-    total = load.connections + load.idle
+    total = load.all_connections
     limit = descriptor_limit()
     if total + SPARE_DESCRIPTORS > limit:
         return (
@@ -417,7 +417,9 @@ def why_not(model: Model, load: Load) -> str:
         return (
             f"it {KEEPS_BUSY}: nobody beside it would get his own, so its cells are measured alone"
         )
-    return model.why_not(model.asked(load).protocol, total)
+    if model.own_protocol and (load.mix or load.reply_bytes):
+        return f"speaks {model.own_protocol} only, which has no mix and no reply of a given size"
+    return model.why_not(model.asked(load).protocol, load.served)
 
 
 # --- what is kept ---------------------------------------------------------------------------------

@@ -20,6 +20,7 @@ from harness.design.model import Model
 from harness.judge.standings import Standing
 from harness.measure import duel, host
 from harness.measure.cell import Bench as CellBench
+from harness.measure.models import started_with
 from harness.measure.runner import Progress, Request, describe_levels
 from harness.measure.staging import Bench, Record
 from harness.present import duel as present
@@ -60,22 +61,23 @@ class Levels:
             self._request.experiment.base, **level.factors, placement=self._placement.name
         )
         wanted = self._request.experiment.reference
+        models = [started_with(model, load.server) for model in self._request.models]
         left_out = {
             model.name: ("unsupported", why)
-            for model in self._request.models
+            for model in models
             if (why := command.why_not(model, load))
         }
         for name, seconds in cell_s.items():
             if name != wanted and name not in left_out and seconds * STARTS > level.seconds:
                 why = f"too slow to start again and again: its cell took {seconds:.1f} s"
                 left_out[name] = ("left out", why)
-        able = [model for model in self._request.models if model.name not in left_out]
+        able = [model for model in models if model.name not in left_out]
         able.sort(key=lambda model: model.name != wanted)  # stable: the others keep their order
         if len(able) < 2:
             why = "fewer than two models can serve this level"
             return _nothing(able[0].name if able else "", left_out, why)
         plan = self._plan(able, load, level)
-        record = Record(_entries(able), excluded=left_out)
+        record = Record(_entries(able, load), excluded=left_out)
         view = _View(self._progress, f"compared at {describe_levels(level.factors)}")
         referee = command.Referee(plan, self._placement, view)
         try:
@@ -116,9 +118,9 @@ def _cell_seconds(run: Run, level: Level) -> dict[str, float]:
     return found
 
 
-def _entries(able: Sequence[Model]) -> list[Entry]:
+def _entries(able: Sequence[Model], load: Load) -> list[Entry]:
     roles = [REFERENCE, *[CONTENDER] * (len(able) - 1)]
-    return [Entry(model.name, role, model) for model, role in zip(able, roles)]
+    return [Entry(m.name, role, m, load.server_words) for m, role in zip(able, roles)]
 
 
 def _nothing(reference: str, left_out: dict[str, tuple[str, str]], why: str) -> dict[str, Any]:

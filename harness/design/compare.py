@@ -13,6 +13,7 @@ from typing import Any
 
 from harness.design.duel import ARRANGEMENTS
 from harness.design.load import coerce
+from harness.store import level_text
 
 FRACTION = 0.5  # of what a pair sustains; together, where the experiment's own loop is closed
 SECONDS_LEAST, SECONDS_MOST = 1.0, 86400.0
@@ -74,7 +75,9 @@ def _levels(
     for name, values in chosen.items():
         for value in values:
             if value not in measured[name]:
-                raise ValueError(f"{where}: {name} = {value:g} is no level of that profile's cells")
+                raise ValueError(
+                    f"{where}: {name} = {level_text(value)} is no level of that profile's cells"
+                )
     exceptions = [dict(entry) for entry in table.get("at", [])]
     for entry in exceptions:
         _only(entry, f"{where}.at", ["where", "seconds", "arrangements"])

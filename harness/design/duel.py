@@ -16,9 +16,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from harness.design import guest
-from harness.design.load import OWN_PROTOCOLS, Load
+from harness.design.load import OWN_OPTIONS, OWN_PROTOCOLS, Load
 from harness.design.model import Model
-from harness.design.selection import OWN_OPTIONS
 from harness.errors import UsageError
 
 # ALONE is for who cannot be alive beside others; nobody asks for it.

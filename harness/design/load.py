@@ -3,14 +3,27 @@
 from __future__ import annotations
 
 import math
+import shlex
 from dataclasses import dataclass, fields
 from typing import Any
 
 LOOPS = ("closed", "open")
 ARRIVALS = ("fixed", "poisson")
 PLACEMENTS = ("split", "shared")
+CLOSES = ("fin", "rst")
+# Of a server's command line; the harness sets these itself.
+OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
+# Weights of a mix, as the load generator takes them.
+WEIGHT_MOST = 1_000_000
 # Only guests speak these. A path is a key there, which is asked for; "/" is a PING of redis.
 OWN_PROTOCOLS = ("memcached", "redis")
+
+
+# Who is connected beside the active ones.
+POPULATIONS = ("idle", "silent", "slow_readers", "slow_writers", "short_lived")
+SIZE = 64  # bytes of an echo request
+_SPECIAL = "reply_bytes server mix size close timeout_s slow_rate freeze_ms".split()
+_SPECIAL += POPULATIONS[1:]
 
 
 @dataclass(frozen=True)
@@ -19,13 +32,18 @@ class Load:
 
     offered_rps is the intended rate of the whole client in requests per second (open loop only).
     freeze_ms stops the server (SIGSTOP) once for that long, a quarter into the measuring window.
-    placement '' means: as chosen on the command line.
+    placement '' means: as chosen on the command line. server: further options for every server,
+    as "--nodelay 0"; a model that does not heed one of them is unsupported. mix: what is asked for
+    instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
+    of so many. size: of an echo or rot13 request, in bytes. slow_rate: of each slow reader and
+    writer, in bytes per second. docs/harness.md ("The load") has them all, with their units.
     """
 
     loop: str = "closed"
     arrival: str = "poisson"
     protocol: str = "http"
     path: str = "/"
+    reply_bytes: int = 0
     connections: int = 1
     offered_rps: float = 0.0
     pipeline: int = 1
@@ -33,6 +51,16 @@ class Load:
     idle: int = 0
     freeze_ms: float = 0.0
     placement: str = ""
+    server: str = ""
+    mix: str = ""
+    size: int = SIZE
+    close: str = "fin"
+    timeout_s: float = 5.0
+    silent: int = 0
+    slow_readers: int = 0
+    slow_writers: int = 0
+    slow_rate: int = 1024
+    short_lived: int = 0
 
     def problem(self) -> str:
         """What is wrong with this combination, or ''."""
@@ -46,22 +74,116 @@ class Load:
             return f"connections = {self.connections}; allowed: 1 or more"
         if self.pipeline < 1:
             return f"pipeline = {self.pipeline}; allowed: 1 or more"
-        if min(self.idle, self.requests_per_connection) < 0 or self.freeze_ms < 0:
-            return "idle, requests_per_connection and freeze_ms cannot be negative"
+        for name in (*POPULATIONS, "requests_per_connection", "reply_bytes", "freeze_ms"):
+            if getattr(self, name) < 0:
+                return f"{name} = {getattr(self, name)}; it cannot be negative"
+        if self.close not in CLOSES:
+            return f"close = '{self.close}'; allowed: {', '.join(CLOSES)}"
+        if not 1e-3 <= self.timeout_s <= 3600:
+            return f"timeout_s = {self.timeout_s:g}; allowed: from 0.001 to 3600 seconds"
+        if not 1 <= self.slow_rate <= 1 << 30:
+            return f"slow_rate = {self.slow_rate}; allowed: from 1 to {1 << 30} bytes per second"
+        if not 1 <= self.size <= 1 << 20:
+            return f"size = {self.size}; allowed: from 1 to {1 << 20} bytes"
+        if self.size != SIZE and self.protocol not in ("echo", "rot13"):
+            return f"size = {self.size}; only echo and rot13 have requests of a given size"
+        if self.reply_bytes and (self.protocol != "http" or self.path != "/"):
+            return f"reply_bytes = {self.reply_bytes}; it needs http, and stands instead of path"
+        if 0 < self.requests_per_connection < self.pipeline:
+            return (
+                f"pipeline = {self.pipeline}; it cannot be above"
+                f" requests_per_connection ({self.requests_per_connection})"
+            )
         if self.loop == "open" and self.offered_rps <= 0:
             return "an open loop needs offered_rps above 0"
         if self.loop == "closed" and self.offered_rps:
             return "a closed loop has no offered_rps"
+        return self._server_problem() or self._mix_problem()
+
+    def _server_problem(self) -> str:
+        try:
+            words = self.server_words
+        except ValueError as error:
+            return f"server = '{self.server}'; options of a server: {error}"
+        if words and not words[0].startswith("-"):
+            return f"server = '{self.server}'; allowed: options, as \"--nodelay 0\""
+        for word in words:
+            # Short options may carry their value: -p80.
+            if word.split("=")[0] in OWN_OPTIONS or word[:2] in OWN_OPTIONS:
+                return f"server = '{self.server}'; {', '.join(OWN_OPTIONS)} are set by the harness"
         return ""
+
+    def _mix_problem(self) -> str:
+        if not self.mix:
+            return ""
+        if self.protocol != "http" or self.path != "/" or self.reply_bytes:
+            return f"mix = '{self.mix}'; it needs protocol http, and stands instead of path"
+        allowed = (
+            "allowed: PATH or METHOD PATH with commas between them, each with a weight from 1 to"
+            f' {WEIGHT_MOST} behind it, or none, as "/work/100 1, / 99"'
+        )
+        weighted = 0
+        parts = _parts(self.mix)
+        for method, path, weight in parts:
+            if not (method.isascii() and method.isalpha() and path.startswith("/")):
+                return f"mix = '{self.mix}'; {allowed}"
+            if weight and not (weight.isdecimal() and 1 <= int(weight) <= WEIGHT_MOST):
+                return f"mix = '{self.mix}'; {allowed}"
+            weighted += bool(weight)
+        return "" if weighted in (0, len(parts)) else f"mix = '{self.mix}'; {allowed}"
+
+    @property
+    def server_words(self) -> tuple[str, ...]:
+        """The further options of a server's command line. Raises ValueError for a text that a shell
+        would not take."""
+        return tuple(shlex.split(self.server))
+
+    @property
+    def mix_lines(self) -> str:
+        """The mix as a file for the load generator: METHOD PATH [WEIGHT] in each line."""
+        return "".join(f"{' '.join(part).strip()}\n" for part in _parts(self.mix))
+
+    @property
+    def served(self) -> int:
+        """Connections that a server must serve at the same time. Silent ones ask for nothing: a
+        model whose limit they reach is measured all the same, and what comes of it is the result.
+        """
+        return self.all_connections - self.silent
+
+    @property
+    def all_connections(self) -> int:
+        """Connections that are open at the same time."""
+        return self.connections + sum(int(getattr(self, name)) for name in POPULATIONS)
+
+    @property
+    def special(self) -> dict[str, Any]:
+        """What `tenk duel` has no option for, by name, where it is not as usual."""
+        return {
+            f.name: getattr(self, f.name)
+            for f in fields(self)
+            if f.name in _SPECIAL and getattr(self, f.name) != f.default
+        }
 
     @property
     def url_target(self) -> str:
         """What follows scheme://host:port."""
+        if self.reply_bytes:
+            return f"/bytes/{self.reply_bytes}"
         return self.path if self.protocol in ("http", *OWN_PROTOCOLS) else ""
 
     def url(self, port: int) -> str:
         """Of a server of this machine."""
         return f"{self.protocol}://127.0.0.1:{port}{self.url_target}"
+
+
+def _parts(mix: str) -> list[tuple[str, str, str]]:
+    """Method, path and weight of each request of a mix; '' for what is not there."""
+    found = []
+    for words in (part.split() for part in mix.split(",")):
+        method = words.pop(0) if len(words) > 1 and not words[0].startswith("/") else "GET"
+        path, weight, *more = [*words, "", ""]
+        found.append((method, path, " ".join([weight, *more]).strip()))
+    return found
 
 
 FIELD_TYPES: dict[str, type] = {

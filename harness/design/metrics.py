@@ -48,8 +48,13 @@ METRICS: dict[str, Metric] = {
             Metric(f"predicted_{p}_ns", "ns", "", f"response time {_percentile_label(p)} in theory")
             for p in PERCENTILES
         ),
+        Metric("max_ns", "ns", "lower", "longest response time"),
         Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
+        Metric("connect_p50_ns", "ns", "lower", "connect time p50"),
         Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
+        Metric("connects_per_s", "connections/s", "higher", "connections opened per second"),
+        Metric("errors_per_request", "errors", "lower", "share of requests that failed"),
+        Metric("server_cpu_fraction", "cpus", "lower", "server CPUs in use"),
         Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
         Metric(
             "requests_per_cpu_second",
@@ -74,6 +79,7 @@ METRICS: dict[str, Metric] = {
         Metric("wakeups_per_request", "wake-ups", "lower", "wake-ups per request"),
         Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
         Metric("events_per_wait", "events", "", "events per wake-up"),
+        Metric("worker_imbalance", "times", "lower", "busiest worker against the mean"),
         Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),
         Metric("jain_fairness", "index", "higher", "fairness between connections (Jain)"),
     ]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import random
 import resource
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
@@ -66,11 +66,19 @@ class Setting:
         """How long a cell of this setting takes, for the estimate before the first block."""
         if self.unsupported:
             return 0.0
-        connecting = (self.load.connections + self.load.idle) * OVERHEAD_PER_CONNECTION_S
+        connecting = self.load.all_connections * OVERHEAD_PER_CONNECTION_S
         warmup = max(
             self.warmup, self.warmup_passes * self.load.connections * PASS_PER_CONNECTION_S
         )
         return warmup + self.seconds + OVERHEAD_S + connecting
+
+
+StartedWith = Callable[[Model, str], Model]
+
+
+def _as_it_is(model: Model, options: str) -> Model:
+    """Where nobody can be asked, options change nothing."""
+    return model
 
 
 def descriptor_limit() -> int:
@@ -85,9 +93,11 @@ def settings(
     models: Iterable[Model],
     capacities: Mapping[str, float],
     max_descriptors: int | None = None,
+    started_with: StartedWith = _as_it_is,
 ) -> list[Setting]:
     """All settings of a run, models in the given order.
 
+    started_with: what a model says of itself when it has the options of a load's `server`, too.
     capacities: requests per second of each model, for a profile with a grid; a model that is not in
     it gets no rate at all. Raises ValueError for a combination of levels that is no load.
     """
@@ -105,7 +115,12 @@ def settings(
             factors = dict(zip(names, combination))
             if profile.leaves_out(factors):
                 continue
-            result.append(_setting(experiment, profile, model, factors, limit))
+            load = replace(experiment.base, **factors)
+            problem = load.problem()
+            if problem:
+                raise ValueError(problem)
+            told = started_with(model, load.server)
+            result.append(_setting(experiment, profile, told, load, factors, limit))
     return result
 
 
@@ -113,16 +128,13 @@ def _setting(
     experiment: Experiment,
     profile: Profile,
     model: Model,
+    load: Load,
     factors: Mapping[str, Any],
     max_descriptors: int,
 ) -> Setting:
-    load = replace(experiment.base, **factors)
-    problem = load.problem()
-    if problem:
-        raise ValueError(problem)
     load, badges = clamp(load, model) if experiment.clamp_connections else (load, ())
-    total = load.connections + load.idle
-    why = model.why_not(load.protocol, total)
+    total = load.all_connections
+    why = model.why_not(load.protocol, load.served)
     if not why and total + SPARE_DESCRIPTORS > max_descriptors:
         why = (
             f"{total} connections need more than the {max_descriptors} descriptors"
@@ -139,7 +151,7 @@ def _setting(
 def clamp(load: Load, model: Model) -> tuple[Load, tuple[str, ...]]:
     """The load with no more connections than the model serves at a time, and a badge if reduced."""
     limit = model.max_connections
-    if limit is None or load.connections + load.idle <= limit or load.idle:
+    if limit is None or load.served <= limit or load.served > load.connections:
         return load, ()
     plural = "connection" if limit == 1 else "connections"
     return replace(load, connections=limit), (f"{limit} {plural}",)

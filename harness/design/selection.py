@@ -9,14 +9,13 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from harness.design.load import OWN_OPTIONS
 from harness.design.model import FAMILIES, Model
 from harness.errors import UsageError
 from harness.paths import SETS
 
 ALL = "all"
 FAMILY = "family:"
-# The harness sets these itself.
-OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
 HOW = (
     "names, globs as 'epoll_*', family:NAME, a set, or all, with commas between them;"
     " also a name with its options, as 'thread_pool -w 32'"

@@ -29,7 +29,7 @@ from typing import Any
 
 from harness import shape
 from harness.errors import HostFault, why
-from harness.measure import accounts, callnames, host, interrupt, syscalls
+from harness.measure import accounts, callnames, client, host, interrupt, syscalls
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
@@ -53,7 +53,6 @@ FREEZE_AT = 0.25
 # will not be answered however long one waits; a closed loop has at most one per connection.
 OPEN_DRAIN_S = 0.25
 CLOSED_DRAIN_S = 2.0
-TIMEOUT_S = 5.0
 # How much longer than planned a warm-up may be, for its passes.
 PASSES_MOST_S = 5.0
 # Into how many intervals the window is cut, for the test whether the rate had settled.
@@ -131,7 +130,7 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
 def server_command(argv: Sequence[str]) -> Callable[[Load], list[str]]:
     """How a model is started for a load; the port is always the kernel's choice. argv: how it is
     called, without options."""
-    return lambda load: [*argv, "-p", "0", "-P", load.protocol]
+    return lambda load: [*argv, "-p", "0", "-P", load.protocol, *load.server_words]
 
 
 def warmup_most(setting: Setting) -> float:
@@ -159,22 +158,22 @@ def client_argv(
         argv += ["--warmup-passes", str(setting.warmup_passes)]
         argv += ["--warmup-most", f"{warmup_most(setting):g}s"]
     argv += ["--interval", f"{max(LEAST_INTERVAL_S, setting.seconds / INTERVALS):g}s"]
-    argv += ["-T", f"{TIMEOUT_S:g}s", "--seed", str(seed), "--cpus", cpu_list(cpus)]
+    argv += ["--seed", str(seed), "--cpus", cpu_list(cpus)]
     if load.loop == "open":
         argv += ["-R", f"{load.offered_rps:g}", "--arrival", load.arrival]
         drain = max(OPEN_DRAIN_S, load.freeze_ms / 1000)
     else:
         drain = CLOSED_DRAIN_S
     argv += ["--drain", f"{drain:g}s"]
-    if load.pipeline > 1:
-        argv += ["--pipeline", str(load.pipeline)]
-    if load.requests_per_connection:
-        argv += ["--requests-per-connection", str(load.requests_per_connection)]
-    if load.idle:
-        argv += ["--idle", str(load.idle)]
+    argv += client.options(load, requests_path(scratch))
     argv += ["--json", f"{scratch}.client.tmp", "--hgrm", f"{scratch}.hgrm"]
     argv.append(load.url(port))
     return argv
+
+
+def requests_path(scratch: Path) -> Path:
+    """Where the client finds the mix of a load, while it runs."""
+    return Path(f"{scratch}.requests.tmp")
 
 
 def _grouped(meter: Meter) -> bool:
@@ -233,12 +232,15 @@ def _measure(
                 command[1:1] = ["--server-cpu", server_clock(meter, server)]
             if server.url:
                 command[-1] = server.url
-            with Child(command, placement.client, pass_fds=(events_out,)) as client:
+            with (
+                client.asked_for(load, requests_path(scratch)),
+                Child(command, placement.client, pass_fds=(events_out,)) as child,
+            ):
                 os.close(events_out)
                 events_out = -1
-                watch.run(client, events_in)
-                client_exit = client.wait(0)
-                complaint = client.stderr_tail()
+                watch.run(child, events_in)
+                client_exit = child.wait(0)
+                complaint = child.stderr_tail()
         finally:
             watch.close()
             os.close(events_in)
@@ -369,10 +371,14 @@ class _Watch:
         self._user_after: float | None = None
         self._kernel_after: float | None = None
         load = setting.load
-        connections = load.connections + load.idle
         self.allowed_s = (
-            15 + connections * 2e-3 + warmup_most(setting) + setting.seconds + 2 * TIMEOUT_S
-        ) + load.freeze_ms / 1000
+            15
+            + load.all_connections * 2e-3
+            + warmup_most(setting)
+            + setting.seconds
+            + 2 * load.timeout_s
+            + load.freeze_ms / 1000
+        )
         self.overdue = False
 
     def run(self, client: Child, events: int) -> None:
@@ -474,6 +480,15 @@ class _Watch:
         self._server.signal(signal.SIGCONT)
         self._frozen.append(time.monotonic())
 
+    def _window_s(self, report: Mapping[str, Any], edges: bool) -> float | None:
+        """Between the two readings of the server's CPU time."""
+        if edges:
+            wall_ns = m.number((report.get("server") or {}).get("wall_ns"))
+            return wall_ns / 1e9 if wall_ns else None
+        if not {"measure", "done"} <= self._at.keys():
+            return None
+        return self._at["done"] - self._at["measure"]
+
     @property
     def _frozen_s(self) -> float:
         return self._frozen[1] - self._frozen[0] if len(self._frozen) == 2 else 0.0
@@ -495,7 +510,8 @@ class _Watch:
         edges = m.edge_cpu(report, cpu, self._children)
         if edges is not None:
             cpu, replies = edges
-        out.update(m.cost_metrics(int(replies), load.connections + load.idle, cpu, memory))
+        out.update(m.cost_metrics(int(replies), load.all_connections, cpu, memory))
+        out.update(m.cpu_fraction(cpu, self._window_s(report, edges is not None)))
         if len(self._calls) == 2:
             out.update(m.syscall_metrics(self._calls[0], self._calls[1], load.connections))
             if self._events is not None and not self._events.full:

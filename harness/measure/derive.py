@@ -60,13 +60,39 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     for percentile in PERCENTILES:
         _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
         _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
+    _put(out, "max_ns", _dig(client, "latency_ns", "response", "max"))
     _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
+    _put(out, "connect_p50_ns", _dig(client, "latency_ns", "connect", "p50"))
     _put(out, "connect_p99_ns", _dig(client, "latency_ns", "connect", "p99"))
+    _put(out, "connects_per_s", _connects_per_s(client))
+    _put(out, "errors_per_request", _errors_per_request(client))
     _put(out, "jain_fairness", _dig(client, "fairness", "jain"))
     busy = number(_dig(client, "cpu_s", "busiest_fraction"))
     if busy is not None:
         out["client_cpu_fraction"] = busy
     return out
+
+
+def _connects_per_s(client: Mapping[str, Any]) -> float | None:
+    """Connections opened after the first ones, per second of warm-up and window; None where none
+    was, or it is not known how long the warm-up took. What the drain opens is in it: at most one
+    for each connection."""
+    opened = number(_dig(client, "connections", "opened"))
+    wanted = number(_dig(client, "connections", "wanted"))
+    window_s = number(_dig(client, "window_s"))
+    warmup_s = number(_dig(client, "warmup", "seconds"))
+    if opened is None or wanted is None or not window_s or warmup_s is None or opened <= wanted:
+        return None
+    return (opened - wanted) / (warmup_s + window_s)
+
+
+def _errors_per_request(client: Mapping[str, Any]) -> float | None:
+    """Failed requests / those that ended, in one way or another, by the end of the drain."""
+    failed = number(_dig(client, "requests", "failed"))
+    completed = number(_dig(client, "requests", "completed"))
+    if failed is None or completed is None or failed + completed == 0:
+        return None
+    return failed / (failed + completed)
 
 
 def edge_cpu(
@@ -107,6 +133,13 @@ def cost_metrics(
         if memory.kernel is not None:
             out["kernel_bytes_per_connection"] = memory.kernel / connections
     return out
+
+
+def cpu_fraction(cpu: CpuUse | None, window_s: float | None) -> dict[str, float]:
+    """CPUs in use by the server: its CPU time / the time between the two readings of it."""
+    if cpu is None or not window_s:
+        return {}
+    return {"server_cpu_fraction": cpu.total / window_s}
 
 
 @dataclass(frozen=True)
@@ -171,6 +204,11 @@ def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[s
             out["waits_per_request"] = waits / requests
     if waits and events is not None:
         out["events_per_wait"] = events / waits
+    shares = counters.get("requests_by_worker")
+    if isinstance(shares, list) and len(shares) > 1:
+        found = [number(share) or 0.0 for share in shares]
+        if sum(found) > 0:
+            out["worker_imbalance"] = max(found) * len(found) / sum(found)
     return out
 
 

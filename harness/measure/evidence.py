@@ -163,7 +163,7 @@ class _Group:
 
 def _require(model: Model, load: Load) -> None:
     """Raises SetupError where the level cannot be measured here."""
-    total = load.connections + load.idle
+    total = load.all_connections
     if total + SPARE_DESCRIPTORS > descriptor_limit():
         raise SetupError(
             f"{total} connections need more than the {descriptor_limit()} descriptors a process may"

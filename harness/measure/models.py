@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import shlex
 import signal
 import subprocess
 from collections.abc import Container, Iterable, Sequence
@@ -121,6 +123,34 @@ def set_up(catalogue: Sequence[Model], word: str, option: str) -> Model:
         raise UsageError(option, word, f"options are for one model: {known}")
     told = plain if plain.unavailable else describe(plain.path, options)
     return replace(told, name=" ".join([name, *options]), options=options)
+
+
+@functools.lru_cache(maxsize=None)
+def started_with(model: Model, options: str) -> Model:
+    """The model as it describes itself with further options of a load, under its own name;
+    unavailable, with the reason, where it does not heed one of them. A text without an option
+    changes nothing."""
+    words = tuple(shlex.split(options))
+    if not words or model.unavailable:
+        return model
+    if model.is_attached:
+        return replace(model, unavailable=f"runs already, so it cannot be given {options}")
+    own = {_option(word) for word in model.options}
+    twice = [_option(word) for word in words if _option(word) and _option(word) in own]
+    if twice:
+        return replace(model, unavailable=f"its name has {twice[0]}, and so has {options}")
+    try:
+        told = describe(model.path, (*model.options, *words), model.words)
+    except UsageError as error:
+        return replace(model, unavailable=str(error))
+    return replace(told, name=model.name, options=model.options)
+
+
+def _option(word: str) -> str:
+    """ "-w" of "-w20", "--nodelay" of "--nodelay=0", '' of a value."""
+    if not word.startswith("-"):
+        return ""
+    return word.split("=")[0] if word.startswith("--") else word[:2]
 
 
 def guests() -> list[Model]:

@@ -19,7 +19,7 @@ from harness.measure.cell import Bench, Outcome, measure, server_command, warmed
 from harness.errors import HostFault, SetupError
 from harness.design.experiment import Experiment, Profile
 from harness.design.model import Model
-from harness.measure.models import fingerprint
+from harness.measure.models import fingerprint, started_with
 from harness.design.load import PLACEMENTS
 from harness.measure.placement import place
 from harness.design.plan import Setting
@@ -110,13 +110,17 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
     model used two thirds of the grid."""
     profile = request.profile
     if profile.grid is None:
-        settings = plan.settings(request.experiment, profile, request.models, {})
+        settings = plan.settings(
+            request.experiment, profile, request.models, {}, started_with=started_with
+        )
         pilots = 0.0
     else:
         points = profile.grid.points()
         guess = points[len(points) * 2 // 3] if len(points) > 1 else points[0]
         known = capacities or {model.name: guess for model in request.models}
-        settings = plan.settings(request.experiment, profile, request.models, known)
+        settings = plan.settings(
+            request.experiment, profile, request.models, known, started_with=started_with
+        )
         pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
         pilots = 0.0 if capacities else pilot * len(request.models)
     blocks = plan.expected_blocks(settings, profile, pilots)
@@ -131,10 +135,12 @@ def _duel_pilot_s(request: Request, level: Level) -> float:
     """How long the pilot of a duel takes, about: before it, too, every server of the level is
     started, connected to, and given three short turns."""
     load = replace(request.experiment.base, **level.factors)
-    total = load.connections + load.idle
-    able = sum(not m.why_not(load.protocol, total) for m in request.models)
+    models = (started_with(m, load.server) for m in request.models)
+    able = sum(not m.why_not(load.protocol, load.served) for m in models)
     per_pass = load.connections * plan.PASS_PER_CONNECTION_S
-    return able * (PILOT_S_PER_MODEL + total * plan.OVERHEAD_PER_CONNECTION_S + 10 * per_pass)
+    return able * (
+        PILOT_S_PER_MODEL + load.all_connections * plan.OVERHEAD_PER_CONNECTION_S + 10 * per_pass
+    )
 
 
 def levels(experiment: Experiment, profile: Profile) -> tuple[Level, ...]:
@@ -254,7 +260,9 @@ def prepare(run: Run, request: Request, bench: Bench, progress: Progress) -> Non
     capacities = {}
     if request.profile.grid is not None:
         capacities = _pilots(request, bench, run, progress)
-    settings = plan.settings(request.experiment, request.profile, request.models, capacities)
+    settings = plan.settings(
+        request.experiment, request.profile, request.models, capacities, started_with=started_with
+    )
     with _kept(run):
         run.update(capacities_rps=capacities, plan=[setting.to_json() for setting in settings])
 
@@ -448,7 +456,9 @@ def _keep_spectrum(run: Run, stem: str, scratch: Path, outcome: Outcome) -> None
 def _pilots(request: Request, bench: Bench, run: Run, progress: Progress) -> dict[str, float]:
     grid = request.profile.grid
     assert grid is not None
-    able = [m for m in request.models if not m.why_not(request.experiment.base.protocol, 1)]
+    base = request.experiment.base
+    told = {m.name: started_with(m, base.server) for m in request.models}
+    able = [m for m in request.models if not told[m.name].why_not(base.protocol, 1)]
     capacities: dict[str, float] = {}
     for model in able:
         progress.cell(f"capacity of {model.name}")

@@ -16,7 +16,7 @@ from harness.design.load import Load
 from harness.design.pieces import Piece, Slice
 from harness.design.plan import Setting
 from harness.errors import SetupError
-from harness.measure import cell, interrupt, targets
+from harness.measure import cell, client, interrupt, targets
 from harness.measure.field import Fault, Field, extra_ns
 from harness.measure.meter import Sources
 from harness.measure.placement import Placement
@@ -99,8 +99,8 @@ class Stage:
 
     @property
     def connections(self) -> int:
-        """Of each contender, idle ones included."""
-        return self.plan.load.connections + self.plan.load.idle
+        """Of each contender, idle ones and the like included."""
+        return self.plan.load.all_connections
 
     def pairs(self, fraction: float) -> list[Entry]:
         """Who meets the reference in a sweep: contenders, twin and control. What can be told there
@@ -303,7 +303,8 @@ class Stage:
         command = targets.argv(self.bench.loadgen, load, found, timing, cpus, seed, report)
         allowed = targets.allowed_s(load, len(found), timing, self.turn_s())
         try:
-            document = targets.run(command, cpus, allowed)
+            with client.asked_for(load, targets.requests_path(report)):
+                document = targets.run(command, cpus, allowed)
         except targets.Refused as error:
             if error.status == targets.EXIT_CANNOT_RUN_HERE:
                 raise SetupError(f"load generator: {error.text}") from None

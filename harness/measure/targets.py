@@ -17,12 +17,11 @@ from typing import Any
 from harness.design.duel import TOGETHER, TURNS
 from harness.design.load import Load
 from harness.design.pieces import Slice
-from harness.measure import interrupt
+from harness.measure import client, interrupt
 from harness.measure.placement import cpu_list
 from harness.measure.process import Child, ProcessError
 
 SCHEMA = "tenk.loadgen/2"
-TIMEOUT_S = 5.0
 EXIT_CANNOT_RUN_HERE = 77
 # 0 valid, 3 suspect, 4 void: a report was written.
 REPORTED = (0, 3, 4)
@@ -97,20 +96,14 @@ def argv(
         "-t",
         str(workers(load, cpus)),
     ]
-    words += ["--cpus", cpu_list(cpus), "--seed", str(seed), "-T", f"{TIMEOUT_S:g}s"]
+    words += ["--cpus", cpu_list(cpus), "--seed", str(seed)]
     if load.loop == "open":
         words += ["-R", f"{load.offered_rps:.10g}", "--arrival", load.arrival]
         if timing.arrangement == TOGETHER:
             # The workers of a pair share a CPU. Each would spin towards its next arrival while the
             # other should send: then requests come in bursts of a scheduler's time slice.
             words += ["--pace", "sleep"]
-    for option, value, default in (
-        ("--pipeline", load.pipeline, 1),
-        ("--requests-per-connection", load.requests_per_connection, 0),
-        ("--idle", load.idle, 0),
-    ):
-        if value != default:
-            words += [option, str(value)]
+    words += client.options(load, requests_path(json_path))
     words += ["--arrangement", timing.arrangement]
     if timing.arrangement == TURNS:
         words += ["--rounds", str(timing.rounds)]
@@ -127,17 +120,22 @@ def argv(
     return words
 
 
+def requests_path(json_path: Path) -> Path:
+    """Where the load generator finds the mix of a load, while it runs."""
+    return json_path.with_suffix(".requests")
+
+
 def run(command: Sequence[str], cpus: Sequence[int], allowed_s: float) -> dict[str, Any]:
     """Run it and return what it wrote. Raises Refused when it wrote nothing, ProcessError when it
     took longer than allowed_s or wrote something else."""
     path = Path(command[command.index("--json") + 1])
     path.unlink(missing_ok=True)
-    with Child(command, cpus) as client:
-        ended = client.wait(allowed_s)
+    with Child(command, cpus) as child:
+        ended = child.wait(allowed_s)
         interrupt.check()
         if ended is None:
             raise ProcessError(f"load generator: did not end within {allowed_s:.0f} s")
-        complaint = client.stderr_tail()
+        complaint = child.stderr_tail()
     try:
         if ended.status not in REPORTED:
             raise Refused(ended.status, complaint)
@@ -171,12 +169,12 @@ def read(document: Mapping[str, Any], names: Sequence[str]) -> Report:
 
 def allowed_s(load: Load, targets: int, timing: Timing, slice_s: float) -> float:
     """How long a run may take before it counts as hanging; slice_s: of one slice with settling."""
-    connecting = targets * (load.connections + load.idle) * 2e-3
+    connecting = targets * load.all_connections * 2e-3
     if timing.arrangement == TOGETHER:
         loaded = timing.seconds + timing.warmup_s
     else:
         loaded = targets * (timing.rounds + 2) * slice_s
-    return 20 + connecting + 4 * loaded + 2 * TIMEOUT_S
+    return 20 + connecting + 4 * loaded + 2 * load.timeout_s
 
 
 def _slice(entry: Mapping[str, Any], names: Sequence[str]) -> Slice:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+import shlex
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from harness.design.experiment import Experiment
+from harness.design.load import Load
 from harness.design.metrics import METRICS
 from harness.judge.claims import Verdict
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
@@ -154,7 +157,7 @@ def _at(experiment: Experiment, factors: Mapping[str, Any]) -> str:
     """ "10k connections"; every factor that has several levels, in its own unit."""
     units = {f.name: f.unit for f in experiment.factors}
     return " and ".join(
-        _amount_of(v, units.get(k) or k) if isinstance(v, (int, float)) else f"{k} {v}"
+        _amount_of(v, units.get(k) or k) if isinstance(v, (int, float)) else f"{k} {v or '–'}"
         for k, v in factors.items()
     )
 
@@ -244,21 +247,33 @@ def _open_sentence(experiment: Experiment, finding: Finding) -> str:
     )
     if not finding.open_here:
         return f"{text}."
-    duel = ["harness/tenk duel", finding.reference, *finding.open_here[:NAMED_IN_TITLE]]
-    duel += _options(experiment, finding.factors)
-    return f"{text}; `{' '.join(duel)}` would tell more."
+    options = _options(experiment, finding.factors)
+    if options is None:
+        return f"{text}."
+    named = map(shlex.quote, [finding.reference, *finding.open_here[:NAMED_IN_TITLE]])
+    return f"{text}; `{' '.join(['harness/tenk duel', *named, *options])}` would tell more."
 
 
-def _options(experiment: Experiment, factors: Mapping[str, Any]) -> list[str]:
-    """The options of `tenk duel` for a level of this experiment."""
-    load = experiment.base
-    connections = factors.get("connections", load.connections)
-    options = ["-c", f"{connections:g}"]
-    if factors.get("idle", load.idle):
-        options += ["--idle", f"{factors.get('idle', load.idle):g}"]
-    if factors.get("offered_rps", load.offered_rps):
-        options += ["-R", f"{factors.get('offered_rps', load.offered_rps):g}"]
-    return options
+def _options(experiment: Experiment, factors: Mapping[str, Any]) -> list[str] | None:
+    """The options of `tenk duel` for a level of this experiment; None where it has none for it."""
+    load, usual = replace(experiment.base, **factors), Load()
+    found = [
+        ("-c", load.connections, None),
+        ("--idle", load.idle, usual.idle),
+        ("-R", load.offered_rps, usual.offered_rps),
+        ("--protocol", load.protocol, usual.protocol),
+        ("--path", load.url_target or usual.path, usual.path),
+        ("--pipeline", load.pipeline, usual.pipeline),
+        ("--requests-per-connection", load.requests_per_connection, 0),
+    ]
+    if load.special.keys() - {"reply_bytes"}:
+        return None
+    return [
+        word
+        for option, value, default in found
+        if value != default
+        for word in (option, f"{value:g}" if isinstance(value, float) else str(value))
+    ]
 
 
 def _title(experiment: Experiment, finding: Finding) -> str:

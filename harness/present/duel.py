@@ -412,6 +412,7 @@ def _level(plan: Plan) -> dict[str, Any]:
         "pipeline": load.pipeline,
         "requests_per_connection": load.requests_per_connection,
         "placement": load.placement,
+        **load.special,
     }
 
 

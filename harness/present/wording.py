@@ -133,7 +133,7 @@ def fixed(value: float, half: float) -> str:
 def level(value: Any) -> str:
     """A level as a heading: 10000 as 10k, 1 as 1."""
     if not isinstance(value, (int, float)):
-        return str(value)
+        return str(value) or "–"
     for limit, name in ((1e6, "M"), (1e3, "k")):
         if value >= limit:
             return f"{value / limit:g}{name}"
