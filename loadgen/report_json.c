@@ -4,9 +4,11 @@
 #include <errno.h>
 #include <jansson.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "loadgen/edge.h"
+#include "loadgen/hist_code.h"
 #include "loadgen/turns.h"
 
 /* Counts beyond 2^63 do not occur; jansson has no unsigned integer. */
@@ -318,6 +320,17 @@ static json_t *quantiles_json(const struct slice *s)
 			 "p99_9", time_ns(q->p99_9_ns), "max", time_ns(q->max_ns));
 }
 
+/* As in an interval log, "HISTFAAA...": requests without an end are not in it, but in the count. */
+static json_t *histogram_json(const struct turns *t, const struct slice *s)
+{
+	const uint8_t *encoded = turns_histogram(t, s);
+	char *text = encoded ? hist_text(encoded, s->packed) : NULL;
+	json_t *o = text ? json_string(text) : json_null();
+
+	free(text);
+	return o;
+}
+
 /*
  * Busy time of the machine that neither clients nor servers account for. In turns only one target
  * runs; together all do, in slices of the same number.
@@ -386,6 +399,7 @@ static json_t *slice_json(const struct result *r, size_t at)
 	json_object_set_new(o, "idle_ns", cpu_or_null(s->idle_known, s->idle_ns));
 	json_object_set_new(o, "idle_cpu_ns", cpu_or_null(s->idle_cpu_known, s->idle_cpu_ns));
 	json_object_set_new(o, "latency", quantiles_json(s));
+	json_object_set_new(o, "histogram", histogram_json(r->turns, s));
 	return o;
 }
 

@@ -6,6 +6,7 @@
 #define TENK_LOADGEN_SLICE_H
 
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "loadgen/hist.h"
@@ -53,6 +54,8 @@ struct slice {
 	uint64_t idle_cpu_ns; /* what its server used in it; valid with idle_cpu_known */
 	bool idle_cpu_known;
 	struct quantiles latency;
+	size_t packed_at;          /* where turns keeps the encoded histogram behind `latency` */
+	uint32_t packed;           /* how long that is; 0: there was no room for it */
 	struct whole begun, ended; /* turns */
 };
 

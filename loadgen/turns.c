@@ -17,6 +17,7 @@
 #include "common/die.h"
 #include "loadgen/arrival.h"
 #include "loadgen/edge.h"
+#include "loadgen/hist_code.h"
 #include "loadgen/host.h"
 #include "loadgen/random.h"
 #include "loadgen/session_state.h"
@@ -28,6 +29,7 @@ enum { NO_TURN = UINT32_MAX >> 2 };
 #define HELPER_LOOK_NS (100 * NS_PER_US) /* how often helpers look for an edge that is due */
 #define REST_NS        100000            /* after the last reply a server is asleep */
 #define CUT_LOOK_NS    (5 * NS_PER_MS)   /* together: how often to look whether it is cut */
+#define PACKED_BYTES   8192 /* room for the histogram of a slice: three times what is usual */
 
 struct taker {
 	struct turns *turns;
@@ -44,6 +46,7 @@ struct taker {
 	struct cpu_time drained_cpu;
 	uint64_t sent, due;                         /* up to the latest slice */
 	struct hist *hists, *now, *before, *change; /* response times, likewise */
+	uint8_t *encoded;                           /* the change, as it is kept */
 	struct arrival arrivals; /* together, open loop: counts what was due, sent or not */
 	uint64_t next_due_ns, arrived;
 	uint64_t warm_replies, warm_ns;             /* together: in the middle of the warm-up */
@@ -106,7 +109,9 @@ static size_t most_slices(const struct options *o)
 
 struct turns *turns_create(const struct options *o, const struct record *records)
 {
-	size_t most = most_slices(o), bytes = sizeof(struct turns) + most * sizeof(struct slice);
+	size_t most = most_slices(o),
+	       packed_at = sizeof(struct turns) + most * sizeof(struct slice);
+	size_t bytes = packed_at + most * PACKED_BYTES; /* what is not written to takes no memory */
 	struct turns *t = mmap(NULL, bytes, PROT_READ | PROT_WRITE,
 			       MAP_SHARED | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
@@ -119,6 +124,8 @@ struct turns *turns_create(const struct options *o, const struct record *records
 	t->workers = (uint32_t)o->workers;
 	t->bytes = bytes;
 	t->slice_most = most;
+	t->packed = (uint8_t *)t + packed_at;
+	t->packed_most = most * PACKED_BYTES;
 	/* Without passes only if they do not matter. */
 	if (o->arrangement == ARRANGEMENT_TOGETHER && o->slice_ns != DURATION_AUTO)
 		turns_cut(t);
@@ -236,6 +243,11 @@ const struct slice *turns_slice(const struct turns *t, size_t i)
 	return shared_load(&t->slices[i].done) ? &t->slices[i] : NULL;
 }
 
+const uint8_t *turns_histogram(const struct turns *t, const struct slice *s)
+{
+	return s->packed ? t->packed + s->packed_at : NULL;
+}
+
 /* All targets have been warmed up: their passes say how long slices are, and how many. */
 static void plan(struct turns *t)
 {
@@ -287,7 +299,8 @@ struct taker *taker_create(struct turns *t, uint32_t target, uint32_t worker,
 		k->hists = aligned_alloc(64, 3 * sizeof(*k->hists));
 		k->clocks = calloc(t->workers, sizeof(*k->clocks));
 		k->delays = calloc(t->workers, sizeof(*k->delays));
-		if (!k->hists || !k->clocks || !k->delays) {
+		k->encoded = malloc(HIST_ENCODED_BYTES);
+		if (!k->hists || !k->clocks || !k->delays || !k->encoded) {
 			taker_free(k);
 			return NULL;
 		}
@@ -311,6 +324,7 @@ void taker_free(struct taker *k)
 		close(k->stat);
 	server_cpu_close(&k->server);
 	free(k->hists);
+	free(k->encoded);
 	free(k->clocks);
 	free(k->delays);
 	free(k);
@@ -375,8 +389,22 @@ static void sum_requests(const struct taker *k, uint64_t *sent, uint64_t *due)
 	}
 }
 
+/* Keep the histogram, if there is room for it. */
+static void pack(struct taker *k, struct slice *slice, const struct hist *h)
+{
+	struct turns *t = k->turns;
+	size_t len = hist_encode(k->encoded, h);
+	size_t at = __atomic_fetch_add(&t->packed_used, len, __ATOMIC_RELAXED);
+
+	if (at + len > t->packed_most)
+		return;
+	memcpy(t->packed + at, k->encoded, len);
+	slice->packed_at = at;
+	slice->packed = (uint32_t)len;
+}
+
 /* The response times recorded since the last call. */
-static struct quantiles take_quantiles(struct taker *k)
+static void take_latency(struct taker *k, struct slice *slice)
 {
 	struct hist *swap = k->before;
 
@@ -389,7 +417,9 @@ static struct quantiles take_quantiles(struct taker *k)
 	hist_subtract(k->change, k->before);
 	k->before = k->now;
 	k->now = swap;
-	return slice_quantiles(k->change);
+	slice->latency = slice_quantiles(k->change);
+	if (!slice->warmup)
+		pack(k, slice, k->change);
 }
 
 static void complete(struct slice *slice)
@@ -510,7 +540,7 @@ static void sum_up(struct taker *k, struct slice *slice)
 	slice->due = due - k->due;
 	k->sent = sent;
 	k->due = due;
-	slice->latency = take_quantiles(k);
+	take_latency(k, slice);
 	complete(slice);
 }
 
@@ -688,7 +718,7 @@ static void together_edge(struct taker *k, struct session *s)
 		last->drained_ns = edge.at_ns;
 		last->sent = edge.sent - last->from.sent;
 		last->due = edge.due - last->from.due;
-		last->latency = take_quantiles(k);
+		take_latency(k, last);
 		complete(last);
 	}
 	k->edge++;

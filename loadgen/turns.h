@@ -51,6 +51,9 @@ struct turns {
 	uint64_t deadline_ns; /* turns: the turn should be over by then */
 	struct seat seats[TARGETS_MAX];
 	size_t bytes, slice_most;
+	uint8_t *packed;    /* encoded histograms of slices, one behind the other */
+	size_t packed_used; /* atomic; may be more than packed_most, if there was no room for all */
+	size_t packed_most;
 	struct slice slices[];
 };
 
@@ -82,6 +85,9 @@ uint64_t turns_deadline_ns(const struct turns *t);
 /* The slices that were measured to their end, warm-up included: number i, or NULL; i < count. */
 size_t turns_slice_count(const struct turns *t);
 const struct slice *turns_slice(const struct turns *t, size_t i);
+
+/* The response times of a slice as hist_encode() wrote them; NULL if there was no room to keep them. */
+const uint8_t *turns_histogram(const struct turns *t, const struct slice *s);
 
 /* Has every slice been measured that was planned? */
 bool turns_all_done(const struct turns *t);

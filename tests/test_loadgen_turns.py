@@ -14,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from harness.judge import hdr
 from loadgen_util import (
     FAILED,
     INTERRUPTED,
@@ -78,6 +79,9 @@ def test_slices_in_turns_add_up_to_their_target(
         assert sum(s["sent"] for s in slices) == requests["sent"] > 0
         total = target["latency_ns"]["response"]["count"]
         assert sum(s["latency"]["count"] for s in slices) == total
+        response = target["latency_ns"]["response"]
+        pooled = hdr.percentiles((s["histogram"] for s in slices), total, (50, 99, 99.9))
+        assert pooled == [float(response[name]) for name in ("p50", "p99", "p99_9")]
         assert requests["sent"] + requests["unsent"] == total
         if load:
             assert sum(s["due"] for s in slices) == total

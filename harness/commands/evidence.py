@@ -6,6 +6,7 @@ import argparse
 import os
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any
@@ -201,7 +202,12 @@ def _runs(
 
 
 def _keep(folder: Path, page: str, document: dict[str, Any], findings: Findings) -> None:
-    pieces = [piece for series in findings.pieces.values() for piece in series]
+    # Nothing that is told of an evidence run is a percentile, and histograms take most of the room.
+    pieces = [
+        replace(piece, slices=tuple(replace(one, histogram="") for one in piece.slices))
+        for series in findings.pieces.values()
+        for piece in series
+    ]
     try:
         store.write_atomically(folder / "summary.md", page)
         store.write_atomically(folder / "evidence.json", store.to_json(document))

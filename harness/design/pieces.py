@@ -16,7 +16,9 @@ class Slice:
     """One slice of one target; times in ns since the load began, the others between its edges.
 
     What could not be read is None. p50_ns and p99_ns: response time, infinite where requests were
-    not answered, nan where there were none.
+    not answered, nan where there were none. histogram: of the same response times, as loadgen
+    writes it, '' where it is not known; recorded: how many requests these percentiles are of, also
+    those without an end.
     """
 
     name: str
@@ -40,6 +42,8 @@ class Slice:
     idle_cpu_ns: float | None
     p50_ns: float
     p99_ns: float
+    histogram: str = ""
+    recorded: int = 0
 
     @property
     def wall_ns(self) -> float:

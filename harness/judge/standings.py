@@ -13,7 +13,7 @@ from statistics import median
 
 from harness.design.duel import ALONE, CONTROL, TOGETHER, TURNS, TWIN
 from harness.design.pieces import Piece, Slice
-from harness.judge import controls, disturbance, duel, robust, schedule, tails
+from harness.judge import controls, disturbance, duel, hdr, robust, schedule, tails
 from harness.judge.controls import VOID_LEVEL, Control
 from harness.judge.duel import Ratio
 from harness.judge.tails import Tail
@@ -21,6 +21,7 @@ from harness.judge.tails import Tail
 CPU = "server_cpu_us_per_request"
 RATE = "throughput_rps"
 P50, P99 = "p50_ns", "p99_ns"
+Pooled = dict[str, float]  # P50 and P99, as far as they are known
 METRICS: Mapping[str, tuple[str, ...]] = {
     TOGETHER: (CPU,),
     TURNS: (CPU, RATE, P50, P99),
@@ -148,6 +149,7 @@ def stand(
             wanted = _wanted_rounds(found, own)
     rounds = {(p.number, s.round) for p in own for s in p.slices if not s.warmup}
     wall = sum(p.wall_s for p in own)
+    pooled = {n: _percentiles(kept[n], own, n) for n in everyone if arrangement != TOGETHER}
     return Standing(
         arrangement=arrangement,
         fraction=fraction,
@@ -156,8 +158,8 @@ def stand(
         twin=twin,
         control=control,
         ratios=ratios,
-        values={n: _values(n, kept[n], own, METRICS[arrangement]) for n in everyone},
-        tails={n: _tail(n, kept[n], own) for n in everyone if arrangement == TURNS},
+        values={n: _values(kept[n], pooled.get(n, {}), METRICS[arrangement]) for n in everyone},
+        tails={n: _tail(kept[n], pooled[n]) for n in everyone if arrangement == TURNS},
         samples={name: len(kept[name]) for name in everyone},
         discarded=discarded,
         starved=hungry,
@@ -348,28 +350,39 @@ def _wanted_rounds(found: duel.Comparison, pieces: Sequence[Piece]) -> int:
     )
 
 
-def _tail(name: str, kept: Sequence[tuple[int, Slice]], pieces: Sequence[Piece]) -> Tail:
-    """Of the p99. The histograms of pieces are not at hand: of their pooled p99s, the worst half
-    decides, that is the median."""
-    pooled = [p.latency[name]["p99"] for p in pieces if "p99" in p.latency.get(name, {})]
+def _percentiles(kept: Sequence[tuple[int, Slice]], pieces: Sequence[Piece], name: str) -> Pooled:
+    """p50 and p99 of all requests of the slices that count, from the sum of their histograms. Where
+    these are not at hand (an old record): the median over pieces of each piece's own."""
+    slices = [one for _, one in kept if one.recorded]
+    if slices and all(one.histogram for one in slices):
+        recorded = sum(one.recorded for one in slices)
+        p50, p99 = hdr.percentiles((one.histogram for one in slices), recorded, (50, 99))
+        return {P50: p50, P99: p99}
+    found: Pooled = {}
+    for metric in (P50, P99):
+        key = metric.removesuffix("_ns")
+        values = [p.latency[name][key] for p in pieces if key in p.latency.get(name, {})]
+        if known := [v for v in values if not math.isnan(v)]:
+            found[metric] = median(known)
+    return found
+
+
+def _tail(kept: Sequence[tuple[int, Slice]], pooled: Pooled) -> Tail:
+    """Of the p99."""
     slices = [(s.p99_ns, s.replies) for _, s in kept if not math.isnan(s.p99_ns)]
-    return tails.tail(median(pooled) if pooled else math.nan, slices)
+    return tails.tail(pooled.get(P99, math.nan), slices)
 
 
 def _values(
-    name: str, kept: Sequence[tuple[int, Slice]], pieces: Sequence[Piece], metrics: Sequence[str]
+    kept: Sequence[tuple[int, Slice]], pooled: Pooled, metrics: Sequence[str]
 ) -> dict[str, float]:
-    """CPU time and rate: the median over slices. Percentiles: of all slices of a piece together,
-    and then the median over pieces."""
+    """CPU time and rate: the median over slices. Percentiles: of all their requests."""
     found = {}
     for metric in metrics:
         if metric in (P50, P99):
-            key = metric.removesuffix("_ns")
-            values = [p.latency[name][key] for p in pieces if key in p.latency.get(name, {})]
-            values = [v for v in values if not math.isnan(v)]
-        else:
-            values = [v for _, s in kept if (v := value_of(metric, s)) is not None]
-        if values:
+            if metric in pooled:
+                found[metric] = pooled[metric]
+        elif values := [v for _, s in kept if (v := value_of(metric, s)) is not None]:
             found[metric] = median(values)
     return found
 

@@ -204,6 +204,8 @@ def _slice(entry: Mapping[str, Any], names: Sequence[str]) -> Slice:
         idle_cpu_ns=_number(entry.get("idle_cpu_ns")),
         p50_ns=_percentile(latency, "p50"),
         p99_ns=_percentile(latency, "p99"),
+        histogram=str(entry.get("histogram") or ""),
+        recorded=int(latency.get("count") or 0),
     )
 
 
