@@ -91,7 +91,7 @@ def one_at_a_time() -> Iterator[None]:
 def sample_program(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Built from the three sources alone, so that nothing else has to be built first."""
     program = tmp_path_factory.mktemp("readers") / "hdr_sample"
-    sources = [f"loadgen/{name}.c" for name in ("hist", "hgrm", "hlog")]
+    sources = [f"loadgen/{name}.c" for name in ("hist", "hist_code", "hgrm", "hlog")]
     flags = ["-std=gnu17", "-D_GNU_SOURCE", "-O1", "-I.", "-o", str(program)]
     command = ["cc", *flags, "tests/readers/hdr_sample.c", *sources, "-lz", "-lm"]
     subprocess.run(command, cwd=ROOT, check=True, timeout=60)
