@@ -14,7 +14,7 @@
  * none, and there they stay (multi_reactor_reuseport.c: about 100 each). A thread that was woken
  * may find that another one was faster: accept(2) says EAGAIN. And the flag cannot be changed by
  * EPOLL_CTL_MOD: not to accept for a while means to take the socket off the list and to put it
- * there again.
+ * there again. --exclusive=0 leaves the flag out: the thundering herd, to compare with.
  *
  * Limits: descriptors; each thread takes one for itself.
  * Needs:  Linux 4.5.
@@ -43,6 +43,7 @@ struct reactor {
 };
 
 static struct reactor *reactors;
+static long exclusive = 1; /* --exclusive */
 
 static void accept_clients(struct reactor *r)
 {
@@ -84,7 +85,8 @@ static void serve(struct reactor *r, struct conn *c)
 /* Returns whether it is on the list. */
 static bool watch_listener(struct reactor *r)
 {
-	struct epoll_event event = {.events = EPOLLIN | EPOLLEXCLUSIVE, .data.ptr = LISTENER};
+	struct epoll_event event = {.events = EPOLLIN | (exclusive ? EPOLLEXCLUSIVE : 0),
+				    .data.ptr = LISTENER};
 
 	return epoll_ctl(r->ep, EPOLL_CTL_ADD, r->srv->listen_fd, &event) == 0;
 }
@@ -164,6 +166,13 @@ static void run(const struct server *srv)
 	react(&reactors[0]);
 }
 
+static const struct model_option options[] = {
+	{"exclusive", "0|1",
+	 "1: a client wakes one waiting thread, or a few (default); 0: all that wait", 0, 1,
+	 &exclusive},
+	{0},
+};
+
 const struct model model = {
 	.name = "epoll_exclusive",
 	.summary = "an epoll loop per thread, all on one listening socket (EPOLLEXCLUSIVE)",
@@ -175,4 +184,5 @@ const struct model model = {
 	.setup = setup,
 	.run = run,
 	.nonblocking = true,
+	.options = options,
 };

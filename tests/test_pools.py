@@ -2,6 +2,7 @@
 """Pools: processes that are one server with their parent, and who holds a client that waits."""
 from __future__ import annotations
 
+import json
 import os
 import resource
 import select
@@ -139,6 +140,38 @@ def test_prefork_reuseport_serves_as_many_as_it_says_with_descriptors_for_a_part
         clients = [stack.enter_context(server.connect()) for _ in range(limit)]
         for client in clients:
             exchange(client)
+
+
+# --- who did how much ----------------------------------------------------------------------------
+
+
+def counters(server: Server) -> dict[str, object]:
+    server.popen.send_signal(signal.SIGTERM)
+    out, errors = server.popen.communicate(timeout=PATIENCE_S)
+    assert server.popen.returncode == 0, errors
+    found: dict[str, object] = json.loads(out.splitlines()[-1])
+    return found
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["prefork"], ["prefork_reuseport"], ["epoll_exclusive"], ["epoll_exclusive", "--exclusive=0"]],
+    ids=" ".join,
+)
+def test_a_server_of_several_workers_says_how_much_each_of_them_did(options: list[str]) -> None:
+    with serving(*options, "-w", "3") as server:
+        with server.connect() as client:
+            exchange(client)
+            exchange(client)
+        told = counters(server)
+    assert told["connections_by_worker"] == [1, 0, 0]
+    assert told["requests_by_worker"] == [2, 0, 0]
+
+
+@pytest.mark.parametrize("options", [["epoll_lt"], ["prefork", "-w", "1"]], ids=" ".join)
+def test_a_server_of_one_worker_has_no_shares_to_tell(options: list[str]) -> None:
+    with serving(*options) as server:
+        assert not {"requests_by_worker", "connections_by_worker"} & set(counters(server))
 
 
 # --- who holds a client that waits ---------------------------------------------------------------

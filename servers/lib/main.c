@@ -37,7 +37,9 @@ enum {
 	KEY_ROOT,
 	KEY_OWN, /* the first of the model's own */
 };
-#define OWN_OPTIONS 8
+#define OWN_OPTIONS  8
+/* What two lists of so many counters take is far below what a pipe holds. */
+#define WORKERS_TOLD 512
 
 struct server_options {
 	int port;
@@ -308,7 +310,28 @@ static void describe(const struct server_options *o)
 	json_decref(all);
 }
 
-static void report(void)
+static json_t *list_of(const uint64_t *values, int n)
+{
+	json_t *list = json_array();
+
+	for (int i = 0; i < n; i++)
+		json_array_append_new(list, json_integer((json_int_t)values[i]));
+	return list;
+}
+
+/* How the workers shared the work, where they are few enough for one line and more than one. */
+static void report_workers(json_t *all, int workers)
+{
+	static uint64_t requests[WORKERS_TOLD], connections[WORKERS_TOLD];
+
+	if (!(model.flags & USES_WORKERS) || workers < 2 || workers > WORKERS_TOLD)
+		return;
+	stats_by_worker(workers, requests, connections);
+	json_object_set_new(all, "requests_by_worker", list_of(requests, workers));
+	json_object_set_new(all, "connections_by_worker", list_of(connections, workers));
+}
+
+static void report(int workers)
 {
 	struct stats sum = stats_sum();
 	json_t *all =
@@ -320,6 +343,7 @@ static void report(void)
 
 	if (extra_ns() > 0)
 		json_object_set_new(all, "extra_ns_per_request", json_real(extra_ns()));
+	report_workers(all, workers);
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
 	fflush(stdout);
@@ -382,6 +406,6 @@ int main(int argc, char **argv)
 	printf("ready model=%s port=%d pid=%d\n", model.name, port, (int)getpid());
 	fflush(stdout);
 	model.run(&srv);
-	report();
+	report(o.workers);
 	return EXIT_SUCCESS;
 }

@@ -120,3 +120,28 @@ struct stats stats_sum(void)
 	}
 	return sum;
 }
+
+/* Into a list of n, the largest first; what does not fit falls off its end. */
+static void insert(uint64_t *list, int n, uint64_t value)
+{
+	for (int i = 0; i < n && value; i++) {
+		if (list[i] < value) {
+			uint64_t smaller = list[i];
+
+			list[i] = value;
+			value = smaller;
+		}
+	}
+}
+
+void stats_by_worker(int n, uint64_t *requests, uint64_t *connections)
+{
+	for (int i = 0; i < n; i++)
+		requests[i] = connections[i] = 0;
+	for (uint32_t i = 0; i < n_slots; i++) {
+		const struct stats *one = &slots[i].stats;
+
+		insert(requests, n, __atomic_load_n(&one->requests, __ATOMIC_RELAXED));
+		insert(connections, n, __atomic_load_n(&one->connections, __ATOMIC_RELAXED));
+	}
+}

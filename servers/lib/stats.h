@@ -38,6 +38,13 @@ void stats_waited(int events);
 /* The sum over all sets, those of ended threads and children included. */
 struct stats stats_sum(void);
 
+/*
+ * What each of n workers counted, largest first: requests[] and connections[], sorted on their own.
+ * Where fewer counted any, the rest are 0; where more did (a worker's place was taken by another),
+ * the smallest are left out. It is a count of workers only where these live as long as the server.
+ */
+void stats_by_worker(int n, uint64_t *requests, uint64_t *connections);
+
 static inline void stats_add(uint64_t *counter, uint64_t n)
 {
 	__atomic_store_n(counter, __atomic_load_n(counter, __ATOMIC_RELAXED) + n, __ATOMIC_RELAXED);

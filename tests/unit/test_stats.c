@@ -200,6 +200,41 @@ static void leaving_twice_does_no_harm(void **state)
 	assert_int_equal(requests() - before, 1);
 }
 
+static void *nine_requests(void *unused)
+{
+	(void)unused;
+	stats_add(&stats_mine()->requests, 9);
+	return NULL;
+}
+
+/* In a child with sets of its own: what the other tests counted is not in them. */
+static int told_by_worker(void)
+{
+	uint64_t requests[3], connections[1];
+	pthread_t thread;
+
+	stats_init(WRITERS);
+	stats_add(&stats_mine()->requests, 5);
+	stats_add(&stats_mine()->connections, 7);
+	if (pthread_create(&thread, NULL, nine_requests, NULL) || pthread_join(thread, NULL))
+		return 2;
+	stats_by_worker(3, requests, connections);
+	if (connections[0] != 7)
+		return 3;
+	return requests[0] == 9 && requests[1] == 5 && requests[2] == 0 ? 0 : 4;
+}
+
+static void
+what_each_worker_counted_is_told_largest_first_and_0_of_those_that_counted_nothing(void **state)
+{
+	pid_t pid = fork();
+
+	(void)state;
+	if (pid == 0)
+		_exit(told_by_worker());
+	wait_for(pid);
+}
+
 int main(void)
 {
 	static const struct CMUnitTest tests[] = {
@@ -212,6 +247,8 @@ int main(void)
 		cmocka_unit_test(sets_of_ended_children_are_used_again),
 		cmocka_unit_test(sets_of_killed_children_are_used_again),
 		cmocka_unit_test(leaving_twice_does_no_harm),
+		cmocka_unit_test(
+			what_each_worker_counted_is_told_largest_first_and_0_of_those_that_counted_nothing),
 	};
 
 	alarm(120); /* a search for a free set that finds none would go on for ever */
