@@ -277,6 +277,20 @@ def test_counters_are_divided_by_the_requests_of_the_same_life() -> None:
     assert derive.counter_metrics({}, 5) == {}
 
 
+def test_workers_that_share_evenly_have_an_index_of_1_and_one_that_has_all_leaves_1_of_n() -> None:
+    even = derive.worker_metrics({"requests_by_worker": [50, 50, 50, 50]})
+    assert even == {"busiest_worker_share": 0.25, "worker_jain": pytest.approx(1.0)}
+    one = derive.worker_metrics({"requests_by_worker": [80, 0, 0, 0]})
+    assert one == {"busiest_worker_share": 1.0, "worker_jain": pytest.approx(0.25)}
+    uneven = derive.worker_metrics({"requests_by_worker": [3, 1]})
+    assert uneven == {"busiest_worker_share": 0.75, "worker_jain": pytest.approx(0.8)}
+
+
+@pytest.mark.parametrize("told", [{}, {"requests_by_worker": [7]}, {"requests_by_worker": [0, 0]}])
+def test_of_one_worker_or_of_no_requests_nothing_is_said(told: dict[str, list[int]]) -> None:
+    assert derive.worker_metrics(told) == {}
+
+
 def test_frozen_percentiles_follow_the_uniform_wait() -> None:
     service = {"service_p50_ns": 1e5, "service_p90_ns": 2e5, "service_p99_ns": 3e5}
     found = derive.frozen_percentiles(service, freeze_s=0.4, window_s=2.0)

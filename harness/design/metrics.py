@@ -82,5 +82,7 @@ METRICS: dict[str, Metric] = {
         Metric("worker_imbalance", "times", "lower", "busiest worker against the mean"),
         Metric("client_cpu_fraction", "cpus/worker", "", "client CPU in use"),
         Metric("jain_fairness", "index", "higher", "fairness between connections (Jain)"),
+        Metric("busiest_worker_share", "share", "lower", "share of the busiest worker"),
+        Metric("worker_jain", "index", "higher", "evenness between workers (Jain)"),
     ]
 }

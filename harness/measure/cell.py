@@ -279,6 +279,7 @@ def _measure(
             outcome.metrics = watch.metrics(report)
             outcome.server["syscalls"].update(watch.by_name(outcome.metrics))
             outcome.metrics.update(m.counter_metrics(counters, server.exit.context_switches))
+            outcome.metrics.update(m.worker_metrics(counters))
     if load.loop == "open" and _falls_short(outcome.metrics.get("throughput_rps"), load):
         outcome.badges += ("saturated",)
     return outcome

@@ -212,6 +212,22 @@ def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[s
     return out
 
 
+def worker_metrics(counters: Mapping[str, Any]) -> dict[str, float]:
+    """How evenly a server's workers shared its requests, over its whole life: the share of the
+    busiest one, and Jain's index, which is 1 where all did the same and 1 / n where one of n did
+    everything (Jain, Chiu, Hawe: DEC-TR-301, 1984)."""
+    told = counters.get("requests_by_worker")
+    counts = [number(one) or 0.0 for one in told] if isinstance(told, list) else []
+    total = sum(counts)
+    if len(counts) < 2 or not total > 0:
+        return {}
+    squares = sum(one * one for one in counts)
+    return {
+        "busiest_worker_share": max(counts) / total,
+        "worker_jain": total * total / (len(counts) * squares),
+    }
+
+
 def frozen_percentiles(
     service: Mapping[str, float], freeze_s: float, window_s: float
 ) -> dict[str, float]:
