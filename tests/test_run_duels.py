@@ -189,6 +189,28 @@ def test_a_packed_run_says_the_same_of_its_levels(bench: Path) -> None:
     assert Run.open(run.path).duels() == before and not packed.has_duels(run.path)
 
 
+def test_a_level_may_say_on_which_cpus_its_models_meet(
+    bench: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compare = COMPARE.replace("seconds", 'levels.placement = ["shared"]\nseconds')
+    write_experiment(tmp_path, monkeypatch, compare)
+    path = tmp_path / "experiments" / "tiny.toml"
+    text = path.read_text(encoding="utf-8").replace("[load]", "[factors.placement]\n[load]")
+    for levels_of in ("[1, 2]", "[1]"):
+        old = f"levels.connections = {levels_of}"
+        text = text.replace(old, f'{old}\nlevels.placement = ["split", "shared"]')
+    path.write_text(text, encoding="utf-8")
+    seen: list[str] = []
+
+    def only_looks(plan: Any, record: Any, where: Any, *_: Any, **__: Any) -> None:
+        seen.append(f"{plan.load.placement} {where.placement.name}")
+        raise errors.SetupError("seen enough")
+
+    monkeypatch.setattr(duel, "measure", only_looks)
+    assert run_tiny(bench, "--placement", "split") == 0
+    assert seen == ["shared shared"]
+
+
 def test_two_runs_are_shown_with_the_ratios_that_each_of_them_found(
     bench: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

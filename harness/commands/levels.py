@@ -38,8 +38,8 @@ class Levels:
 
     def __init__(self, request: Request, bench: CellBench, progress: Progress) -> None:
         self._request = request
-        self._placement = bench.placements[""]
-        self._bench = Bench(bench.loadgen, self._placement, bench.sources, host.available_bytes())
+        self._cells = bench
+        self._memory_bytes = host.available_bytes()
         self._progress = progress
 
     def compare(self, run: Run, level: Level) -> None:
@@ -57,9 +57,9 @@ class Levels:
         run.write_duel(document)
 
     def _measure(self, level: Level, cell_s: Mapping[str, float]) -> dict[str, Any]:
-        load = replace(
-            self._request.experiment.base, **level.factors, placement=self._placement.name
-        )
+        load = replace(self._request.experiment.base, **level.factors)
+        placement = self._cells.placements[load.placement]
+        load = replace(load, placement=placement.name)
         wanted = self._request.experiment.reference
         models = [started_with(model, load.server) for model in self._request.models]
         left_out = {
@@ -79,9 +79,10 @@ class Levels:
         plan = self._plan(able, load, level)
         record = Record(_entries(able, load), excluded=left_out)
         view = _View(self._progress, f"compared at {describe_levels(level.factors)}")
-        referee = command.Referee(plan, self._placement, view)
+        referee = command.Referee(plan, placement, view)
+        bench = Bench(self._cells.loadgen, placement, self._cells.sources, self._memory_bytes)
         try:
-            duel.measure(plan, record, self._bench, referee, pilot_counts=False)
+            duel.measure(plan, record, bench, referee, pilot_counts=False)
         except errors.HostFault:
             raise
         except errors.SetupError as error:
@@ -91,7 +92,7 @@ class Levels:
                 return _nothing(plan.reference.name, record.excluded, str(error))
         finally:
             referee.end()
-        result = command.conclude(plan, record, self._placement)
+        result = command.conclude(plan, record, placement)
         return {**present.document(result), "ended": record.ended}
 
     def _plan(self, able: Sequence[Model], load: Load, level: Level) -> Plan:
