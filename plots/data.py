@@ -315,7 +315,7 @@ class Results:
         kept = (
             m for m in found if all(dict(m.factors).get(name) == at for name, at in fixed.items())
         )
-        return tuple(sorted(kept, key=lambda m: [number(level) for _, level in m.factors]))
+        return tuple(sorted(kept, key=lambda m: [_sortable(level) for _, level in m.factors]))
 
     @cached_property
     def cells(self) -> tuple[Replicate, ...]:
@@ -556,6 +556,12 @@ def _duels(run: Path) -> Iterator[dict[str, Any]]:
         yield from _lines(run / PACKED_DUELS)
     else:
         yield from (_read_json(path) for path in sorted((run / "duels").glob("*.json")))
+
+
+def _sortable(level: str) -> tuple[bool, float, str]:
+    """Numbers ascending before words."""
+    value = number(level)
+    return (math.isnan(value), 0.0 if math.isnan(value) else value, level)
 
 
 def _meetings(document: Mapping[str, Any]) -> Iterator[Meeting]:

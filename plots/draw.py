@@ -17,6 +17,9 @@ from plots.data import DataError, Results, load_run
 from plots.page import RC
 
 FORMATS = ("png", "svg", "pdf")
+# A run whose other factors have more levels than this would make a pile of figures of each kind
+# that nobody looks through: it has figures that show it whole.
+MOST_SLICES = 6
 PNG_DPI = 200  # twice the README's 900 px, for dense screens and print
 
 
@@ -58,7 +61,8 @@ def draw_run(run: Results) -> dict[str, Figure]:
     """Every figure that applies to `run`, by file stem."""
     figures = {}
     for name, kind in kinds().items():
-        for suffix, part in run.slices(kind.X) if kind.X else [("", run)]:
+        parts = run.slices(kind.X) if kind.X else [("", run)]
+        for suffix, part in parts if len(parts) <= MOST_SLICES else []:
             # One level of a run with more factors makes no curve.
             if kind.X and suffix and len(part.levels(kind.X)) < 2:
                 continue

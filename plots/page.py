@@ -348,6 +348,8 @@ def _machine(host: object) -> str:
 
 
 def _placement(run: Results) -> str:
+    if "placement" in run.factors:  # then each level says it for itself
+        return ""
     placement = run.meta.get("placement")
     name = str(placement.get("name", "")) if isinstance(placement, Mapping) else ""
     meaning = {

@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.data import Interval, Meeting, Point, Results
+from plots.data import Interval, Meeting, Point, Results, number
+from plots.mpl.sign import is_sign
 from plots.page import FAINT, GREY, INK, TEXT_SIZE, WIDTH, Page
 from plots.scale import ticks
 from plots.style import format_count, styles
@@ -35,8 +36,9 @@ class Bar:
 
 
 def applies(run: Results) -> bool:
-    """The run compared its models together or in turns."""
-    return any(p.metric.split(":")[0] in MARKS for p in run.points) and bool(run.meetings)
+    """The run compared its models together or in turns, at few enough levels for a panel each."""
+    met = any(p.metric.split(":")[0] in MARKS for p in run.points) and bool(run.meetings)
+    return met and not is_sign(run)
 
 
 def draw(run: Results, figure: Figure) -> None:
@@ -174,7 +176,10 @@ def _words(row: str, reference: str) -> str:
 
 
 def _heading(level: tuple[tuple[str, str], ...]) -> str:
-    return ", ".join(f"{format_count(float(v))} {_unit(name)}" for name, v in level)
+    return ", ".join(
+        v if math.isnan(number(v)) else f"{format_count(number(v))} {_unit(name)}"
+        for name, v in level
+    )
 
 
 def _unit(factor: str) -> str:
