@@ -88,11 +88,16 @@ class Profile:
 @dataclass(frozen=True)
 class Operand:
     """A metric of one model at levels; or, where `slope` names a factor, how the metric grows with
-    it, per unit of the factor. The slope of a metric in microseconds is in nanoseconds."""
+    it, per unit of the factor. The slope of a metric in microseconds is in nanoseconds.
+
+    best: a glob of models; the operand is the best of them, chosen in one half of the blocks and
+    compared in the other (harness.judge.tuned). "model" in `where` is then that glob.
+    """
 
     metric: str
     where: Mapping[str, Any]  # "model" (a name or "*") and factor levels
     slope: str = ""
+    best: str = ""
 
 
 @dataclass(frozen=True)
@@ -102,7 +107,8 @@ class Claim:
     relation: above, below, within (a / b between 1 / factor and factor), between (a lies in
     `range`, which takes the place of b), or unsupported (the model cannot do this at all; only
     `a`). arrangement: the claim is about what was found in this one, "together" or "turns"; ""
-    for the load of the cells, in whatever way it was measured best.
+    for the load of the cells, in whatever way it was measured best. baseline: the claim is about
+    what is left of a, and of b, when that model's value is subtracted (harness.judge.baseline).
     """
 
     text: str
@@ -113,6 +119,7 @@ class Claim:
     value: float
     range: tuple[float, float] = (0.0, 0.0)
     arrangement: str = ""
+    baseline: str = ""
 
 
 @dataclass(frozen=True)
@@ -143,6 +150,7 @@ class Experiment:
     answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
     compare: Compare = compare.NONE  # where all models also meet together and in turns
     by_name: bool = False  # system calls are told by name, and wake-ups counted
+    baseline: str = ""  # a model: what the others have beyond it is told, too; "": none
     textbook: Textbook | None = None  # the claim that it settles, if it was made for one
 
 
@@ -188,7 +196,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
         raise UsageError(origin, "its content", "it must be a table")
     known = (
         "name title question source models load factors metric summary claims profiles plot"
-        " reference answers compare by_name textbook"
+        " reference answers compare by_name textbook baseline"
     )
     reader.only(raw, "", known.split())
     try:
@@ -217,13 +225,16 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             factors=factors,
             metric=reader.metric(str(raw["metric"])),
             highlights=tuple(_highlight(reader, h) for h in raw.get("summary", [])),
-            claims=tuple(_claim(reader, c) for c in raw.get("claims", [])),
+            claims=tuple(
+                _claim(reader, c, str(raw.get("baseline", ""))) for c in raw.get("claims", [])
+            ),
             profiles=profiles,
             models=_names(raw.get("models", [])),
             raw=raw,
             reference=str(raw.get("reference", REFERENCE)),
             answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
             by_name=bool(raw.get("by_name", False)),
+            baseline=str(raw.get("baseline", "")),
             compare=_compare(raw.get("compare", {}), base, factors, profiles),
             textbook=_textbook(raw),
         )
@@ -370,8 +381,9 @@ def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
     )
 
 
-def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
-    reader.only(table, "claims.", "text metric a b relation factor value range arrangement".split())
+def _claim(reader: _Reader, table: Mapping[str, Any], baseline: str = "") -> Claim:
+    keys = "text metric a b relation factor value range arrangement beyond_baseline".split()
+    reader.only(table, "claims.", keys)
     relation, text = str(table["relation"]), str(table["text"])
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation '{relation}'; allowed: {', '.join(RELATIONS)}")
@@ -387,13 +399,25 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
 
     def operand(named: Mapping[str, Any]) -> Operand:
         where = dict(named)
-        slope = str(where.pop("slope", ""))
-        return Operand(reader.metric(str(where.pop("metric", table.get("metric")))), where, slope)
+        slope, best = str(where.pop("slope", "")), str(where.pop("best", ""))
+        metric = reader.metric(str(where.pop("metric", table.get("metric"))))
+        if best and ("model" in where or slope or not METRICS[metric].better):
+            raise ValueError(
+                f"claim '{text}': best stands instead of model, without slope, and for a metric of"
+                " which more or less is better"
+            )
+        return Operand(metric, {**where, **({"model": best} if best else {})}, slope, best)
 
     arrangement = str(table.get("arrangement", ""))
     if arrangement and (arrangement not in ARRANGEMENTS or "b" not in table):
         raise ValueError(
             f"claim '{text}': arrangement is {' or '.join(ARRANGEMENTS)}, of a claim with a and b"
+        )
+    beyond = bool(table.get("beyond_baseline", False))
+    if beyond and (not baseline or relation not in ("above", "below", "between") or arrangement):
+        raise ValueError(
+            f"claim '{text}': beyond_baseline needs the experiment's baseline, the relation above,"
+            " below or between, and no arrangement"
         )
     factor, value = float(table.get("factor", 1.0)), float(table.get("value", 0.0))
     if not (0 < factor < math.inf and math.isfinite(value)):
@@ -407,4 +431,5 @@ def _claim(reader: _Reader, table: Mapping[str, Any]) -> Claim:
         value=value,
         range=(low, high),
         arrangement=arrangement,
+        baseline=baseline if beyond else "",
     )

@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from harness.judge import levels, slope, stats
+from harness.judge import baseline, levels, slope, stats, tuned
 from harness.design.duel import TOGETHER, TURNS
 from harness.design.experiment import Claim, Operand
 from harness.design.metrics import METRICS
@@ -83,6 +83,8 @@ def judge_one(claim: Claim, groups: Sequence[Group], duels: Sequence[LevelDuel] 
     than that of one (intersection-union test: R. L. Berger, Technometrics 24, 1982). To be refuted
     one is enough, so among m models that one must do so at 1 - 0.05 / m (Bonferroni).
     """
+    if any(one.best for one in (claim.a, claim.b) if one):
+        return _tuned(claim, groups)
     if claim.a.where.get("model") != "*":
         return _single(claim, claim.a, claim.b, groups, duels, LEVEL)
     names = list(dict.fromkeys(g.model for g in groups if any(c.usable for c in g.cells)))
@@ -131,6 +133,8 @@ def _single(
 ) -> Verdict:
     if claim.relation == "unsupported":
         return _cannot(claim, a, groups)
+    if claim.baseline:
+        return _beyond(claim, a, b, groups, level)
     if a.slope:
         return _grows(claim, a, groups)
     met = _met(a, b, duels)
@@ -185,6 +189,66 @@ def _single(
     number = Numbers(both, "ratio", c.ratio, c.lo, c.hi, *_bounds(claim), CELLS, fewest)
     said = Verdict(claim.text, outcome, detail, numbers=(number,))
     return _unless_limited(said, claim, c.lo, _limited(a, groups), _limited(b, groups))
+
+
+def _tuned(claim: Claim, groups: Sequence[Group]) -> Verdict:
+    """A claim about the best of several settings: every second block chooses, the others decide."""
+    choosing, deciding = tuned.halves(groups)
+    names: dict[str, str] = {}
+    for one in (claim.a, claim.b):
+        if one is not None and one.best:
+            model = tuned.choose(one, choosing)
+            if model is None:
+                return Verdict(claim.text, UNDECIDED, f"{_name(one)}: no value to choose by", True)
+            names[one.best] = model
+    a, b = (
+        tuned.chosen(one, names[one.best]) if one is not None and one.best else one
+        for one in (claim.a, claim.b)
+    )
+    assert a is not None
+    found = _single(replace(claim, a=a, b=b), a, b, deciding, (), LEVEL)
+    told = " and ".join(names.values())
+    return replace(found, detail=f"{found.detail}; {told} chosen in the other half of the blocks")
+
+
+def _beyond(
+    claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group], level: float
+) -> Verdict:
+    """A claim about what is left of a (and b) without the baseline. With b it is whether
+    (a - baseline) - factor * (b - baseline) lies above or below nought: a ratio of differences has
+    no interval where the lower one may be nought."""
+    sides = []
+    for one in (a, b):
+        if one is None:
+            continue
+        matching = _matching(one, groups)
+        if len(matching) != 1:
+            why = ABSENT if not matching else "leaves the level of a factor open"
+            return Verdict(claim.text, UNDECIDED, f"{_name(one)} {why}", not matching)
+        base = baseline.of_level(groups, matching[0], claim.baseline)
+        if base is None:
+            return Verdict(claim.text, UNDECIDED, f"{claim.baseline} {ABSENT}", True)
+        sides.append(baseline.differences(matching[0], base, one.metric))
+    shared = sorted(set.intersection(*(set(side) for side in sides)))
+    left = [sides[0][block] for block in shared]
+    said = f"{_name(a)} beyond {claim.baseline}"
+    contrast, border = left, claim.value
+    if b is not None:
+        right = [sides[1][block] for block in shared]
+        contrast = [x - claim.factor * y for x, y in zip(left, right)]
+        border = 0.0
+        times = f"{claim.factor:g} times " if claim.factor != 1 else ""
+        said += f", less {times}{_name(b)} beyond it"
+    if len(shared) < MIN_REPLICATES:
+        return Verdict(claim.text, UNDECIDED, f"{said}: {len(shared)} blocks with all of them")
+    e = stats.student(contrast, level)
+    outcome = _against_number(replace(claim, value=border), e.lo, e.hi)
+    against = "nought" if b is not None else _number(claim)
+    detail = f"{said} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {against}, from cells"
+    bounds = _bounds(replace(claim, b=None, value=border))
+    unit = METRICS[a.metric].unit
+    number = Numbers(said, unit, e.value, e.lo, e.hi, *bounds, CELLS, e.n)
+    return Verdict(claim.text, outcome, detail, numbers=(number,))
 
 
 def _met(a: Operand, b: Operand | None, duels: Sequence[LevelDuel]) -> LevelDuel | None:

@@ -159,15 +159,25 @@ def mean_interval(values: Sequence[float], level: float = 0.95) -> Estimate:
     data = checked(values)
     if len(data) < 2 or any(math.isinf(v) for v in data):
         return estimate(data, level)
-    logs = min(data) > 0
-    x = [math.log(v) for v in data] if logs else data
-    mean = math.fsum(x) / len(x)
-    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in x) / (len(x) - 1))
-    reach = t_quantile((1 + level) / 2, len(x) - 1) * sd / math.sqrt(len(x))
-    if logs:
-        low, middle, high = (math.exp(v) for v in (mean - reach, mean, mean + reach))
-        return Estimate(len(x), middle, low, high, level)
-    return Estimate(len(x), mean, mean - reach, mean + reach, level)
+    if min(data) <= 0:
+        return student(data, level)
+    e = student([math.log(v) for v in data], level)
+    low, middle, high = (math.exp(v) for v in (e.lo, e.value, e.hi))
+    return Estimate(len(data), middle, low, high, level)
+
+
+def student(values: Sequence[float], level: float = 0.95) -> Estimate:
+    """Arithmetic mean with Student's interval [S08], of finite values of any sign: of differences,
+    for instance. Fewer than two values have no interval: lo = hi = value, confidence 0."""
+    n = len(values)
+    if n == 0:
+        return Estimate(0, math.nan, math.nan, math.nan, 0.0)
+    mean = math.fsum(values) / n
+    if n == 1:
+        return Estimate(1, mean, mean, mean, 0.0)
+    sd = math.sqrt(math.fsum((v - mean) ** 2 for v in values) / (n - 1))
+    reach = t_quantile((1 + level) / 2, n - 1) * sd / math.sqrt(n)
+    return Estimate(n, mean, mean - reach, mean + reach, level)
 
 
 def exact_p(k: int, n: int, j: int, m: int) -> float:

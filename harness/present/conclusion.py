@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.design import experiment
 from harness.design.experiment import Experiment
-from harness.judge import claims, findings, levels, summary
+from harness.judge import baseline, claims, findings, levels, summary
 from harness.judge.claims import Verdict
 from harness.judge.findings import Answer
 from harness.judge.levels import LevelDuel
@@ -61,8 +61,9 @@ class Conclusion:
 
     def files(self) -> list[tuple[str, str]]:
         """Each file's name and text. The figures read summary.tsv and answer.json."""
+        table = summary.to_tsv(self.experiment, self.groups, self.duels)
         return [
-            ("summary.tsv", summary.to_tsv(self.experiment, self.groups, self.duels)),
+            ("summary.tsv", table + baseline.to_tsv(self.experiment, self.groups)),
             ("answer.json", to_json(answer.document(self.experiment, self.answer, self.verdicts))),
             ("answer.md", answer.markdown(self.experiment, self.answer)),
         ]
