@@ -80,6 +80,8 @@ const struct option_row option_table[] = {
 	 "speed of each slow reader and writer"},
 	{"connect-rate", 0, OPTION_NUMBER, FIELD(connect_rate_rps), "N", "0", 0, MANY, NULL, "connections/s",
 	 "open at most so many per second; 0: 20k while setting up, then unpaced"},
+	{"connect-ahead", 0, OPTION_COUNT, FIELD(connect_ahead), "N", "0", 0, 1e7, NULL, "connections",
+	 "while setting up, open at most so many that are not up yet, with --prime not answered yet; 0: any number"},
 	{"prime", 0, OPTION_FLAG, FIELD(prime), NULL, NULL, 0, 0, NULL, "",
 	 "before the warm-up, make one request on every active or idle connection and wait for all replies"},
 	{"source-ip", 0, OPTION_TEXT, FIELD(source_ip), "LIST", "auto", 0, 0, NULL, "",

@@ -66,6 +66,7 @@ struct options {
 	int64_t short_lived;
 	int64_t slow_rate_bytes;
 	double connect_rate_rps; /* 0: 20,000/s while setting up, unpaced afterwards */
+	int64_t connect_ahead;   /* over all workers; 0: any number */
 	const char *source_ip;
 	const char *engine;
 	const char *cpus;

@@ -23,7 +23,8 @@
 #define LEAD_NS      (20 * NS_PER_MS) /* from the start signal to the start */
 #define WINDOW_NS    (30 * NS_PER_MS) /* workers, who look every 10 ms, hear that early of a window */
 #define POLL_NS      (2 * NS_PER_MS)
-#define STOP_WAIT_NS (3 * NS_PER_S) /* a worker that takes longer to end is killed */
+#define STOP_WAIT_NS (3 * NS_PER_S)    /* a worker that takes longer to end is killed... */
+#define CLOSE_NS     (100 * NS_PER_US) /* ...and so much more for each connection: all close at once */
 #define STILL_POLLS  5000 /* looks at a worker in its set-up without a sign of life: 10 s */
 
 #define TURN_LOOK_NS (100 * NS_PER_MS) /* how often the parent looks whether turns go on */
@@ -206,6 +207,13 @@ static bool any_still(struct watch *w)
 			w->still = (int)i;
 	}
 	return w->still >= 0;
+}
+
+/* How long the workers may take to end. */
+static uint64_t stop_wait_ns(const struct watch *w)
+{
+	return STOP_WAIT_NS + (uint64_t)options_all_connections(w->result->options) *
+				      w->result->options->urls.count * CLOSE_NS;
 }
 
 /* Sleep until a time of CLOCK_MONOTONIC, or a signal. */
@@ -563,7 +571,7 @@ static void watch_together(struct watch *w)
 		sleep_until(clock_now_ns() + TURN_LOOK_NS < w->until_ns
 				    ? clock_now_ns() + TURN_LOOK_NS
 				    : w->until_ns);
-	wait_for(w, WORKER_DONE, w->until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
+	wait_for(w, WORKER_DONE, w->until_ns + (uint64_t)o->drain_ns + stop_wait_ns(w));
 }
 
 static void measure_several(struct watch *w)
@@ -581,7 +589,7 @@ static void measure_several(struct watch *w)
 
 static void stop_workers(struct watch *w)
 {
-	uint64_t until_ns = clock_now_ns() + STOP_WAIT_NS;
+	uint64_t until_ns = clock_now_ns() + stop_wait_ns(w);
 
 	shared_store(&w->control->stop, 1);
 	if (w->turns)
@@ -746,7 +754,7 @@ int pool_run(struct pool *pool, struct result *r)
 		__atomic_store_n(&w.control->start_ns, start_ns, __ATOMIC_RELEASE);
 		measure(&w);
 		r->warmup_s = (double)(w.from_ns - start_ns) / 1e9;
-		wait_for(&w, WORKER_DONE, w.until_ns + (uint64_t)o->drain_ns + STOP_WAIT_NS);
+		wait_for(&w, WORKER_DONE, w.until_ns + (uint64_t)o->drain_ns + stop_wait_ns(&w));
 	}
 measured:
 	stop_workers(&w);
@@ -769,7 +777,7 @@ measured:
 	if (w.killed >= 0 && !interrupted && status == 0) {
 		warn("worker %d did not end within %d s and was killed; without its share there is no "
 		     "result; was it stopped, or without a CPU (--cpus)?",
-		     w.killed, (int)(STOP_WAIT_NS / NS_PER_S));
+		     w.killed, (int)(stop_wait_ns(&w) / NS_PER_S));
 		status = EXIT_FAILURE;
 	}
 	catch_signals(SIG_DFL);

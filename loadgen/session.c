@@ -80,7 +80,7 @@ static uint64_t wait_time(const struct session *s, bool *pacing)
 	if (s->running && !s->open_loop && !s->opening.queue.length &&
 	    s->now_ns + TICK_NS < s->next_edge_ns)
 		return TICK_NS;
-	if (s->opening.queue.length)
+	if (lanes_may_open(s))
 		until = earlier(until, s->opening.at_ns);
 	if (s->running)
 		until = earlier(until, s->send_until_ns);
@@ -115,8 +115,7 @@ static void turn(struct session *s)
 			pace_learn(&s->pace, s->now_ns - before_ns - timeout_ns);
 	}
 	s->idle = nothing && s->now_ns < s->tick_ns && !s->opening.queue.length;
-	if (s->opening.queue.length)
-		lanes_open(s);
+	lanes_open(s);
 	if (s->now_ns >= s->tick_ns)
 		tick(s);
 }
@@ -664,6 +663,12 @@ static void take_turns(struct session *s)
 	sum_served(s);
 }
 
+/* Every worker's share, at least one connection; 0: any number. */
+static uint32_t ahead_of(const struct options *o)
+{
+	return (uint32_t)((o->connect_ahead + o->workers - 1) / o->workers);
+}
+
 void session_run(const struct session_setup *setup)
 {
 	const struct options *o = setup->options;
@@ -682,6 +687,7 @@ void session_run(const struct session_setup *setup)
 		.trace_length = setup->trace_length,
 		.next_edge_ns = UINT64_MAX,
 		.pipeline = (uint32_t)o->pipeline,
+		.ahead = ahead_of(o),
 		.window.edge_ns = UINT64_MAX,
 		.open_loop = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE,
 	};

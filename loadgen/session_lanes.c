@@ -152,11 +152,20 @@ static void open_lane(struct session *s, struct lane *c)
 		traffic_unconnected(&s->traffic, c, error);
 }
 
+bool lanes_may_open(const struct session *s)
+{
+	uint32_t queued = s->opening.queue.length;
+
+	return queued && (s->start_ns || !s->ahead || s->pending < queued + s->ahead);
+}
+
 void lanes_open(struct session *s)
 {
 	uint32_t item;
 
-	for (int i = 0; i < OPEN_BURST && opening_take(&s->opening, s->now_ns, &item); i++) {
+	for (int i = 0; i < OPEN_BURST && lanes_may_open(s); i++) {
+		if (!opening_take(&s->opening, s->now_ns, &item))
+			return;
 		s->traffic.lanes[item].in_open = false;
 		open_lane(s, &s->traffic.lanes[item]);
 	}

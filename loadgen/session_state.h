@@ -53,6 +53,7 @@ struct session {
 	struct opening opening;
 	uint32_t connecting; /* connections in that state */
 	uint32_t pending;    /* those of the set-up that are neither up nor given up */
+	uint32_t ahead;      /* of these so many may be under way; 0: any number */
 
 	/* Requests. */
 	struct client client;
@@ -113,6 +114,13 @@ void lane_queue(struct session *s, struct lane *c);
 
 /* Open those that are due. */
 void lanes_open(struct session *s);
+
+/*
+ * Is there one to be opened, and has it not to wait for others to be up first (--connect-ahead)?
+ * Whoever opens faster than the server accepts fills its backlog, and who finds it full comes back
+ * a second later.
+ */
+bool lanes_may_open(const struct session *s);
 
 /* The connection is of no more use, because of `failure`; so are the requests on it. */
 void lane_lose(struct session *s, struct lane *c, enum failure failure);

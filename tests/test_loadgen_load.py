@@ -6,6 +6,7 @@ import json
 import os
 import socket
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -22,6 +23,7 @@ from loadgen_util import (
     finish,
     http_server,
     measure,
+    messages,
     model,
     run,
     started,
@@ -256,6 +258,34 @@ def test_connects_are_paced() -> None:
     assert result.json["connections"]["up"] == 40
     assert short.json["connections"]["opened"] <= 20 + 130
     assert short.json["requests"]["completed"] >= 40
+
+
+def test_no_more_are_opened_ahead_than_asked_for_until_the_server_has_answered() -> None:
+    """All twelve would be open before the first request is sent, if nothing held them back."""
+    ahead: list[int] = []
+    lock = threading.Lock()
+
+    def established(port: int) -> int:
+        rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
+        fields = [row.split() for row in rows]
+        return sum(f[1].endswith(f":{port:04X}") and f[3] == "01" for f in fields)
+
+    def handler(connection: socket.socket, _: int) -> None:
+        answered = False
+        for message in messages(connection, 64):
+            with lock:
+                if not answered:
+                    ahead.append(established(server.port) - len(ahead))
+                    answered = True
+                connection.sendall(message)
+
+    with Server(handler) as server:
+        result = measure(
+            *(server.url("echo"), "-c", "4", "--idle", "8", "--prime"),
+            *("--connect-rate", "1M", "--connect-ahead", "3"),
+        )
+    assert result.json["connections"]["up"] == 12
+    assert len(ahead) == 12 and max(ahead) <= 3
 
 
 def test_events_are_told_in_order() -> None:

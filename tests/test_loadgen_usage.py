@@ -248,7 +248,9 @@ NAMES = [
     *"cdtRLTnq",
     *("connections workers duration rate latency timeout warmup drain arrival trace seed").split(),
     *("pace size pipeline requests-per-connection close verify idle silent slow-readers").split(),
-    *("slow-writers short-lived slow-rate connect-rate prime source-ip engine cpus").split(),
+    *(
+        "slow-writers short-lived slow-rate connect-rate connect-ahead prime source-ip engine cpus"
+    ).split(),
     *(
         "warmup-passes warmup-most interval json hlog hgrm events-fd quiet help version nonsense"
     ).split(),

@@ -172,6 +172,19 @@ def test_descriptors_that_workers_take_are_not_left_for_connections() -> None:
     assert few["limits"]["connections"] - many["limits"]["connections"] == 200
 
 
+def test_what_each_worker_process_adds_to_the_limit_is_told_and_true() -> None:
+    def limits(name: str, workers: int) -> dict[str, int]:
+        told = json.loads(run(name, "-w", str(workers), "--describe").stdout)["limits"]
+        return {key: told[key] for key in ("connections", "per_worker")}
+
+    two, seven = limits("prefork_reuseport", 2), limits("prefork_reuseport", 7)
+    assert two["per_worker"] == seven["per_worker"] > 0
+    assert seven["connections"] - two["connections"] == 5 * two["per_worker"]
+    # Their workers share one table of descriptors, or have one connection each.
+    assert limits("multi_reactor_reuseport", 2)["per_worker"] == 0
+    assert limits("prefork", 2)["per_worker"] == 0
+
+
 # --- files ---------------------------------------------------------------------------------------
 
 

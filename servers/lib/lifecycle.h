@@ -34,6 +34,12 @@ void server_catch_signals(int listen_fd);
  */
 struct limit limit_here(const struct model *m, int fds, int workers);
 
+/*
+ * Where the limit is that of each worker process: how many connections each of several can be
+ * counted on for. 0 where more workers (-w) do not help. fds: descriptors of a process.
+ */
+int limit_each_worker(const struct model *m, int fds);
+
 /* CPUs this process may run on, at least 1. */
 int limit_cpus(void);
 

@@ -120,6 +120,13 @@ static int limit_dealt(int fds, int workers)
 	return (int)fmin(each * workers, 1 << 30);
 }
 
+int limit_each_worker(const struct model *m, int fds)
+{
+	if (!(m->flags & CONNS_IN_CHILDREN) || fds <= m->fds_per_worker || !m->fds_per_worker)
+		return 0;
+	return limit_dealt(fds - m->fds_per_worker, 2) / 2;
+}
+
 struct limit limit_here(const struct model *m, int fds, int workers)
 {
 	struct limit limit = {fds - workers * m->fds_per_worker,

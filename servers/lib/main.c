@@ -55,6 +55,7 @@ struct server_options {
 	int extra_ns;     /* 0: nothing is added */
 	const char *root; /* of /file/NAME, or NULL */
 	struct limit limit;
+	int per_worker; /* connections for each more of the workers; 0: they bring none */
 	bool describe;
 };
 
@@ -255,6 +256,7 @@ static void check(struct server_options *o, int fds)
 	char allowed[160], value[16];
 
 	o->limit = limit_here(&model, fds, o->workers);
+	o->per_worker = limit_each_worker(&model, fds);
 	if (o->max_conns > o->limit.conns) {
 		snprintf(value, sizeof(value), "%d", o->max_conns);
 		snprintf(allowed, sizeof(allowed), "from 1 to %d, where %s is the limit",
@@ -298,12 +300,13 @@ static void describe(const struct server_options *o)
 				       "value", (json_int_t)*option->value));
 	if (model.needs)
 		json_array_append_new(needs, json_string(model.needs));
-	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s}, s:i, s:o, s:o, s:o, s:o, s:b, s:b}",
+	all = json_pack("{s:s, s:s, s:s, s:o, s:{s:i, s:s, s:i}, s:i, s:o, s:o, s:o, s:o, s:b, "
+			"s:b}",
 			"name", model.name, "summary", model.summary, "family", model.family,
 			"protocols", protocols, "limits", "connections", o->limit.conns, "reason",
-			o->limit.reason, "workers", o->workers, "needs", needs, "options", names,
-			"hidden_options", hidden, "own_options", own, "busy_polls",
-			!!(model.flags & BUSY_POLLS), "library_aborts",
+			o->limit.reason, "per_worker", o->per_worker, "workers", o->workers,
+			"needs", needs, "options", names, "hidden_options", hidden, "own_options",
+			own, "busy_polls", !!(model.flags & BUSY_POLLS), "library_aborts",
 			!!(model.flags & LIBRARY_ABORTS));
 	json_dumpf(all, stdout, JSON_COMPACT);
 	putchar('\n');
