@@ -8,6 +8,7 @@ import os
 import signal
 import socket
 import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -144,6 +145,12 @@ class Server:
 
     def url(self, protocol: str, path: str = "") -> str:
         return f"{protocol}://127.0.0.1:{self.port}{path}"
+
+    def opened(self) -> int:
+        """Connections so far, with those in the backlog (tcpi_unacked of a listening socket)."""
+        accepted = self.accepted
+        info = self._listener.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 28)
+        return accepted + int.from_bytes(info[24:28], sys.byteorder)
 
     def _accept(self) -> None:
         while True:

@@ -265,24 +265,19 @@ def test_no_more_are_opened_ahead_than_asked_for_until_the_server_has_answered()
     ahead: list[int] = []
     lock = threading.Lock()
 
-    def established(port: int) -> int:
-        rows = Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]
-        fields = [row.split() for row in rows]
-        return sum(f[1].endswith(f":{port:04X}") and f[3] == "01" for f in fields)
-
     def handler(connection: socket.socket, _: int) -> None:
         answered = False
         for message in messages(connection, 64):
             with lock:
                 if not answered:
-                    ahead.append(established(server.port) - len(ahead))
+                    ahead.append(server.opened() - len(ahead))
                     answered = True
                 connection.sendall(message)
 
     with Server(handler) as server:
         result = measure(
             *(server.url("echo"), "-c", "4", "--idle", "8", "--prime"),
-            *("--connect-rate", "1M", "--connect-ahead", "3"),
+            *("--connect-rate", "1M", "--connect-ahead", "3", "-T", "60s"),
         )
     assert result.json["connections"]["up"] == 12
     assert len(ahead) == 12 and max(ahead) <= 3
