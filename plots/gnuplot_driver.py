@@ -153,10 +153,10 @@ def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
         table = Path(scratch) / "models.tsv"
         styles = looks(run).values()
         rows = ["name\tlabel\tcolour\tdash\tmarker"]
-        rows += [f"{s.name}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in styles]
+        rows += [f"{_word(s.name)}\t{s.label}\t{s.colour}\t{s.dash}\t{s.marker}" for s in styles]
         table.write_text("\n".join(rows) + "\n", encoding="utf-8")
         summary = Path(scratch) / "summary.tsv"
-        summary.write_text(conclusion(run.path, "summary.tsv") or "", encoding="utf-8")
+        summary.write_text(_words(conclusion(run.path, "summary.tsv") or ""), encoding="utf-8")
         bars = "bars: lo to hi of summary.tsv" if out and name == "throughput" else ""
         origin = provenance(run, run.points, bars).replace("\N{NO-BREAK SPACE}", " ")
         variables = {
@@ -187,6 +187,17 @@ def _gnuplot(name: str, script: Script, run: Results, out: Path | None) -> str:
             f"{name}.gp: {complaint[-1].strip() if complaint else 'gnuplot failed'}"
         )
     return done.stdout
+
+
+def _word(name: str) -> str:
+    """A model's name as one word of gnuplot's: options have spaces before them."""
+    return name.replace(" ", "\N{NO-BREAK SPACE}")
+
+
+def _words(summary: str) -> str:
+    """summary.tsv with the model of each line, its first column, as one word."""
+    rows = (line.partition("\t") for line in summary.splitlines())
+    return "".join(f"{_word(model)}{tab}{rest}\n" for model, tab, rest in rows)
 
 
 def _quote(text: str) -> str:

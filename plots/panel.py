@@ -38,11 +38,15 @@ def draw_panels(
     shared_y: bool = True,
     leaders: bool = True,
     notes: Sequence[str] = (),
+    all_series: Sequence[Series] | None = None,
 ) -> Page:
-    """Draw `panels` side by side (or in `columns`) with one label column, and the notes below."""
+    """Draw `panels` side by side (or in `columns`) with one label column, and the notes below.
+
+    all_series: of each panel, where it is not that of its metric in the whole run."""
     columns = columns or len(panels)
     rows = -(-len(panels) // columns)
-    all_series = [run.series(panel.metric, axis.factor) for panel in panels]
+    if all_series is None:
+        all_series = [run.series(panel.metric, axis.factor) for panel in panels]
     points = [p for series in all_series for line in series.values() for p in line]
     look = looks(run)
     ends = [

@@ -14,6 +14,7 @@ from harness.design import experiment, plan
 from harness.design.load import Load, coerce
 from harness.design.model import Model
 from harness.design.plan import Setting
+from harness.judge.findings import Finding
 from harness.measure import cell, client, derive, models, targets
 from harness.present import answer
 from harness_fakes import EXPERIMENT
@@ -220,3 +221,11 @@ def test_a_hint_at_tenk_duel_has_the_load_or_is_not_given() -> None:
     ]
     slow = replace(one, base=replace(one.base, slow_readers=4))
     assert answer._options(slow, {"connections": 7}) is None
+
+
+def test_a_sentence_keeps_the_options_of_a_model_in_its_name() -> None:
+    raw = {**tomllib.loads(EXPERIMENT), "metric": "p99_ns"}
+    one = experiment.parse(raw, "tiny.toml")
+    finding = Finding("p99_ns", "epoll_lt", {"connections": 7}, (), (), (), (), (), 0.1)
+    said = answer._sentence(one, finding, [("thread_pool -w 20", "3.1"), ("poll", "2")])
+    assert "thread_pool -w 20 has 3.1 and poll 2 times the response time p99 of epoll_lt" in said

@@ -37,7 +37,7 @@ class Factor:
     name: str
     title: str
     unit: str
-    scale: str  # "log" or "linear": how a plot shows it
+    scale: str  # "log", "linear" or "ordinal" (side by side, as texts are): how a plot shows it
 
 
 @dataclass(frozen=True)

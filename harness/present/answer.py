@@ -186,8 +186,8 @@ def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
     for side in (finding.more, finding.less):
         here = [d for d in side if d.at.factors == finding.factors]
         if here:
-            told = [f"{d.model} {times(d.at.estimate)}{_interval(d)}" for d in here]
-            said.append(f"{_sentence(experiment, finding, told)}.")
+            pairs = [(d.model, f"{times(d.at.estimate)}{_interval(d)}") for d in here]
+            said.append(f"{_sentence(experiment, finding, pairs)}.")
     both = (*finding.more, *finding.less)
     since = [d for d in both if d.since is not None]
     if since:
@@ -214,11 +214,13 @@ def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
     return said
 
 
-def _sentence(experiment: Experiment, finding: Finding, told: Sequence[str]) -> str:
-    """ "At 10k connections a request costs fork 2.2 times the server CPU of epoll_lt"."""
-    words, verb = _list(told), _VERBS.get(finding.metric)
-    if verb is None:
-        words = words.replace(" ", " has ", 1)
+def _sentence(experiment: Experiment, finding: Finding, told: Sequence[tuple[str, str]]) -> str:
+    """ "At 10k connections a request costs fork 2.2 times the server CPU of epoll_lt".
+
+    told: models, whose names may have options, each with how many times."""
+    verb = _VERBS.get(finding.metric)
+    has = [" " if verb or index else " has " for index in range(len(told))]
+    words = _list([f"{model}{verb_}{times_}" for (model, times_), verb_ in zip(told, has)])
     start = f"At {_at(experiment, finding.factors)}"
     end = f"times {_of(finding.metric)} of {finding.reference}"
     return " ".join([start, *([verb] if verb else []), words, end])
@@ -281,7 +283,7 @@ def _title(experiment: Experiment, finding: Finding) -> str:
     if here:
         more = [d for d in here if d.at.estimate > 1][:NAMED_IN_TITLE]
         less = [d for d in here if d.at.estimate < 1][: max(1, NAMED_IN_TITLE - len(more))]
-        told = [f"{d.model} {times(d.at.estimate)}" for d in (*more, *less)]
+        told = [(d.model, times(d.at.estimate)) for d in (*more, *less)]
         return _sentence(experiment, finding, told)
     if finding.alike:
         is_ = "is" if len(finding.alike) == 1 else "are"
