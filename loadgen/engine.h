@@ -24,6 +24,9 @@ struct traffic {
 	char *buffer;      /* TRAFFIC_BUFFER bytes, for what is received */
 	char *scratch;     /* as many, for what is sent */
 	struct endpoint server;
+	bool stamps;         /* receive with the kernel's stamps; see stamps.h */
+	bool departures;     /* and read those of what was sent */
+	uint64_t arrived_ns; /* the stamp of the bytes told of last; 0: it has none */
 };
 
 struct engine {
@@ -49,8 +52,11 @@ void traffic_connected(struct traffic *t, struct lane *c);
 /* It could not be: `error` is an errno. */
 void traffic_unconnected(struct traffic *t, struct lane *c, int error);
 
-/* Bytes came. False if the connection was closed because of them. */
+/* Bytes came, stamped t->arrived_ns. False if the connection was closed because of them. */
 bool traffic_received(struct traffic *t, struct lane *c, const char *data, size_t length);
+
+/* What was sent last left at this stamp; 0: not known. */
+void traffic_departed(struct traffic *t, const struct lane *c, uint64_t stamp_ns);
 
 /* The server closed its side. */
 void traffic_eof(struct traffic *t, struct lane *c);

@@ -16,6 +16,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "loadgen/stamps.h"
 
 enum {
 	EVENTS = 256,
@@ -114,6 +115,15 @@ __attribute__((noinline, cold)) static void remember_unread(struct traffic *t, s
 	e->unread[e->unread_count++] = index;
 }
 
+/* recv(2); where stamps are wanted, recvmsg(2), which brings the kernel's along. */
+static inline ssize_t receive(struct traffic *t, const struct lane *c)
+{
+	if (__builtin_expect(t->stamps, 0))
+		return stamps_receive(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT,
+				      &t->arrived_ns);
+	return recv(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT);
+}
+
 /* What recv(2) returned, and errno, mean; false if the connection is gone, *empty if it is empty. */
 static bool take(struct traffic *t, struct lane *c, ssize_t n, bool *empty)
 {
@@ -141,7 +151,7 @@ __attribute__((noinline)) static bool empty_socket(struct traffic *t, struct lan
 	bool empty = false, there = true;
 
 	for (int i = 0; i < RECVS_MOST && there && !empty; i++)
-		there = take(t, c, recv(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT), &empty);
+		there = take(t, c, receive(t, c), &empty);
 	if (there && !empty)
 		remember_unread(t, c);
 	return there;
@@ -154,7 +164,7 @@ static bool epoll_receive(struct traffic *t, struct lane *c, bool until_end)
 
 	if (until_end)
 		return empty_socket(t, c);
-	n = recv(c->fd, t->buffer, TRAFFIC_BUFFER, MSG_DONTWAIT);
+	n = receive(t, c);
 	if (n <= 0 || n == TRAFFIC_BUFFER) {
 		bool empty;
 
@@ -191,11 +201,22 @@ static int socket_error(int fd)
 	return error;
 }
 
+/* Stamps of what was sent are told as an error; a real one comes with EPOLLHUP or EPOLLRDHUP. */
+__attribute__((noinline, cold)) static uint32_t read_departure(struct traffic *t, struct lane *c,
+							       uint32_t events)
+{
+	traffic_departed(t, c, stamps_departure(c->fd));
+	return events & ~(uint32_t)EPOLLERR;
+}
+
 static void epoll_event(struct traffic *t, struct lane *c, uint32_t events)
 {
-	bool ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
+	bool ended;
 	uint32_t generation = c->generation;
 
+	if (__builtin_expect(t->departures, 0) && events & EPOLLERR && c->state == LANE_READY)
+		events = read_departure(t, c, events);
+	ended = events & (EPOLLRDHUP | EPOLLHUP | EPOLLERR);
 	if (c->state == LANE_CONNECTING) {
 		int error = socket_error(c->fd);
 

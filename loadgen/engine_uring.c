@@ -7,6 +7,9 @@
  * A send is stamped when it is prepared, which is up to SUBMIT_BATCH preparations before the kernel
  * sees it: service times are by that much too long, never too short.
  *
+ * Stamps of the kernel (stamps.h) need recvmsg instead of recv; its multishot kind puts a head and
+ * the control data before the bytes, in the same buffer.
+ *
  * Two things to know about closing. An armed receive holds its socket open, so close(2) alone would
  * send no FIN: the operation is cancelled as well. And an operation names its descriptor by number
  * when it is submitted, not when it is prepared, so everything prepared is submitted before a
@@ -24,6 +27,7 @@
 #include <unistd.h>
 
 #include "common/clock.h"
+#include "loadgen/stamps.h"
 
 enum {
 	ENTRIES = 1024,      /* of the submission queue */
@@ -53,6 +57,7 @@ struct uring {
 	char *buffers;
 	unsigned int buffer_count;
 	bool multishot;
+	struct msghdr shape; /* of what a receive with stamps brings: no name, one stamp */
 	struct link *links;
 	char *send_space;
 	unsigned int prepared; /* since the last submission */
@@ -114,6 +119,12 @@ static int init_ring(struct uring *u)
 		}
 	}
 	return error;
+}
+
+/* Rings of that kind are as old as the multishot recvmsg, or younger. */
+static bool knows_recvmsg(const struct uring *u)
+{
+	return u->ring.flags & IORING_SETUP_SINGLE_ISSUER;
 }
 
 static void *map(size_t bytes)
@@ -220,6 +231,11 @@ static const char *uring_open(struct traffic *t)
 	}
 	t->engine_data = u;
 	u->multishot = true;
+	u->shape.msg_controllen = STAMPS_CONTROL;
+	if (t->stamps && !knows_recvmsg(u)) {
+		uring_close(t);
+		return "--stamps kernel with io_uring needs Linux 6.1; use --engine epoll";
+	}
 	/* Spares looking the ring's descriptor up at each system call; without it, all is well too.
 	 */
 	(void)io_uring_register_ring_fd(&u->ring);
@@ -245,7 +261,9 @@ static void receive(struct traffic *t, struct lane *c)
 	if (lane_is_slow(c))
 		return;
 	sqe = next_sqe(u);
-	if (u->multishot)
+	if (t->stamps)
+		io_uring_prep_recvmsg_multishot(sqe, c->fd, &u->shape, 0);
+	else if (u->multishot)
 		io_uring_prep_recv_multishot(sqe, c->fd, NULL, 0, 0);
 	else
 		io_uring_prep_recv(sqe, c->fd, NULL, BUFFER_BYTES, 0);
@@ -306,17 +324,40 @@ static void uring_drop(struct traffic *t, struct lane *c)
 
 /* --- completions -------------------------------------------------------------------------- */
 
+/* Of a receive with stamps: take the stamp, and return the bytes behind it and how many (*length). */
+static const char *unwrap(struct traffic *t, char *buffer, int *length)
+{
+	struct uring *u = t->engine_data;
+	struct io_uring_recvmsg_out *out = io_uring_recvmsg_validate(buffer, *length, &u->shape);
+	struct msghdr control = {0};
+
+	t->arrived_ns = 0;
+	if (!out) { /* shorter than its own head: no bytes can be in it */
+		*length = 0;
+		return buffer;
+	}
+	control.msg_control = io_uring_recvmsg_cmsg_firsthdr(out, &u->shape);
+	control.msg_controllen = control.msg_control ? out->controllen : 0;
+	t->arrived_ns = stamps_find(&control);
+	*length = (int)io_uring_recvmsg_payload_length(out, *length, &u->shape);
+	return io_uring_recvmsg_payload(out, &u->shape);
+}
+
 static void received(struct traffic *t, struct lane *c, const struct io_uring_cqe *cqe)
 {
 	struct uring *u = t->engine_data;
-	unsigned int id = cqe->flags >> IORING_CQE_BUFFER_SHIFT;
+	char *buffer = u->buffers + (size_t)(cqe->flags >> IORING_CQE_BUFFER_SHIFT) * BUFFER_BYTES;
+	const char *data = buffer;
 	uint32_t generation = c->generation;
+	int length = cqe->res;
 
 	if (!(cqe->flags & IORING_CQE_F_MORE))
 		link_of(t, c)->receiving = false;
-	if (cqe->res > 0) {
-		traffic_received(t, c, u->buffers + (size_t)id * BUFFER_BYTES, (size_t)cqe->res);
-	} else if (cqe->res == 0) {
+	if (t->stamps && length > 0)
+		data = unwrap(t, buffer, &length);
+	if (length > 0) {
+		traffic_received(t, c, data, (size_t)length);
+	} else if (length == 0) {
 		traffic_eof(t, c);
 	} else if (cqe->res == -EINVAL && u->multishot) {
 		u->multishot = false; /* before Linux 6.0 */

@@ -214,6 +214,11 @@ static void choose_target(const struct options *o, const struct host_facts *host
 		    "URL: '%s' is not an http one; --header, --method, --body and --requests need "
 		    "that",
 		    url);
+	if (t->target.local && o->stamps == STAMPS_KERNEL)
+		die(EXIT_BAD_USAGE,
+		    "--stamps: 'kernel' is not allowed for '%s': no packets go to a UNIX socket, and "
+		    "only packets are stamped",
+		    url);
 	t->target.ask = ask;
 	reason = target_resolve(&t->target, &t->server);
 	if (reason)

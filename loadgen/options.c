@@ -27,7 +27,7 @@ const struct option_row option_table[] = {
 	{"rate", 'R', OPTION_NUMBER, FIELD(rate_rps), "N", "0", 0, MANY, NULL, "requests/s",
 	 "open loop: arrivals per second, over all workers; 0: closed loop"},
 	{"latency", 'L', OPTION_FLAG, FIELD(latency), NULL, NULL, 0, 0, NULL, "",
-	 "print the percentiles of all three latencies"},
+	 "print the percentiles of all latencies"},
 	{"timeout", 'T', OPTION_DURATION, FIELD(timeout_ns), "TIME", "2s", 1e6, 3600 * SECONDS, NULL, "ns",
 	 "give a request up after this long; its connection is closed and opened anew"},
 	{"warmup", 0, OPTION_DURATION, FIELD(warmup_ns), "TIME", "1s", 0, 3600 * SECONDS, NULL, "ns",
@@ -100,6 +100,10 @@ const struct option_row option_table[] = {
 	 "turns: load before each slice; auto: 20ms, or 5 times what one request per connection takes"},
 	{"server-cpu", 0, OPTION_LIST, FIELD(server_cpus), "SPEC", NULL, 0, 0, NULL, "",
 	 "read the server's CPU time at the ends of the window or of each slice, from pid:N, tree:N or cgroup:PATH, or none; once per URL"},
+	{"stamps", 0, OPTION_CHOICE, FIELD(stamps), "WHOSE", "none", 0, 0, "none|kernel", "",
+	 "kernel: time replies by the kernel's stamps as well, a fourth latency: arrival"},
+	{"way", 0, OPTION_TEXT, FIELD(way), "FILE", NULL, 0, 0, NULL, "",
+	 "write the times of each request of the window, as CSV; needs --stamps kernel, one worker, --engine epoll"},
 	{"interval", 0, OPTION_DURATION, FIELD(interval_ns), "TIME", "1s", 1e7, 3600 * SECONDS, NULL, "ns",
 	 "length of one interval of the series and of the .hlog"},
 	{"json", 0, OPTION_TEXT, FIELD(json), "FILE", NULL, 0, 0, NULL, "",
@@ -454,7 +458,7 @@ static void refuse_any(const struct options *o, const char *const *names, const 
 static void check_targets(const struct options *o)
 {
 	static const char *const several[] = {"arrangement", "rounds", "slice", "settle", NULL};
-	static const char *const single[] = {"interval", "hlog", "hgrm", NULL};
+	static const char *const single[] = {"interval", "hlog", "hgrm", "way", NULL};
 	static const char *const passes[] = {"warmup-passes", NULL};
 	static const char *const together[] = {"rounds", "settle", NULL};
 	static const char *const turns[] = {"drain", NULL};
@@ -525,6 +529,23 @@ static void check_requests(const struct options *o)
 	}
 }
 
+/* A row has one send and one reply, and the error queue is read by one engine. */
+static void check_way(const struct options *o)
+{
+	if (!o->way)
+		return;
+	if (o->stamps != STAMPS_KERNEL)
+		die(EXIT_BAD_USAGE, "--way: needs --stamps kernel");
+	if (strcmp(o->engine, "epoll") != 0)
+		opt_refuse("--engine", o->engine, "epoll, with --way");
+	if (o->workers != 1)
+		die(EXIT_BAD_USAGE, "--workers: '%" PRId64 "' is not allowed with --way; 1",
+		    o->workers);
+	if (o->pipeline != 1)
+		die(EXIT_BAD_USAGE, "--pipeline: '%" PRId64 "' is not allowed with --way; 1",
+		    o->pipeline);
+}
+
 static void check_combination(const struct options *o)
 {
 	bool open = o->rate_rps > 0 || o->arrival == ARRIVAL_TRACE;
@@ -560,6 +581,7 @@ static void check_combination(const struct options *o)
 		    o->pipeline, o->requests_per_connection);
 	if (!engine_find(o->engine))
 		refuse_engine(o->engine);
+	check_way(o);
 	if (o->quiet && o->latency)
 		die(EXIT_BAD_USAGE, "--latency: not allowed with --quiet");
 	check_targets(o);

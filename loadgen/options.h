@@ -16,6 +16,7 @@ enum arrival_kind { ARRIVAL_FIXED, ARRIVAL_POISSON, ARRIVAL_TRACE };
 enum verify_kind { VERIFY_FULL, VERIFY_NONE };
 enum close_kind { CLOSE_FIN, CLOSE_RST };
 enum pace_kind { PACE_HYBRID, PACE_SLEEP, PACE_SPIN };
+enum stamps_kind { STAMPS_NONE, STAMPS_KERNEL };
 enum arrangement { ARRANGEMENT_TURNS, ARRANGEMENT_TOGETHER };
 
 enum {
@@ -82,6 +83,8 @@ struct options {
 	const char *json;
 	const char *hlog;
 	const char *hgrm;
+	int stamps; /* enum stamps_kind */
+	const char *way;
 	int64_t events_fd; /* -1: none */
 	uint64_t given;    /* bit i: row i of the table was on the command line */
 };

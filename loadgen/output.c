@@ -111,7 +111,8 @@ static bool same_place(const struct place *a, const struct place *b)
 /* Is the text report printed? Not where something else goes to standard output. */
 static bool text_wanted(const struct options *o)
 {
-	return !o->quiet && !to_stdout(o->json) && !to_stdout(o->hgrm) && !to_stdout(o->hlog);
+	return !o->quiet && !to_stdout(o->json) && !to_stdout(o->hgrm) && !to_stdout(o->hlog) &&
+	       !to_stdout(o->way);
 }
 
 /* The trace has been read by now, but is the user's to keep. */
@@ -132,13 +133,15 @@ void output_check(const struct options *o)
 		{"--json", o->json},
 		{"--hgrm", o->hgrm},
 		{"--hlog", o->hlog},
+		{"--way", o->way},
 	};
 	struct place places[sizeof(wanted) / sizeof(*wanted)];
 	char allowed[64];
 	size_t n = 0;
 
-	if (to_stdout(o->json) + to_stdout(o->hgrm) + to_stdout(o->hlog) > 1)
-		die(EXIT_BAD_USAGE, "--json, --hgrm, --hlog: '-' is allowed for one of them only");
+	if (to_stdout(o->json) + to_stdout(o->hgrm) + to_stdout(o->hlog) + to_stdout(o->way) > 1)
+		die(EXIT_BAD_USAGE,
+		    "--json, --hgrm, --hlog, --way: '-' is allowed for one of them only");
 	for (size_t i = 0; i < sizeof(wanted) / sizeof(*wanted); i++) {
 		struct place *p = &places[n];
 
@@ -172,6 +175,7 @@ void output_forget(const struct options *o)
 {
 	forget(o->json);
 	forget(o->hgrm);
+	forget(o->way);
 }
 
 static bool failed(const char *what)
@@ -196,6 +200,12 @@ static bool write_hgrm(FILE *out, const struct result *r, const struct verdict *
 {
 	(void)v;
 	return hgrm_write(out, &r->total->response, 1e6);
+}
+
+static bool write_way(FILE *out, const struct result *r, const struct verdict *v)
+{
+	(void)v;
+	return way_write(out, r->way);
 }
 
 static bool write_file(const char *option, const char *path,
@@ -232,5 +242,6 @@ bool output_write(const struct result *r, const struct verdict *v)
 	}
 	fine &= write_file("--json", o->json, write_json, r, v);
 	fine &= write_file("--hgrm", o->hgrm, write_hgrm, r, v);
+	fine &= write_file("--way", o->way, write_way, r, v);
 	return fine;
 }

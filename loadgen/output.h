@@ -25,13 +25,13 @@ void output_streams_init(void);
 void output_check(const struct options *o);
 
 /*
- * Remove what an earlier run left at --json and --hgrm, so that where this one fails, nobody takes
+ * Remove what an earlier run left at --json, --hgrm and --way, so that where this one fails, nobody takes
  * the old results for its own. Only regular files; what cannot be removed is emptied.
  */
 void output_forget(const struct options *o);
 
 /*
- * Write the text, --json and --hgrm. A failure is one line on standard error and does not keep the
+ * Write the text, --json, --hgrm and --way. A failure is one line on standard error and does not keep the
  * others from being written. Returns true if there was none.
  */
 bool output_write(const struct result *r, const struct verdict *v);

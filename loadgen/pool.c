@@ -108,6 +108,7 @@ static void fill_in(const struct watch *w, unsigned int number, struct session_s
 	setup->worker = number % w->per_target;
 	setup->control = w->control;
 	setup->record = &w->records[number];
+	setup->way = w->result->way;
 	setup->turns = w->turns;
 	setup->turn_target = at;
 	setup->server_cpu = o->server_cpus.count ? o->server_cpus.items[at] : NULL;
@@ -700,6 +701,8 @@ static void prepare(struct watch *w)
 	if (o->urls.count > 1)
 		w->turns = turns_create(o, w->records);
 	w->result->total = map_shared(sizeof(*w->result->total));
+	if (o->way)
+		w->result->way = map_shared(sizeof(*w->result->way));
 	w->now = map_shared((2 * SERIES + 1) * sizeof(*w->now));
 	w->before = w->now + SERIES;
 	w->scratch = w->before + SERIES;

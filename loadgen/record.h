@@ -84,6 +84,7 @@ struct record {
 	uint32_t warm;       /* atomic: its connections have had --warmup-passes */
 	struct tally tallies[POPULATIONS];
 	struct hist response, service, lag; /* of the active population */
+	struct hist arrival;                /* --stamps: from the send to the reply's arrival */
 	struct hist late;                   /* lag for which no busy connection can be blamed */
 	struct hist connect;          /* connect times of all populations, from the set-up on */
 	uint64_t replies;             /* complete ones since the start, all populations */
@@ -99,9 +100,12 @@ struct record {
 	uint64_t starved_ns;          /* ready to run in the window, but without a CPU */
 	uint64_t absent_ns;           /* in the window, in pauses too long for any work it had */
 	uint64_t served, served_squares, servants; /* for fairness: sum, sum of squares, number */
-	uint64_t wrong; /* connections whose bytes were wrong, warm-up and set-up included */
-	uint64_t gone;  /* connects refused after the start */
-	struct reading from, to; /* edges of the window: --server-cpu with one URL, first worker */
+	uint64_t wrong;     /* connections whose bytes were wrong, warm-up and set-up included */
+	uint64_t unstamped; /* replies of the window without a stamp that can be right */
+	uint64_t stamps_error_ns; /* what the stamps' clock is converted with may be so wrong */
+	uint64_t stamps_steps;    /* how often the time of day was set */
+	uint64_t gone;            /* connects refused after the start */
+	struct reading from, to;  /* edges of the window: --server-cpu with one URL, first worker */
 	uint64_t ended_ns;  /* when the worker stopped sending; before the window's end if early */
 	char message[256];  /* why the worker could not start */
 	char mismatch[256]; /* what was wrong with the first reply that did not verify */

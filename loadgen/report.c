@@ -121,6 +121,16 @@ static void distribution(FILE *out, const char *title, const struct hist *h)
 			time_text((double)hist_percentile(h, percents[i]), buf, sizeof(buf)));
 }
 
+static void arrival_lines(FILE *out, const struct result *r)
+{
+	if (r->options->stamps != STAMPS_KERNEL)
+		return;
+	distribution(out, "Arrival (from the send to the reply's arrival in the kernel)",
+		     &r->total->arrival);
+	if (r->total->unstamped)
+		fprintf(out, "  %" PRIu64 " replies without a time stamp\n", r->total->unstamped);
+}
+
 static uint64_t errors_of(const struct result *r, enum failure kind)
 {
 	uint64_t n = 0;
@@ -259,6 +269,7 @@ static void report_targets(FILE *out, const struct result *all, const struct ver
 		distribution(out, "Latency Distribution (response time)", &r->total->response);
 		distribution(out, "Service Time", &r->total->service);
 		distribution(out, "Lag", &r->total->lag);
+		arrival_lines(out, r);
 	}
 	error_lines(out, all);
 	verdict_lines(out, v);
@@ -285,6 +296,7 @@ void report_text(FILE *out, const struct result *r, const struct verdict *v)
 		distribution(out, "Latency Distribution (response time)", &t->response);
 		distribution(out, "Service Time", &t->service);
 		distribution(out, "Lag", &t->lag);
+		arrival_lines(out, r);
 	}
 	fprintf(out, "  %" PRIu64 " requests in %.2fs, %s read\n", t->replies_in_window, seconds,
 		bytes_text((double)t->bytes_in, buf, sizeof(buf)));

@@ -254,6 +254,18 @@ static void set_measured(json_t *root, const struct result *r)
 				      latency_json(&t->service), "lag", latency_json(&t->lag),
 				      "connect", latency_json(&t->connect), "client_late",
 				      latency_json(&t->late)));
+	if (r->options->stamps == STAMPS_KERNEL) {
+		json_object_set_new(json_object_get(root, "latency_ns"), "arrival",
+				    latency_json(&t->arrival));
+		json_object_set_new(root, "stamps",
+				    json_pack("{s:o, s:o, s:o}", "unstamped", whole(t->unstamped),
+					      "clock_error_ns", whole(t->stamps_error_ns),
+					      "clock_steps", whole(t->stamps_steps)));
+	}
+	if (r->way)
+		json_object_set_new(root, "way",
+				    json_pack("{s:o, s:o}", "rows", whole(r->way->count), "lost",
+					      whole(r->way->lost)));
 	json_object_set_new(root, "cpu_s",
 			    json_pack("{s:o, s:o, s:o, s:o, s:o, s:o, s:o}", "user",
 				      real((double)t->user_ns / 1e9), "system",

@@ -32,6 +32,12 @@ void record_add(struct record *dst, const struct record *src)
 	hist_merge(&dst->response, &src->response);
 	hist_merge(&dst->service, &src->service);
 	hist_merge(&dst->lag, &src->lag);
+	hist_merge(&dst->arrival, &src->arrival);
+	dst->unstamped += src->unstamped;
+	if (src->stamps_error_ns > dst->stamps_error_ns)
+		dst->stamps_error_ns = src->stamps_error_ns;
+	if (src->stamps_steps > dst->stamps_steps)
+		dst->stamps_steps = src->stamps_steps;
 	hist_merge(&dst->late, &src->late);
 	hist_merge(&dst->connect, &src->connect);
 	dst->replies_in_window += src->replies_in_window;

@@ -13,6 +13,7 @@
 #include "loadgen/record.h"
 #include "loadgen/slice.h"
 #include "loadgen/target.h"
+#include "loadgen/way.h"
 
 /* One interval of the series; times since the window began. */
 struct interval {
@@ -32,6 +33,7 @@ struct result {
 	const char *url;
 	struct host_facts host;
 	struct host_counters disturbance; /* change over the measured window */
+	struct way *way;                  /* NULL without --way */
 	struct record *total;             /* the workers' records, added up */
 	struct interval *intervals;
 	size_t interval_count;

@@ -55,6 +55,8 @@ static void tick(struct session *s)
 	if (s->running)
 		note_absence(s, s->tick_ns);
 	s->tick_ns = s->now_ns + TICK_NS;
+	if (s->traffic.stamps)
+		arrival_clock(s);
 	if (s->now_ns >= s->scan_ns) {
 		s->scan_ns = s->now_ns + (scan_gap < NS_PER_S ? scan_gap : NS_PER_S);
 		for (uint32_t i = 0; i < s->traffic.lane_count; i++)
@@ -516,6 +518,11 @@ static bool allocate(struct session *s)
 		if (!s->stamps)
 			return false;
 	}
+	if (s->way) {
+		s->departed = calloc(s->traffic.lane_count + 1, sizeof(*s->departed));
+		if (!s->departed)
+			return false;
+	}
 	s->traffic.buffer = malloc(TRAFFIC_BUFFER);
 	s->traffic.scratch = malloc(TRAFFIC_BUFFER);
 	return s->traffic.buffer && s->traffic.scratch &&
@@ -566,6 +573,8 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 		client_composes(&s->client) ? s->client.request_bytes * s->pipeline : 0;
 	if (s->open_loop)
 		init_share(s, s->seed);
+	if (s->traffic.stamps)
+		arrival_clock(s);
 	s->record->exit_status = EXIT_UNSUPPORTED;
 	return s->engine->open(&s->traffic);
 }
@@ -583,6 +592,7 @@ static void clean_up(struct session *s)
 	server_cpu_close(&s->server);
 	free(s->traffic.lanes);
 	free(s->stamps);
+	free(s->departed);
 	free(s->traffic.buffer);
 	free(s->traffic.scratch);
 	free(s->free.items);
@@ -685,6 +695,9 @@ void session_run(const struct session_setup *setup)
 		.worker = setup->worker,
 		.trace_ns = setup->trace_ns,
 		.trace_length = setup->trace_length,
+		.traffic.stamps = o->stamps == STAMPS_KERNEL,
+		.traffic.departures = setup->way != NULL,
+		.way = setup->way,
 		.next_edge_ns = UINT64_MAX,
 		.pipeline = (uint32_t)o->pipeline,
 		.ahead = ahead_of(o),

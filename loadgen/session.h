@@ -25,6 +25,7 @@
 #include "loadgen/target.h"
 
 struct session;
+struct way;
 
 /* What a worker is to do. Everything is borrowed and must outlive session_run(). */
 struct session_setup {
@@ -40,6 +41,7 @@ struct session_setup {
 	size_t trace_length;
 	struct control *control;
 	struct record *record;  /* of the first worker: those of the others follow */
+	struct way *way;        /* NULL without --way */
 	struct turns *turns;    /* NULL unless there are several targets */
 	uint32_t turn_target;   /* with turns: the number of this one */
 	const char *server_cpu; /* see server_cpu.h; NULL: none */

@@ -107,6 +107,11 @@ static int make_socket(struct session *s, struct lane *c)
 	if (fd < 0)
 		return -1;
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
+	if (s->traffic.stamps) {
+		error = stamps_enable(fd, s->traffic.departures);
+		if (error)
+			goto failed;
+	}
 	if (c->population == POPULATION_SLOW_READERS)
 		setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &small, sizeof(small));
 	if (s->source_count == 0)
@@ -117,6 +122,7 @@ static int make_socket(struct session *s, struct lane *c)
 	if (bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0)
 		return fd;
 	error = errno;
+failed:
 	close(fd);
 	errno = error;
 	return -1;

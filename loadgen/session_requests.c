@@ -170,6 +170,8 @@ void request_record_infinite(struct session *s, struct lane *c)
 	if (c->population == POPULATION_ACTIVE) {
 		hist_record_infinite(&s->record->response, 1);
 		hist_record_infinite(&s->record->service, 1);
+		if (s->traffic.stamps)
+			hist_record_infinite(&s->record->arrival, 1);
 	} else {
 		hist_record_infinite(&tally_of(s, c)->latency, 1);
 	}
@@ -211,6 +213,8 @@ static void finish(struct session *s, struct lane *c, enum reply_result result)
 		tally->completed++;
 		hist_record(&r->response, s->now_ns - stamp->intended_ns);
 		hist_record(&r->service, s->now_ns - stamp->sent_ns);
+		if (__builtin_expect(s->traffic.stamps, 0))
+			arrival_record(s, c, stamp);
 	}
 }
 
@@ -267,6 +271,7 @@ void traffic_eof(struct traffic *t, struct lane *c)
 {
 	struct session *s = session_of(t);
 	s->now_ns = clock_now_ns();
+	t->arrived_ns = 0; /* the end of a connection has no stamp */
 	if (lane_outstanding(c)) {
 		enum reply_result result = client_eof(&c->reply);
 

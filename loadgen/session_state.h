@@ -16,6 +16,8 @@
 #include "loadgen/record.h"
 #include "loadgen/server_cpu.h"
 #include "loadgen/session.h"
+#include "loadgen/stamps.h"
+#include "loadgen/way.h"
 #include "loadgen/window.h"
 
 struct session {
@@ -69,6 +71,11 @@ struct session {
 	struct pace pace;
 	const uint64_t *trace_ns;
 	size_t trace_length;
+
+	/* --stamps kernel. */
+	struct stamps_clock stamps_clock;
+	struct way *way;    /* NULL without --way */
+	uint64_t *departed; /* with it: of each connection, the stamp of its latest request */
 
 	/* At the beginning of the window. */
 	struct rusage usage;
@@ -153,6 +160,14 @@ void requests_unanswered(struct session *s, struct lane *c);
 
 /* Open loop: count the arrivals of the window before end_ns that were never sent. */
 void requests_unsent(struct session *s, uint64_t end_ns);
+
+/* --- session_stamps.c --------------------------------------------------------------------- */
+
+/* A request of the window has its reply: record when that arrived in the kernel, if it says so. */
+void arrival_record(struct session *s, const struct lane *c, const struct stamp *stamp);
+
+/* Look how far the clocks are apart. */
+void arrival_clock(struct session *s);
 
 /* --- session_slow.c ----------------------------------------------------------------------- */
 

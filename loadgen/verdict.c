@@ -205,6 +205,19 @@ static void check_unanswered(struct verdict *v, const struct result *r)
 		    n, active(r)->sent);
 }
 
+static void check_stamps(struct verdict *v, const struct result *r)
+{
+	const struct record *t = r->total;
+
+	if (share(t->unstamped, active(r)->completed) > SHARE_LOST)
+		add(v, VERDICT_SUSPECT, "stamps",
+		    "%" PRIu64 " of %" PRIu64
+		    " replies had no time stamp of the kernel that can be "
+		    "right%s; arrival does not speak for them",
+		    t->unstamped, active(r)->completed,
+		    t->stamps_steps ? ": somebody set the time of day" : "");
+}
+
 static void check_client(struct verdict *v, const struct result *r)
 {
 	if (r->most_absent > CLIENT_STARVED)
@@ -368,6 +381,7 @@ void verdict_reach(struct verdict *v, const struct result *r)
 	check_counts(v, r);
 	check_errors(v, r);
 	check_unanswered(v, r);
+	check_stamps(v, r);
 	check_schedule(v, r);
 	check_lag(v, r);
 	check_client(v, r);

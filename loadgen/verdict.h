@@ -20,7 +20,7 @@ enum {
 	EXIT_INTERRUPTED = 130,
 };
 
-enum { VERDICT_REASONS = 18 };
+enum { VERDICT_REASONS = 19 };
 
 struct reason {
 	enum verdict_status status; /* what this reason alone makes the verdict */
