@@ -222,6 +222,19 @@ static void unanswered_requests_are_suspect(void **state)
 	assert_reason("unanswered", VERDICT_SUSPECT);
 }
 
+static void many_replies_without_a_stamp_are_suspect(void **state)
+{
+	(void)state;
+	total.unstamped = 10; /* a thousandth */
+	assert_valid();
+	total.unstamped = 11;
+	assert_reason("stamps", VERDICT_SUSPECT);
+	assert_null(strstr(verdict.reasons[0].text, "time of day"));
+	total.stamps_steps = 1;
+	assert_reason("stamps", VERDICT_SUSPECT);
+	assert_non_null(strstr(verdict.reasons[0].text, "set the time of day"));
+}
+
 static void a_refusal_after_the_start_voids(void **state)
 {
 	(void)state;
@@ -538,6 +551,7 @@ int main(void)
 		cmocka_unit_test_setup(errors_are_suspect_and_many_errors_void, make_good),
 		cmocka_unit_test_setup(failed_connections_count_against_those_opened, make_good),
 		cmocka_unit_test_setup(unanswered_requests_are_suspect, make_good),
+		cmocka_unit_test_setup(many_replies_without_a_stamp_are_suspect, make_good),
 		cmocka_unit_test_setup(a_refusal_after_the_start_voids, make_good),
 		cmocka_unit_test_setup(few_requests_are_suspect_and_none_void, make_good),
 		cmocka_unit_test_setup(what_the_machine_did_meanwhile_is_suspect, make_good),
