@@ -46,7 +46,12 @@ class Assignment:
 
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("run", help="measure experiments")
-    parser.add_argument("experiments", nargs="*", metavar="EXPERIMENT")
+    parser.add_argument(
+        "experiments",
+        nargs="*",
+        metavar="EXPERIMENT",
+        help=f"a name, a pattern of claims, or {textbook.ALL} (with --resume RUN: the rest of them)",
+    )
     parser.add_argument("--profile", default=None, help="quick, default or full [default]")
     parser.add_argument("--models", metavar="WHICH", help=f"{selection.HOW} [card]")
     parser.add_argument(
@@ -121,7 +126,7 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
         for done in begun:
             done.unlock()
     if stopped is not None:
-        return _stopped(out, begun, stopped)
+        return _stopped(out, begun, stopped, textbook.ALL in args.experiments)
     doubtful = _conclude(out, begun)
     if not args.no_plot:
         for done in begun:
@@ -166,6 +171,7 @@ def _same_as_before(assignment: Assignment, bench: Bench) -> None:
 
 def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
     names = textbook.expanded(args.experiments)
+    textbook.refuse(args)
     profile = "default" if args.profile is None else args.profile
     if profile not in experiment.PROFILES:
         allowed = ", ".join(experiment.PROFILES)
@@ -175,22 +181,33 @@ def _requested(args: argparse.Namespace, results: Path) -> list[Assignment]:
         raise errors.UsageError("--placement", placement, f"allowed: {', '.join(PLACEMENTS)}")
     if results.exists() and not results.is_dir():
         raise errors.UsageError("--out", results, "it must be a directory, or not exist yet")
-    chosen = [experiment.load(name) for name in names]
-    catalogue = models.discover()
     session = f"{datetime.now(timezone.utc):%Y%m%dT%H%M%SZ}-{secrets.token_hex(4)}"
     seed = DEFAULT_SEED if args.seed is None else args.seed
-    assignments = []
-    for one in chosen:
-        wanted = args.models
-        if wanted is None and one.models:
-            wanted = ",".join(one.models)
-        selected = models.choose(catalogue, wanted)
-        selected = [*selected, *_also(args.also, [model.name for model in selected])]
-        request = runner.Request(
-            one, one.profiles[profile], selected, seed, placement, results, session
-        )
-        assignments.append(Assignment(request))
-    return assignments
+    catalogue = models.discover()
+    return [
+        Assignment(_request(one, catalogue, args, profile, seed, placement, results, session))
+        for one in [experiment.load(name) for name in names]
+    ]
+
+
+def _request(
+    one: experiment.Experiment,
+    catalogue: Sequence[Model],
+    args: argparse.Namespace,
+    profile: str,
+    seed: int,
+    placement: str,
+    results: Path,
+    session: str,
+) -> runner.Request:
+    """A new run of one experiment, with the models of the command line or its own."""
+    wanted = args.models
+    if wanted is None and one.models:
+        wanted = ",".join(one.models)
+    selected = models.choose(catalogue, wanted)
+    selected = [*selected, *_also(args.also, [model.name for model in selected])]
+    chosen = one.profiles[profile]
+    return runner.Request(one, chosen, selected, seed, placement, results, session)
 
 
 def _also(texts: Sequence[str], taken: Sequence[str]) -> list[Model]:
@@ -220,8 +237,9 @@ def _also(texts: Sequence[str], taken: Sequence[str]) -> list[Model]:
 def _resumed(
     args: argparse.Namespace, results: Path, locks: contextlib.ExitStack
 ) -> list[Assignment]:
+    rest = args.experiments == [textbook.ALL]
     for option, value in (
-        ("EXPERIMENT", " ".join(args.experiments) or None),
+        ("EXPERIMENT", None if rest else " ".join(args.experiments) or None),
         ("--profile", args.profile),
         ("--models", args.models),
         ("--also", " ".join(args.also) or None),
@@ -232,7 +250,10 @@ def _resumed(
             raise errors.UsageError(option, value, "with --resume the run itself says this")
     catalogue = {model.name: model for model in [*models.discover(), *models.guests()]}
     assignments = []
-    for path in store.find(args.resume, results):
+    found = store.find(args.resume, results)
+    if rest:
+        found = textbook.session_of(found[-1], results)
+    for path in found:
         old = store.Run.open(path, whole=True)
         if old.meta["complete"]:
             continue
@@ -264,9 +285,29 @@ def _resumed(
             meta["session"],
         )
         assignments.append(Assignment(request, old))
+    if rest:
+        assignments += _not_begun(args, found, results)
     if not assignments:
         raise errors.UsageError("--resume", args.resume, "this run is complete already")
     return assignments
+
+
+def _not_begun(args: argparse.Namespace, begun: Sequence[Path], results: Path) -> list[Assignment]:
+    """The claims that a session of all claims had not come to, as it would have measured them."""
+    old = [store.Run.open(path, whole=True) for path in begun]
+    there, meta = {run.experiment_name for run in old}, old[-1].meta
+    catalogue = models.discover()
+    wanted, seed = str(meta["placement"]["wanted"]), int(meta["seed"])
+    return [
+        Assignment(
+            _request(
+                *(experiment.load(name), catalogue, args, str(meta["profile"]), seed),
+                *(wanted, results, str(meta["session"])),
+            )
+        )
+        for name in experiment.textbook_claims()
+        if name not in there
+    ]
 
 
 def _profile(one: experiment.Experiment, name: str, path: Path) -> experiment.Profile:
@@ -333,10 +374,14 @@ def _conclude(out: Console, finished: Sequence[store.Run]) -> bool:
     for done, one in zip(finished, found):
         for name, text in one.files():
             store.write_atomically(done.path / name, text)
+    if len(found) > 1 and all(one.experiment.textbook is not None for one in found):
+        return _conclude_claims(out, finished, found)
     console.print_answer(out, found)
     for done, one in zip(finished, found):
         console.print_summary(out, one, wording.run_note(done.meta))
         console.print_claims(out, one.verdicts)
+        if one.settled is not None:
+            console.print_settled(out, [one.settled])
     cells = [[cell for group in one.groups for cell in group.cells] for one in found]
     for done, one, some in zip(finished, found, cells):
         also = f", {len(one.duels)} levels compared" if one.duels else ""
@@ -344,19 +389,36 @@ def _conclude(out: Console, finished: Sequence[store.Run]) -> bool:
     return any(cell.status in ("failed", "void") for some in cells for cell in some)
 
 
-def _stopped(out: Console, begun: Sequence[store.Run], reason: BaseException) -> int:
-    """Say what there is so far, and how to go on; then the reason's own status."""
+def _conclude_claims(
+    out: Console, finished: Sequence[store.Run], found: Sequence[conclusion.Conclusion]
+) -> bool:
+    """Of several claims of the textbooks: one table, and where each run is. As _conclude."""
+    for done, one in zip(finished, found):
+        bad = [c for g in one.groups for c in g.cells if c.status in ("failed", "void")]
+        said = f", {len(bad)} cells failed or void" if bad else ""
+        out.print(f"{escape(one.experiment.name)}: {escape(str(done.path))}{said}", soft_wrap=True)
+    console.print_settled(out, [one.settled for one in found if one.settled is not None])
+    groups = [group for one in found for group in one.groups]
+    return any(cell.status in ("failed", "void") for group in groups for cell in group.cells)
+
+
+def _stopped(
+    out: Console, begun: Sequence[store.Run], reason: BaseException, every_claim: bool
+) -> int:
+    """Say what there is so far, and how to go on; then the reason's own status. every_claim:
+    textbook.ALL was asked for, so that there may be more to do than these."""
     with contextlib.suppress(OSError, OutputError):  # of the same cause, most likely
         _conclude(out, [done for done in begun if any((done.path / "cells").glob("*.json"))])
     unfinished = [done.path for done in begun if not done.meta["complete"]]
+    again = f"{textbook.ALL} " if every_claim else ""
     if isinstance(reason, KeyboardInterrupt):
         complain("interrupted; what was measured is kept")
         for path in unfinished:
-            complain(f"go on with: harness/tenk run --resume {path}")
+            complain(f"go on with: harness/tenk run {again}--resume {path}")
             complain(f"plot it with: harness/tenk plot {path}")
         return errors.EXIT_INTERRUPTED
     assert isinstance(reason, errors.TenkError)
-    hints = [f"go on with: harness/tenk run --resume {path}" for path in unfinished]
+    hints = [f"go on with: harness/tenk run {again}--resume {path}" for path in unfinished]
     complain("; ".join([str(reason), "what was measured is kept", *hints]))
     return reason.status
 

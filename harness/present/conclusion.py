@@ -8,12 +8,13 @@ from typing import Any
 
 from harness.design import experiment
 from harness.design.experiment import Experiment
-from harness.judge import baseline, claims, findings, levels, summary
+from harness.judge import baseline, claims, findings, levels, summary, textbook
 from harness.judge.claims import Verdict
 from harness.judge.findings import Answer
 from harness.judge.levels import LevelDuel
 from harness.judge.ratios import reference_of
 from harness.judge.summary import Group
+from harness.judge.textbook import Settled
 from harness.present import answer, calls
 from harness.present import levels as ratios
 from harness.present.calls import CallsTable
@@ -42,6 +43,13 @@ class Conclusion:
     def verdicts(self) -> list[Verdict]:
         """On the experiment's claims."""
         return claims.judge(self.experiment.claims, self.groups, self.duels)
+
+    @property
+    def settled(self) -> Settled | None:
+        """The verdict on the claim of the textbooks that the experiment was made for, if any."""
+        if self.experiment.textbook is None:
+            return None
+        return textbook.settle(self.experiment, self.verdicts)
 
     @property
     def ratio_tables(self) -> dict[str, RatioTable]:

@@ -13,7 +13,7 @@ from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
 from harness.judge import claims as claim_module
-from harness.present import answer, wording
+from harness.present import answer, textbook, wording
 from harness.present.conclusion import Conclusion
 from harness.present.calls import BY_NAME, CallsTable
 from harness.present.levels import RatioTable
@@ -21,6 +21,7 @@ from harness.design.experiment import Highlight
 from harness.design.metrics import Metric
 from harness.store import USABLE, CellRecord
 from harness.judge.summary import Contest, Group, contests
+from harness.judge.textbook import Settled
 
 BOX = box.SIMPLE_HEAD
 PLAIN_WIDTH = 100
@@ -166,6 +167,21 @@ def print_claims(console: Console, verdicts: Sequence[claim_module.Verdict]) -> 
     if missing:
         text = f"{missing} claims are about models or levels that were not part of this run"
         console.print(text, style="dim")
+
+
+def print_settled(console: Console, found: Sequence[Settled]) -> None:
+    """A table of claims of the textbooks with their verdicts, and how many there are of each."""
+    styles = {claim_module.SUPPORTED: "green", claim_module.REFUTED: "red"}
+    table = Table(title="Claims", title_justify="left", box=BOX, pad_edge=False)
+    table.add_column("no.", justify="right", no_wrap=True)
+    table.add_column("verdict", no_wrap=True)
+    table.add_column("claim and the number behind the verdict")
+    for number, claim, outcome, behind in textbook.rows(found):
+        style = styles.get(outcome, "yellow")
+        said = f"{escape(claim)}\n[dim]{escape(behind)}[/]"
+        table.add_row(number, f"[{style}]{outcome}[/]", said)
+    console.print(table)
+    console.print(textbook.tally(found))
 
 
 def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Contest]) -> None:
