@@ -56,6 +56,7 @@ COMMON_SRC  := $(wildcard common/*.c)
 SERVER_SRC  := $(filter-out servers/lib/absent.c,$(wildcard servers/lib/*.c))
 LOADGEN_SRC := $(wildcard loadgen/*.c)
 BENCH_SRC   := $(wildcard loadgen/bench/*.c)
+PROBE_SRC   := $(wildcard harness/measure/probes/*.c)
 UNIT_SRC    := $(wildcard tests/unit/test_*.c)
 FUZZ_SRC    := $(wildcard tests/fuzz/fuzz_*.c)
 
@@ -64,6 +65,7 @@ SERVER_LIB  := $(BUILD)/lib/libserver.a
 LOADGEN_LIB := $(BUILD)/lib/libloadgen.a
 LOADGEN     := $(BUILD)/loadgen/loadgen
 BENCH_BIN   := $(BENCH_SRC:%.c=$(BUILD)/%)
+PROBE_BIN   := $(PROBE_SRC:harness/measure/%.c=$(BUILD)/%)
 UNIT_BIN    := $(UNIT_SRC:%.c=$(BUILD)/%)
 FUZZ_BIN    := $(FUZZ_SRC:%.c=build/fuzz/%)
 
@@ -85,16 +87,17 @@ endif
 # not. Its old binary has gone with the old source: what runs is what is written.
 all:
 	+$(Q)$(MAKE) --no-print-directory -k everything || { \
-		for binary in $(SERVERS) $(LOADGEN) $(BENCH_BIN); do \
+		for binary in $(SERVERS) $(LOADGEN) $(BENCH_BIN) $(PROBE_BIN); do \
 			[ -e $$binary ] || echo "make: not built: $$binary" >&2; \
 		done; exit 1; }
 
 PHONY += everything gone
-everything: gone $(SERVERS) $(LOADGEN) $(BENCH_BIN)
+everything: gone $(SERVERS) $(LOADGEN) $(BENCH_BIN) $(PROBE_BIN)
 
 # Binaries whose source is no longer there.
 gone:
-	$(Q)rm -f $(filter-out $(SERVERS),$(wildcard $(BUILD)/servers/*))
+	$(Q)rm -f $(filter-out $(SERVERS),$(wildcard $(BUILD)/servers/*)) \
+		$(filter-out $(PROBE_BIN),$(wildcard $(BUILD)/probes/*))
 
 # --- compile -------------------------------------------------------------------------------------
 
@@ -191,6 +194,11 @@ $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -luring -lm
 
+$(PROBE_BIN): $(BUILD)/%: $(BUILD)/obj/harness/measure/%.o $(COMMON_LIB)
+	@mkdir -p $(@D)
+	$(call say,LD,$@)
+	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -lm
+
 # A test names the functions it stands in front of, "tenk-wrap: malloc send" (see ld --wrap).
 wraps = $(foreach f,$(shell sed -n 's/.*tenk-wrap: *//p' $(1)),-Wl$(comma)--wrap=$(f))
 
@@ -259,7 +267,7 @@ lint:
 	$(Q)black -q --check harness plots tests
 	$(call say,CHECK,cppcheck)
 	$(Q)cppcheck -q --error-exitcode=1 --enable=warning,portability,performance --std=c17 \
-		--inline-suppr -D_GNU_SOURCE -I. common servers loadgen
+		--inline-suppr -D_GNU_SOURCE -I. common servers loadgen harness/measure/probes
 	$(call say,CHECK,pyflakes)
 	$(Q)$(PYTHON) -m pyflakes harness plots tests
 	$(call say,CHECK,mypy)

@@ -108,7 +108,9 @@ class Claim:
     `range`, which takes the place of b), or unsupported (the model cannot do this at all; only
     `a`). arrangement: the claim is about what was found in this one, "together" or "turns"; ""
     for the load of the cells, in whatever way it was measured best. baseline: the claim is about
-    what is left of a, and of b, when that model's value is subtracted (harness.judge.baseline).
+    what is left of a, and of b, when that model's value is subtracted (harness.judge.baseline). control: no part
+    of what is claimed, but what must come out if the measurement sees anything at all: where it is
+    not supported, a claim of the textbooks is not decided.
     """
 
     text: str
@@ -120,6 +122,7 @@ class Claim:
     range: tuple[float, float] = (0.0, 0.0)
     arrangement: str = ""
     baseline: str = ""
+    control: bool = False
 
 
 @dataclass(frozen=True)
@@ -382,7 +385,7 @@ def _highlight(reader: _Reader, table: Mapping[str, Any]) -> Highlight:
 
 
 def _claim(reader: _Reader, table: Mapping[str, Any], baseline: str = "") -> Claim:
-    keys = "text metric a b relation factor value range arrangement beyond_baseline".split()
+    keys = "text metric a b relation factor value range arrangement beyond_baseline control".split()
     reader.only(table, "claims.", keys)
     relation, text = str(table["relation"]), str(table["text"])
     if relation not in RELATIONS:
@@ -432,4 +435,5 @@ def _claim(reader: _Reader, table: Mapping[str, Any], baseline: str = "") -> Cla
         range=(low, high),
         arrangement=arrangement,
         baseline=baseline if beyond else "",
+        control=bool(table.get("control", False)),
     )

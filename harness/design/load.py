@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 import shlex
 from dataclasses import dataclass, fields
 from typing import Any
@@ -36,7 +37,8 @@ class Load:
     as "--nodelay 0"; a model that does not heed one of them is unsupported. mix: what is asked for
     instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
     of so many. size: of an echo or rot13 request, in bytes. slow_rate: of each slow reader and
-    writer, in bytes per second. docs/harness.md ("The load") has them all, with their units.
+    writer, in bytes per second. probe: a check of a fact, and its words (harness/measure/probe.py):
+    a program that is run in place of server and load, or a look at the server. docs/harness.md ("The load") has them all, with their units.
     """
 
     loop: str = "closed"
@@ -61,6 +63,7 @@ class Load:
     slow_writers: int = 0
     slow_rate: int = 1024
     short_lived: int = 0
+    probe: str = ""
 
     def problem(self) -> str:
         """What is wrong with this combination, or ''."""
@@ -98,6 +101,8 @@ class Load:
             return "an open loop needs offered_rps above 0"
         if self.loop == "closed" and self.offered_rps:
             return "a closed loop has no offered_rps"
+        if not re.fullmatch(r"([a-z][a-z0-9_]*( [A-Za-z0-9_.-]+)*)?", self.probe):
+            return f"probe = '{self.probe}'; allowed: the name of a probe, and words for it"
         return self._server_problem() or self._mix_problem()
 
     def _server_problem(self) -> str:

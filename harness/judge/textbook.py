@@ -16,12 +16,14 @@ OUTCOMES = (SUPPORTED, REFUTED, DEPENDS, UNDECIDED)
 
 @dataclass(frozen=True)
 class Settled:
-    """What a run says of its claim. outcome: one of OUTCOMES; parts: in the order of the file."""
+    """What a run says of its claim. outcome: one of OUTCOMES; parts: in the order of the file;
+    controls: what must come out if the measurement sees anything."""
 
     name: str
     textbook: Textbook
     outcome: str
     parts: tuple[Verdict, ...]
+    controls: tuple[Verdict, ...] = ()
 
     def count(self, outcome: str) -> int:
         """How many parts have that outcome."""
@@ -37,7 +39,13 @@ def overall(parts: Sequence[Verdict]) -> str:
     return outcomes.pop() if len(outcomes) == 1 else DEPENDS
 
 
-def settle(one: Experiment, parts: Sequence[Verdict]) -> Settled:
-    """The verdict on the claim of an experiment that has one."""
+def settle(one: Experiment, verdicts: Sequence[Verdict]) -> Settled:
+    """The verdict on the claim of an experiment that has one. verdicts: on all its claims, in their
+    order. A control that is not supported leaves it undecided."""
     assert one.textbook is not None
-    return Settled(one.name, one.textbook, overall(parts), tuple(parts))
+    both = list(zip(one.claims, verdicts, strict=True))
+    parts = tuple(verdict for claim, verdict in both if not claim.control)
+    controls = tuple(verdict for claim, verdict in both if claim.control)
+    sound = all(verdict.outcome == SUPPORTED for verdict in controls)
+    outcome = overall(parts) if sound else UNDECIDED
+    return Settled(one.name, one.textbook, outcome, parts, controls)

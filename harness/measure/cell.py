@@ -29,7 +29,7 @@ from typing import Any
 
 from harness import shape
 from harness.errors import HostFault, why
-from harness.measure import accounts, callnames, client, host, interrupt, syscalls
+from harness.measure import accounts, callnames, client, host, interrupt, probe, syscalls
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
@@ -109,6 +109,11 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
     """
     began = time.monotonic()
     try:
+        if setting.load.probe and probe.is_program(setting.load.probe):
+            cpus = bench.placements[setting.load.placement].server
+            found = probe.run(setting.model, setting.load.probe, cpus)
+            timing = {"cell_s": round(time.monotonic() - began, 4)}
+            return Outcome("ok", badges=setting.badges, metrics=found, timing=timing)
         meter = Meter(bench.sources)
         try:
             outcome = _measure(setting, bench, cell_seed, scratch, meter)
@@ -278,6 +283,7 @@ def _measure(
         if outcome.status != "failed":
             outcome.metrics = watch.metrics(report)
             outcome.server["syscalls"].update(watch.by_name(outcome.metrics))
+            outcome.metrics.update(watch.probed())
             outcome.metrics.update(m.counter_metrics(counters, server.exit.context_switches))
             outcome.metrics.update(m.worker_metrics(counters))
     if load.loop == "open" and _falls_short(outcome.metrics.get("throughput_rps"), load):
@@ -371,6 +377,7 @@ class _Watch:
         self._kernel_before = kernel_bytes()
         self._user_after: float | None = None
         self._kernel_after: float | None = None
+        self._looked: dict[str, float] = {}
         load = setting.load
         self.allowed_s = (
             15
@@ -469,6 +476,8 @@ class _Watch:
 
     def _sample_memory(self) -> None:
         if "measure" not in self._at:
+            if self._setting.load.probe and not self._server.unseen:
+                self._looked = probe.look(self._setting.load.probe, self._server.server_pid)
             self._kernel_after = kernel_bytes()
             self._user_after = self._meter.user_bytes()
 
@@ -561,6 +570,13 @@ class _Watch:
             "recording_full": self._events.full,
             "by_name": m.calls_by_name(metrics.get("syscalls_per_request"), calls),
         }
+
+    def probed(self) -> dict[str, float]:
+        """What the probe of this cell saw of the server, if it has one."""
+        if not self._setting.load.probe:
+            return {}
+        called = self._events.calls if self._events is not None else {}
+        return {**self._looked, **probe.calls(self._setting.load.probe, called)}
 
     def machine_record(self) -> dict[str, Any]:
         """What happened on the whole machine meanwhile, by whomever: it may have disturbed."""

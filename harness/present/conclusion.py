@@ -17,6 +17,7 @@ from harness.judge.summary import Group
 from harness.judge.textbook import Settled
 from harness.present import answer, calls
 from harness.present import levels as ratios
+from harness.present import textbook as settling
 from harness.present.calls import CallsTable
 from harness.present.levels import RatioTable
 from harness.store import CellRecord, Run, to_json
@@ -33,6 +34,8 @@ class Conclusion:
 
     @property
     def sentences(self) -> list[str]:
+        if self.settled is not None:
+            return [settling.sentence(self.settled)]
         found = answer.sentences(self.experiment, self.answer)
         if not self.experiment.by_name:
             return found

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""Claims of the textbooks in words: the table after a run, and docs/claims.md. Pure functions."""
+"""Claims of the textbooks in words: the table after a run, and the page of all claims. Pure functions."""
 from __future__ import annotations
 
 import math
@@ -48,12 +48,20 @@ def behind(settled: Settled) -> str:
     many parts are what."""
     if settled.outcome == UNDECIDED:
         missing = settled.count(UNDECIDED)
+        failed = [one.text for one in settled.controls if one.outcome != SUPPORTED]
+        if failed:
+            return f"the measurement does not show what it must: {failed[0]}"
         return f"{missing} of {len(settled.parts)} parts cannot be decided"
     if settled.outcome == DEPENDS:
         right, wrong = settled.count(SUPPORTED), settled.count(REFUTED)
         return f"of {len(settled.parts)} parts {right} supported, {wrong} refuted"
     told = next((n for part in settled.parts for n in part.numbers), None)
     return f"{told.what} = {number(told)}" if told is not None else settled.parts[0].detail
+
+
+def sentence(settled: Settled) -> str:
+    """The answer of a run: the claim, the verdict, and what is behind it."""
+    return f"{settled.textbook.claim} Verdict: {settled.outcome}; {behind(settled)}."
 
 
 def rows(found: Sequence[Settled]) -> list[tuple[str, str, str, str]]:
