@@ -59,6 +59,8 @@ int main(int argc, char **argv)
 {
 	bool worked;
 
+	if (argc > 1 && strcmp(argv[1], "poll"))
+		die(EXIT_UNSUPPORTED, "%s is not asked this", argv[1]);
 	if (argc == 3 && !strcmp(argv[2], "past"))
 		worked = raised_past();
 	else if (argc == 4)

@@ -45,6 +45,8 @@ int main(int argc, char **argv)
 	int silent, pair[2] = {-1, -1}, before = threads();
 	bool worked;
 
+	if (argc > 1 && strcmp(argv[1], "posix_aio"))
+		die(EXIT_UNSUPPORTED, "%s is not asked this", argv[1]);
 	if (argc != 3 && argc != 4)
 		die(EXIT_BAD_USAGE, "usage: glibc_aio posix_aio SILENT [THREADS]");
 	silent = (int)opt_int("SILENT", argv[2], 0, MOST);

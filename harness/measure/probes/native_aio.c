@@ -69,6 +69,8 @@ int main(int argc, char **argv)
 	pthread_t writer;
 	long taken;
 
+	if (argc > 1 && strcmp(argv[1], "linux_aio"))
+		die(EXIT_UNSUPPORTED, "%s is not asked this", argv[1]);
 	if (argc != 3 || (!as_poll && strcmp(argv[2], "read")))
 		die(EXIT_BAD_USAGE, "usage: native_aio linux_aio read|poll");
 	if (syscall(SYS_io_setup, 1, &context))

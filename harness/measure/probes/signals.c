@@ -161,6 +161,8 @@ static void overflow(int queue)
 
 int main(int argc, char **argv)
 {
+	if (argc > 1 && strcmp(argv[1], "sigio"))
+		die(EXIT_UNSUPPORTED, "%s is not asked this", argv[1]);
 	if (argc != 4)
 		die(EXIT_BAD_USAGE, "usage: signals sigio tcp|udp|full NUMBER");
 	sigemptyset(&wanted);
