@@ -50,7 +50,7 @@ def register(subparsers: Subparsers) -> None:
         "experiments",
         nargs="*",
         metavar="EXPERIMENT",
-        help=f"a name, a pattern of claims, or {textbook.ALL} (with --resume RUN: the rest of them)",
+        help=f"a name, a pattern of claims, or {textbook.ALL} (with --resume RUN: the rest of it)",
     )
     parser.add_argument("--profile", default=None, help="quick, default or full [default]")
     parser.add_argument("--models", metavar="WHICH", help=f"{selection.HOW} [card]")
