@@ -13,6 +13,7 @@ import argparse
 import importlib
 import os
 import pkgutil
+import sys
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,11 +36,17 @@ class Parser(argparse.ArgumentParser):
         self.exit(errors.EXIT_USAGE, f"{self.prog}: {said}\n")
 
 
-def build_parser() -> argparse.ArgumentParser:
+def build_parser(wanted: str = "") -> argparse.ArgumentParser:
+    """With all subcommands; or, if that is one, with the wanted one alone, which need not wait for
+    what the others import."""
+    modules = {m.name.replace("_", "-"): m.name for m in pkgutil.iter_modules(commands.__path__)}
+    names = [modules[wanted]] if wanted in modules else [modules[name] for name in sorted(modules)]
+    found = [importlib.import_module(f"{commands.__name__}.{name}") for name in names]
+    if wanted and not any(hasattr(command, "register") for command in found):
+        return build_parser()
     parser = Parser(prog="tenk", description="Measure and compare I/O models.", epilog=EPILOG)
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for module in sorted(pkgutil.iter_modules(commands.__path__), key=lambda m: m.name):
-        command = importlib.import_module(f"{commands.__name__}.{module.name}")
+    for command in found:
         if hasattr(command, "register"):
             command.register(subparsers)
     return parser
@@ -50,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     SystemExit."""
     try:
         with output.guarded():
-            args = build_parser().parse_args(argv)
+            words = list(sys.argv[1:] if argv is None else argv)
+            args = build_parser(words[0] if words else "").parse_args(words)
             interrupt.install()
             return int(args.run(args))
     except errors.TenkError as error:

@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
 
 from harness.design.duel import ALONE, CONTROL, REFERENCE, TWIN
 from harness.design.evidence import (
@@ -25,7 +24,7 @@ from harness.design.evidence import (
     cut,
 )
 from harness.design.pieces import Piece
-from harness.judge import standings
+from harness.judge import distributions, standings
 from harness.judge.controls import VOID_LEVEL
 from harness.judge.duel import BLOCKS, LEVEL, Ratio
 from harness.judge.standings import CPU, Setup, Standing
@@ -103,14 +102,14 @@ def outcome(asks: str, row: Row, count: int) -> str:
         return OPEN
     if bad <= allowed(row.duels):
         return MET
-    chance = float(_scipy.binom.sf(bad - 1, row.duels, 1 - LEVEL))
+    chance = distributions.binomial_sf(bad - 1, row.duels, 1 - LEVEL)
     return CHANCE if chance >= DOUBT / max(1, count) else MISSED
 
 
 def share_interval(hits: int, tries: int) -> tuple[float, float]:
     """The 95 % interval of a probability (Clopper and Pearson, Biometrika 26, 1934)."""
-    lo = float(_scipy.beta.ppf(0.025, hits, tries - hits + 1)) if hits else 0.0
-    hi = float(_scipy.beta.ppf(0.975, hits + 1, tries - hits)) if hits < tries else 1.0
+    lo = distributions.beta_ppf(0.025, hits, tries - hits + 1) if hits else 0.0
+    hi = distributions.beta_ppf(0.975, hits + 1, tries - hits) if hits < tries else 1.0
     return lo, hi
 
 

@@ -16,7 +16,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from scipy import special as _special  # type: ignore[import]  # scipy 1.10 has no type hints
+from harness.judge import distributions
 
 
 @dataclass(frozen=True)
@@ -57,16 +57,16 @@ def _prior(own: Mapping[str, Variance], common: Variance) -> Variance:
         return Variance(common.value, math.inf)
     # [S04, 6.2]: log variances have mean log s0 + digamma terms, and a variance of trigammas.
     logs = [
-        math.log(n.value) - float(_special.digamma(n.freedom / 2)) + math.log(n.freedom / 2)
+        math.log(n.value) - distributions.digamma(n.freedom / 2) + math.log(n.freedom / 2)
         for n in positive
     ]
     mean = math.fsum(logs) / len(logs)
-    by_chance = math.fsum(float(_special.polygamma(1, n.freedom / 2)) for n in positive)
+    by_chance = math.fsum(distributions.polygamma(1, n.freedom / 2) for n in positive)
     excess = (math.fsum((x - mean) ** 2 for x in logs) / (len(logs) - 1)) - by_chance / len(logs)
     if excess <= 0:
         return Variance(common.value, math.inf)
     half = _trigamma_inverse(excess)
-    return Variance(math.exp(mean + float(_special.digamma(half)) - math.log(half)), 2 * half)
+    return Variance(math.exp(mean + distributions.digamma(half) - math.log(half)), 2 * half)
 
 
 def _trigamma_inverse(value: float) -> float:
@@ -77,8 +77,8 @@ def _trigamma_inverse(value: float) -> float:
         return 1 / value
     x = 0.5 + 1 / value
     for _ in range(50):
-        trigamma = float(_special.polygamma(1, x))
-        step = trigamma * (1 - trigamma / value) / float(_special.polygamma(2, x))
+        trigamma = distributions.polygamma(1, x)
+        step = trigamma * (1 - trigamma / value) / distributions.polygamma(2, x)
         x += step
         if -step / x < 1e-8:
             break

@@ -24,10 +24,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from statistics import median, variance
 
-from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
 
 from harness.design.metrics import METRICS
-from harness.judge import stats
+from harness.judge import distributions, stats
 from harness.judge.summary import Group
 
 # Variance of the median of n normal values, as a fraction of the variance of one; pi / 2n beyond.
@@ -146,7 +145,7 @@ def _bent(
     misfit = math.fsum(
         weights[x] * (middle[x] - mean_y - slope * (x - mean_x)) ** 2 for x in xs
     ) / (len(xs) - 2)
-    return float(_scipy.f.sf(misfit, len(xs) - 2, freedom)) < BENT_BELOW
+    return distributions.f_sf(misfit, len(xs) - 2, freedom) < BENT_BELOW
 
 
 def _median_variance(n: int) -> float:

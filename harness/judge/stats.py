@@ -15,7 +15,6 @@ Sources:
 """
 from __future__ import annotations
 
-import functools
 import itertools
 import math
 import random
@@ -24,7 +23,7 @@ from dataclasses import dataclass
 from enum import Enum
 from statistics import median
 
-from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
+from harness.judge import distributions
 
 # Up to this many replicates every resample is enumerated (5**5 = 3125): no seed, no noise.
 EXACT_LIMIT = 5
@@ -93,7 +92,7 @@ def expanded_tail(n: int, level: float = 0.95) -> float:
     if n < 2:
         return 0.0
     t = t_quantile((1 + level) / 2, n - 1)
-    return float(_scipy.norm.cdf(-math.sqrt(n / (n - 1)) * t))
+    return distributions.normal_cdf(-math.sqrt(n / (n - 1)) * t)
 
 
 def estimate(values: Sequence[float], level: float = 0.95, seed: int = 1) -> Estimate:
@@ -182,24 +181,18 @@ def student(values: Sequence[float], level: float = 0.95) -> Estimate:
 
 def exact_p(k: int, n: int, j: int, m: int) -> float:
     """Two-sided p-value of k of n against j of m: Fisher's exact test [F35]."""
-    return float(_scipy.fisher_exact([[k, n - k], [j, m - j]])[1])
+    return distributions.fisher_p([[k, n - k], [j, m - j]])
 
 
 def range_quantile(p: float, groups: int, freedom: float) -> float:
     """Quantile of the studentized range of that many means (Tukey's test) at whole degrees of
     freedom, from 1 to 1000; rounded down, which makes it wider."""
-    return _range_quantile(p, groups, max(1, min(1000, int(freedom))))
-
-
-@functools.lru_cache(maxsize=4096)
-def _range_quantile(p: float, groups: int, freedom: int) -> float:
-    # A double integral and a search: a fifth of a second each.
-    return float(_scipy.studentized_range.ppf(p, groups, freedom))
+    return distributions.studentized_range_ppf(p, groups, max(1, min(1000, int(freedom))))
 
 
 def t_quantile(p: float, freedom: float) -> float:
     """Quantile of Student's t distribution."""
-    return float(_scipy.t.ppf(p, freedom))
+    return distributions.t_ppf(p, freedom)
 
 
 def checked(values: Iterable[float]) -> list[float]:
@@ -250,7 +243,7 @@ def _welch(left: list[float], right: list[float], level: float) -> Comparison:
         ratio = math.exp(difference)
         return Comparison(relation, ratio, ratio, ratio, p, "replicates do not vary")
     freedom = variance**2 / (var_a**2 / (len(left) - 1) + var_b**2 / (len(right) - 1))
-    p = float(2 * _scipy.t.sf(abs(difference) / math.sqrt(variance), freedom))
+    p = 2 * distributions.t_sf(abs(difference) / math.sqrt(variance), freedom)
     reach = t_quantile((1 + level) / 2, freedom) * math.sqrt(variance)
     return Comparison(
         _relation(difference, reach),

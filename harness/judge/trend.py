@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
 
-from scipy import stats as _scipy  # type: ignore[import]  # scipy 1.10 has no type hints
+from harness.judge import distributions
 
 LEAST = 6  # intervals: with five even a perfect trend has p = 0.017
 # Chance of finding a trend where there is none, and the least that matters.
@@ -46,5 +46,5 @@ def trend(rates: Sequence[float]) -> Trend:
         return Trend(math.nan, 1.0)
     pairs = itertools.combinations(enumerate(rates), 2)
     slope = median((y - x) / (j - i) for (i, x), (j, y) in pairs)
-    p = float(_scipy.kendalltau(range(len(rates)), rates).pvalue)
+    p = distributions.kendall_p(range(len(rates)), rates)
     return Trend(slope * (len(rates) - 1) / median(rates), 1.0 if math.isnan(p) else p)
