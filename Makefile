@@ -194,6 +194,8 @@ $(BENCH_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(COMMON_LIB)
 	$(call say,LD,$@)
 	$(Q)$(CC) $(CFLAGS) $(TENK_LDFLAGS) -o $@ $^ -luring -lm
 
+$(BUILD)/probes/switch: $(BUILD)/obj/servers/lib/fiber.o
+
 $(PROBE_BIN): $(BUILD)/%: $(BUILD)/obj/harness/measure/%.o $(COMMON_LIB)
 	@mkdir -p $(@D)
 	$(call say,LD,$@)

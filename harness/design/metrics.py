@@ -82,6 +82,8 @@ METRICS: dict[str, Metric] = {
         Metric("worker_imbalance", "times", "lower", "busiest worker against the mean"),
         Metric("probe_worked", "of 1", "", "what the probe tried worked"),
         Metric("threads", "threads", "", "threads beside the program's own"),
+        Metric("switch_ns", "ns", "lower", "from one connection's code to the next one's"),
+        Metric("syscall_ns", "ns", "lower", "the shortest system call"),
         Metric("signals_per_request", "signals", "lower", "signals per request"),
         Metric("receives_per_pass", "receives", "", "receives per pass over all connections"),
         Metric("kernel_shared_bytes", "bytes", "", "memory shared with the kernel"),
