@@ -297,7 +297,10 @@ class Results:
             fixed = tuple(zip(others, levels))
             part = self.only(**dict(fixed))
             if part.points:
-                parts.append(("".join(f"-{name}={level}" for name, level in fixed), part))
+                words = (
+                    f"-{name}={re.sub(r'[^A-Za-z0-9_.+-]+', '_', level)}" for name, level in fixed
+                )
+                parts.append(("".join(words), part))
         return parts
 
     def only(self, **levels: str) -> Results:

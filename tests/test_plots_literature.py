@@ -86,3 +86,15 @@ def test_settings_of_a_design_are_one_curve_and_the_title_names_the_best(tmp_pat
 def test_one_setting_of_each_model_is_nothing_to_tune(tmp_path: Path) -> None:
     path = write_run(tmp_path / "m" / "x" / "run", models=["pool -w 8", "loop -w 8", "epoll_lt"])
     assert drawn(path, "tuned") is None
+
+
+def test_a_level_that_is_a_text_is_safe_in_the_name_of_a_figure(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "m" / "x" / "run", models=["epoll_lt"])
+    text = (path / "summary.tsv").read_text(encoding="utf-8")
+    header, *rows = (line.split("\t") for line in text.splitlines())
+    levels = ("", "--root /tmp/a b")
+    lines = ["\t".join([*header[:2], "server", *header[2:]])]
+    lines += ["\t".join([*row[:2], level, *row[2:]]) for level in levels for row in rows]
+    (path / "summary.tsv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    suffixes = [suffix for suffix, _ in load_run(path).slices("connections")]
+    assert suffixes == ["-server=", "-server=--root_tmp_a_b"]
