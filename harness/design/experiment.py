@@ -108,9 +108,9 @@ class Claim:
     `range`, which takes the place of b), or unsupported (the model cannot do this at all; only
     `a`). arrangement: the claim is about what was found in this one, "together" or "turns"; ""
     for the load of the cells, in whatever way it was measured best. baseline: the claim is about
-    what is left of a, and of b, when that model's value is subtracted (harness.judge.baseline). control: no part
-    of what is claimed, but what must come out if the measurement sees anything at all: where it is
-    not supported, a claim of the textbooks is not decided.
+    what is left of a, and of b, when that model's value is subtracted (harness.judge.baseline).
+    control: no part of what is claimed, but what must come out if the measurement sees anything at
+    all: where it is not supported, a claim of the textbooks is not decided.
     """
 
     text: str

@@ -38,7 +38,8 @@ class Load:
     instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
     of so many. size: of an echo or rot13 request, in bytes. slow_rate: of each slow reader and
     writer, in bytes per second. probe: a check of a fact, and its words (harness/measure/probe.py):
-    a program that is run in place of server and load, or a look at the server. docs/harness.md ("The load") has them all, with their units.
+    a program that is run in place of server and load, or a look at the server. docs/harness.md
+    ("The load") has them all, with their units.
     """
 
     loop: str = "closed"

@@ -1,5 +1,8 @@
 # SPDX-License-Identifier: MIT
-"""Claims of the textbooks in words: the table after a run, and the page of all claims. Pure functions."""
+"""Claims of the textbooks in words: the table after a run, and the page of all claims.
+
+Pure functions.
+"""
 from __future__ import annotations
 
 import math

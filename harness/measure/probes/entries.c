@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 /*
- * entries poll COUNT LIMIT: one poll(2) of COUNT entries, of which the last is ready, where a process
- * may have LIMIT descriptors (RLIMIT_NOFILE). {"probe_worked": 1}: it was reported. 0: the kernel
- * refused the call.
+ * entries poll COUNT LIMIT: one poll(2) of COUNT entries, of which the last is ready, where a
+ * process may have LIMIT descriptors (RLIMIT_NOFILE). {"probe_worked": 1}: it was reported. 0: the
+ * kernel refused the call.
  *
  * entries poll past: can that limit be raised past fs.nr_open? {"probe_worked": 1}: it can.
  */
