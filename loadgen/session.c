@@ -327,6 +327,21 @@ static uint64_t undrained(const struct session *s)
 	return n;
 }
 
+/*
+ * In the drain, where connections are for a few requests each: one that is answered leaves, though
+ * it might have asked for more. A server that has no room for all comes to those that wait.
+ */
+static void leave_room(struct session *s)
+{
+	for (uint32_t i = 0; i < s->traffic.lane_count; i++) {
+		struct lane *c = &s->traffic.lanes[i];
+
+		if (c->population == POPULATION_ACTIVE && c->state == LANE_READY &&
+		    !lane_outstanding(c))
+			lane_renew(s, c); /* not queued: it is over */
+	}
+}
+
 static struct reading take_edge(const struct session *s)
 {
 	return edge_take(s->record, (uint32_t)s->options->workers, &s->server);
@@ -366,8 +381,11 @@ static void load(struct session *s)
 	s->running = false;
 	s->send_until_ns = 0;
 	until = s->now_ns + (uint64_t)s->options->drain_ns;
-	while (undrained(s) && s->now_ns < until && !stopped(s))
+	while (undrained(s) && s->now_ns < until && !stopped(s)) {
+		if (s->options->requests_per_connection)
+			leave_room(s);
 		turn(s);
+	}
 	s->send_until_ns = window_end(&s->window);
 	settle(s);
 }

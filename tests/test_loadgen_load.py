@@ -176,6 +176,22 @@ def test_short_connections_are_closed_by_the_client(close: str, engine: str) -> 
     assert result.json["config"]["close"] == close
 
 
+@ENGINES
+def test_those_that_wait_for_a_place_are_answered_in_the_drain_because_others_leave(
+    engine: str,
+) -> None:
+    with model("blocking", "echo") as server:
+        result = measure(
+            server.url("echo"),
+            *("-c", "3", "-n", "1000000000", "--engine", engine, "--drain", "20s"),
+            warmup=0,
+        )
+        counters = server.stop()
+    requests = result.json["requests"]
+    assert requests["unanswered"] == 0 and requests["errors"] == {}
+    assert counters["connections"] == 3
+
+
 def test_a_client_that_closes_first_has_the_time_wait() -> None:
     with Server(echo) as server:
         measure(server.url("echo"), "-c", "2", "-n", "1", "--connect-rate", "200", seconds=0.3)
