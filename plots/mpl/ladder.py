@@ -7,7 +7,8 @@ from collections.abc import Sequence
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from plots.data import Point, Results
+from plots.data import Point, Results, number
+from plots.mpl.sign import is_sign
 from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Page, text_width
 from plots.scale import ticks
 from plots.style import format_count, styles
@@ -22,8 +23,8 @@ HOW = {"together": "beside the reference, at equal load", "turns": "in turns"}
 
 
 def applies(run: Results) -> bool:
-    """Several rungs met together or in turns."""
-    return not run.fixed and bool(_panels(run))
+    """Several rungs met together or in turns, at few enough levels for a panel each."""
+    return not run.fixed and not is_sign(run) and bool(_panels(run))
 
 
 def draw(run: Results, figure: Figure) -> None:
@@ -52,11 +53,16 @@ def draw(run: Results, figure: Figure) -> None:
     for index, (axes, (key, points)) in enumerate(zip(page.axes, panels.items())):
         _frame(axes, rows, (low - 0.08 * room, high + 0.34 * room), index == 0)
         arrangement, factors = key
-        at = ", ".join(f"{format_count(float(v))} {name}" for name, v in factors if float(v))
+        at = ", ".join(_at(name, level) for name, level in factors if number(level))
         axes.set_title(f"{HOW[arrangement]}{f': {at}' if at else ''}", loc="left", size=TEXT_SIZE)
         axes.set_xlabel(f"% of {meetings.get(key, reference)}, more or less")
         for point in points:
             _rung(axes, run, point, rows.index(point.model), high, room)
+
+
+def _at(factor: str, level: str) -> str:
+    value = number(level)
+    return level if math.isnan(value) else f"{format_count(value)} {factor}"
 
 
 def _ladder(run: Results) -> list[str]:
