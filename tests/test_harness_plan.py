@@ -254,6 +254,19 @@ def test_cost_is_per_request_of_the_window_and_per_connection_where_pages_allow(
     assert derive.cost_metrics(1000, 1, derive.CpuUse(0.009, 0, 0.009), None) == {}
 
 
+@pytest.mark.parametrize(
+    ("load", "room"),
+    [
+        (Load(connections=1000), 1000),
+        (Load(connections=1000, requests_per_connection=5), 1),
+        (Load(connections=1000, requests_per_connection=5, idle=10), 11),
+        (Load(connections=9, requests_per_connection=5, loop="open", offered_rps=1), 9),
+    ],
+)
+def test_a_server_needs_no_room_for_connections_that_take_turns(load: Load, room: int) -> None:
+    assert load.room == room
+
+
 def test_system_calls_are_divided_by_the_replies_of_the_same_time() -> None:
     begin = derive.CallSample(1000, 10**9, 300, 10**9)
     end = derive.CallSample(1500, 10**9 + 10**8, 500, 10**9 + 10**8)

@@ -157,6 +157,17 @@ class Load:
         return self.all_connections - self.silent
 
     @property
+    def takes_turns(self) -> bool:
+        """No connection lasts: those that a server has no room for wait in its backlog, and it
+        comes to them."""
+        return self.loop == "closed" and self.requests_per_connection > 0
+
+    @property
+    def room(self) -> int:
+        """Connections that a server must have room for, so that everybody is answered."""
+        return self.served - (self.connections - 1 if self.takes_turns else 0)
+
+    @property
     def all_connections(self) -> int:
         """Connections that are open at the same time."""
         return self.connections + sum(int(getattr(self, name)) for name in POPULATIONS)

@@ -134,7 +134,7 @@ def _setting(
 ) -> Setting:
     load, badges = clamp(load, model) if experiment.clamp_connections else (load, ())
     total = load.all_connections
-    why = model.why_not(load.protocol, load.served)
+    why = model.why_not(load.protocol, load.room)
     if not why and total + SPARE_DESCRIPTORS > max_descriptors:
         why = (
             f"{total} connections need more than the {max_descriptors} descriptors"

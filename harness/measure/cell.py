@@ -232,7 +232,9 @@ def _measure(
             command = client_argv(
                 bench.loadgen, setting, server.port, placement.client, cell_seed, scratch
             )
-            command[1:1] = ["--events-fd", str(events_out), *(["--prime"] if bench.prime else [])]
+            # Where connections take turns, not all of them are answered before others have ended.
+            prime = ["--prime"] if bench.prime and not load.takes_turns else []
+            command[1:1] = ["--events-fd", str(events_out), *prime]
             if bench.edges and not server.unseen:
                 command[1:1] = ["--server-cpu", server_clock(meter, server)]
             if server.url:
