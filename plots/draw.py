@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib
-import re
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -102,8 +101,7 @@ def draw_all(
     for name, figure in figures.items():
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in formats:
-            # A level may be a text, as a path or an option is one.
-            path = folder / f"{re.sub(r'[^A-Za-z0-9_=.,+-]', '_', name)}.{suffix}"
+            path = folder / f"{name}.{suffix}"
             with matplotlib.rc_context(RC):
                 # No date in the file: the same run gives the same bytes.
                 figure.savefig(path, dpi=PNG_DPI, metadata=_METADATA[suffix])
