@@ -54,11 +54,12 @@ def draw_curves(
     look: Mapping[str, ModelStyle],
     scale: Scale,
 ) -> None:
-    """Draw panels that share one y axis: same scale, same strips, and numbers on the first alone
+    """Draw panels that share their axes: same scales, same strips, and numbers on the first alone
     of those that stand side by side."""
     groups = []
+    # One range for all: a panel may lack a level that its neighbours have.
+    levels = sorted({p.x(axis.factor) for s in all_series for line in s.values() for p in line})
     for axes, series in zip(all_axes, all_series):
-        levels = sorted({p.x(axis.factor) for line in series.values() for p in line})
         # A quiet model has its line alone: marks for all of many would fill the strips.
         points = [p for model, line in series.items() if not look[model].quiet for p in line]
         _frame_x(axes, axis, levels)

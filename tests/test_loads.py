@@ -133,7 +133,9 @@ def test_a_model_that_does_not_heed_an_option_is_unsupported_with_that_reason() 
     (loop,) = models.choose(models.discover(only=("epoll_lt",)), "epoll_lt")
     small = models.started_with(pool, "-w 20")
     assert (small.name, small.max_connections, small.argv) == ("thread_pool", 20, pool.argv)
-    assert "-w" in models.started_with(loop, "-w 20").unavailable
+    assert models.started_with(loop, "-w 20").unavailable == (
+        "-w: the model epoll_lt does not use this option"
+    )
     assert models.started_with(loop, "--nodelay 0").unavailable == ""
     assert models.started_with(loop, "") is loop
     five = models.set_up([pool], "thread_pool -w 5", "--models")
@@ -183,7 +185,7 @@ def test_connects_per_second_are_those_after_the_first_of_each_connection() -> N
         "window_s": 2.0,
         "warmup": {"seconds": 1.0},
         "latency_ns": {"connect": {"p50": 5, "p99": 9}, "response": {"max": "inf"}},
-        "requests": {"completed": 30, "failed": 10},
+        "requests": {"completed": 30, "failed": 2, "unanswered": 3, "unsent": 5},
     }
     found = derive.client_metrics(report)
     assert found["connects_per_s"] == 200
@@ -194,7 +196,12 @@ def test_connects_per_second_are_those_after_the_first_of_each_connection() -> N
 
 
 def test_what_is_not_in_the_report_is_no_metric() -> None:
-    assert derive.client_metrics({"requests": {"completed": 0, "failed": 0}}) == {}
+    assert (
+        derive.client_metrics(
+            {"requests": {"completed": 0, "failed": 0, "unanswered": 0, "unsent": 0}}
+        )
+        == {}
+    )
     assert derive.cpu_fraction(None, 1.0) == {}
     assert derive.cpu_fraction(derive.CpuUse(1.0, 0.5, 0.5), None) == {}
 

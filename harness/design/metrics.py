@@ -53,7 +53,7 @@ METRICS: dict[str, Metric] = {
         Metric("connect_p50_ns", "ns", "lower", "connect time p50"),
         Metric("connect_p99_ns", "ns", "lower", "connect time p99"),
         Metric("connects_per_s", "connections/s", "higher", "connections opened per second"),
-        Metric("errors_per_request", "errors", "lower", "share of requests that failed"),
+        Metric("errors_per_request", "errors", "lower", "share of requests without an answer"),
         Metric("server_cpu_fraction", "cpus", "lower", "server CPUs in use"),
         Metric("server_cpu_us_per_request", "us", "lower", "server CPU per request"),
         Metric(

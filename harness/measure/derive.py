@@ -87,12 +87,14 @@ def _connects_per_s(client: Mapping[str, Any]) -> float | None:
 
 
 def _errors_per_request(client: Mapping[str, Any]) -> float | None:
-    """Failed requests / those that ended, in one way or another, by the end of the drain."""
-    failed = number(_dig(client, "requests", "failed"))
-    completed = number(_dig(client, "requests", "completed"))
-    if failed is None or completed is None or failed + completed == 0:
+    """Requests that were due in the window and have no right answer by the end of the drain
+    (failed, unanswered or never sent) / all that were due."""
+    kinds = ("completed", "failed", "unanswered", "unsent")
+    found = {kind: number(_dig(client, "requests", kind)) for kind in kinds}
+    known = [value for value in found.values() if value is not None]
+    if len(known) < len(kinds) or sum(known) == 0:
         return None
-    return failed / (failed + completed)
+    return 1 - (found["completed"] or 0.0) / sum(known)
 
 
 def edge_cpu(

@@ -142,7 +142,8 @@ def started_with(model: Model, options: str) -> Model:
     try:
         told = describe(model.path, (*model.options, *words), model.words)
     except UsageError as error:
-        return replace(model, unavailable=str(error))
+        said = str(error).partition("; ")[2]  # the model's own words
+        return replace(model, unavailable=said.removeprefix(f"{model.path.name}: "))
     return replace(told, name=model.name, options=model.options)
 
 

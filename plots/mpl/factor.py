@@ -33,7 +33,7 @@ _LABELS = {
     "throughput_rps": "throughput (requests/s)",
     "server_cpu_us_per_request": "server CPU per request",
     "server_cpu_fraction": "server CPUs in use",
-    "errors_per_request": "share of requests that failed",
+    "errors_per_request": "share of requests without an answer",
     "jain_fairness": "fairness (Jain)",
 }
 
@@ -123,8 +123,9 @@ def _shown(run: Results) -> _Shown | None:
             p.level(factor) for p in run.points if p.metric == metric and not math.isnan(p.estimate)
         }
         if len(valued) > 1:
-            parts = tuple(part for _, part in run.slices(factor) if metric in part.metrics)
-            return _Shown(metric, factor, parts)
+            parts = [part for _, part in run.slices(factor) if metric in part.metrics]
+            parts.sort(key=lambda part: [_in_order(run, k).index(v) for k, v in part.fixed])
+            return _Shown(metric, factor, tuple(parts))
     return None
 
 
@@ -207,7 +208,9 @@ def _axis(run: Results, factor: str, names: Sequence[str], marks: Sequence[str] 
 
 def _name_places(page: Page, marks: Sequence[str]) -> None:
     for axes in page.axes:
+        limits = axes.get_xlim()
         axes.set_xticks(range(len(marks)), list(marks))
+        axes.set_xlim(limits)
 
 
 def _format(run: Results, metric: str) -> Format:
