@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -176,6 +177,23 @@ def test_the_luckiest_of_twenty_equal_settings_is_not_called_better_than_one_of_
         assert name
         cursed += outcome(best(name, "loop", "above"), groups) == SUPPORTED
     assert cursed > 2 * max(5, honest)
+
+
+def test_designs_are_compared_within_the_blocks_so_that_drift_does_not_hide_what_is_there() -> None:
+    drift = [10 * 1.2**n for n in range(12)]
+    groups = cells(
+        RATE,
+        {
+            "pool -w 1": [0.5 * v for v in drift],
+            "pool -w 8": [1.1 * v * (1 + 0.01 * (n % 3)) for n, v in enumerate(drift)],
+            "loop": drift,
+        },
+    )
+    assert outcome(best("pool -w *", "loop", "above", 1.05), groups) == SUPPORTED
+    assert outcome(best("pool -w *", "loop", "within", 1.05), groups) == REFUTED
+    without = [replace(g, cells=g.cells[:5]) if g.model == "loop" else g for g in groups]
+    found = claims.judge_one(best("pool -w *", "loop", "above", 1.05), without)
+    assert found.outcome == UNDECIDED and "2 blocks with both" in found.detail
 
 
 def test_a_best_of_nothing_is_undecided() -> None:

@@ -206,9 +206,34 @@ def _tuned(claim: Claim, groups: Sequence[Group]) -> Verdict:
         for one in (claim.a, claim.b)
     )
     assert a is not None
-    found = _single(replace(claim, a=a, b=b), a, b, deciding, (), LEVEL)
+    bound = replace(claim, a=a, b=b)
+    found = _by_block(bound, a, b, deciding) or _single(bound, a, b, deciding, (), LEVEL)
     told = " and ".join(names.values())
     return replace(found, detail=f"{found.detail}; {told} chosen in the other half of the blocks")
+
+
+def _by_block(
+    claim: Claim, a: Operand, b: Operand | None, groups: Sequence[Group]
+) -> Verdict | None:
+    """On the ratios within the blocks, with Student's interval of their logarithms. None where
+    there is no b, or a side without a plain value: those are judged as others are."""
+    sides = [_matching(one, groups) for one in (a, b) if one is not None]
+    if b is None or any(len(side) != 1 for side in sides):
+        return None
+    values = tuned.ratios(sides[0][0], sides[1][0], a.metric)
+    if values is None or a.metric != b.metric:
+        return None
+    both = f"{_name(a)} / {_name(b)}"
+    if len(values) < MIN_REPLICATES:
+        return Verdict(claim.text, UNDECIDED, f"{both}: {len(values)} blocks with both")
+    e = stats.mean_interval(values, LEVEL)
+    detail = (
+        f"{both} = {e.value:.3g} [{e.lo:.3g}, {e.hi:.3g}], against {claim.factor:g}, from cells"
+    )
+    number = Numbers(both, "ratio", e.value, e.lo, e.hi, *_bounds(claim), CELLS, e.n)
+    outcome = decide(claim.relation, claim.factor, e.lo, e.hi)
+    said = Verdict(claim.text, outcome, detail, numbers=(number,))
+    return _unless_limited(said, claim, e.lo, _limited(a, groups), _limited(b, groups))
 
 
 def _beyond(

@@ -9,6 +9,7 @@ then not be the best there is; it is one that a user would have taken who measur
 from __future__ import annotations
 
 import fnmatch
+import math
 from collections.abc import Sequence
 from dataclasses import replace
 from statistics import median
@@ -46,6 +47,16 @@ def choose(operand: Operand, choosing: Sequence[Group]) -> str | None:
         return None
     pick = max if METRICS[operand.metric].better == "higher" else min
     return pick(medians, key=lambda name: medians[name])
+
+
+def ratios(a: Group, b: Group, metric: str) -> list[float] | None:
+    """The metric of the one over that of the other, block by block, so that what drifts slowly is
+    in both and goes; None where a value has no ratio (nought, or infinite)."""
+    mine, theirs = a.by_block(metric), b.by_block(metric)
+    values = [v for side in (mine, theirs) for v in side.values()]
+    if any(not 0 < v < math.inf for v in values):
+        return None
+    return [mine[block] / theirs[block] for block in sorted(mine) if block in theirs]
 
 
 def chosen(operand: Operand, model: str) -> Operand:
