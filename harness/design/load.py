@@ -12,6 +12,7 @@ LOOPS = ("closed", "open")
 ARRIVALS = ("fixed", "poisson")
 PLACEMENTS = ("split", "shared")
 CLOSES = ("fin", "rst")
+STAMPS = ("none", "kernel", "way")
 # Of a server's command line; the harness sets these itself.
 OWN_OPTIONS = ("-p", "-b", "-P", "--describe", "--help")
 # Weights of a mix, as the load generator takes them.
@@ -24,7 +25,7 @@ OWN_PROTOCOLS = ("memcached", "redis")
 POPULATIONS = ("idle", "silent", "slow_readers", "slow_writers", "short_lived")
 SIZE = 64  # bytes of an echo request
 _SPECIAL = "reply_bytes server mix size close timeout_s slow_rate freeze_ms".split()
-_SPECIAL += POPULATIONS[1:]
+_SPECIAL += [*POPULATIONS[1:], "stamps"]
 
 
 @dataclass(frozen=True)
@@ -38,8 +39,9 @@ class Load:
     instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
     of so many. size: of an echo or rot13 request, in bytes. slow_rate: of each slow reader and
     writer, in bytes per second. probe: a check of a fact, and its words (harness/measure/probe.py):
-    a program that is run in place of server and load, or a look at the server. docs/harness.md
-    ("The load") has them all, with their units.
+    a program that is run in place of server and load, or a look at the server. stamps: "kernel"
+    adds the time at which replies arrived in the kernel, "way" splits the time of each request
+    (harness/measure/way.py). docs/harness.md ("The load") has them all, with their units.
     """
 
     loop: str = "closed"
@@ -65,6 +67,7 @@ class Load:
     slow_rate: int = 1024
     short_lived: int = 0
     probe: str = ""
+    stamps: str = "none"
 
     def problem(self) -> str:
         """What is wrong with this combination, or ''."""
@@ -83,6 +86,10 @@ class Load:
                 return f"{name} = {getattr(self, name)}; it cannot be negative"
         if self.close not in CLOSES:
             return f"close = '{self.close}'; allowed: {', '.join(CLOSES)}"
+        if self.stamps not in STAMPS:
+            return f"stamps = '{self.stamps}'; allowed: {', '.join(STAMPS)}"
+        if self.stamps == "way" and self.pipeline > 1:
+            return f"stamps = 'way'; it needs pipeline = 1, not {self.pipeline}"
         if not 1e-3 <= self.timeout_s <= 3600:
             return f"timeout_s = {self.timeout_s:g}; allowed: from 0.001 to 3600 seconds"
         if not 1 <= self.slow_rate <= 1 << 30:

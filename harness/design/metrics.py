@@ -25,6 +25,9 @@ class Metric:
     per: float = 1.0
 
 
+# What one request's time is made of (harness.measure.way), in order, and their sum.
+WAY_PARTS = ("way_late_ns", "way_send_ns", "way_wake_ns", "way_work_ns", "way_client_ns")
+WAY_SUM = "way_ns"
 PERCENTILES = ("p50", "p75", "p90", "p99", "p99_9", "p99_99")
 
 
@@ -49,6 +52,16 @@ METRICS: dict[str, Metric] = {
             for p in PERCENTILES
         ),
         Metric("max_ns", "ns", "lower", "longest response time"),
+        *(
+            Metric(f"arrival_{p}_ns", "ns", "lower", f"arrival {_percentile_label(p)}")
+            for p in PERCENTILES
+        ),
+        Metric("way_late_ns", "ns", "lower", "client late"),
+        Metric("way_send_ns", "ns", "lower", "client's send"),
+        Metric("way_wake_ns", "ns", "lower", "server's wake-up"),
+        Metric("way_work_ns", "ns", "lower", "server's work"),
+        Metric("way_client_ns", "ns", "lower", "client's wake-up"),
+        Metric("way_ns", "ns", "lower", "response time of typical requests"),
         Metric("lag_p99_ns", "ns", "lower", "client lag p99"),
         Metric("connect_p50_ns", "ns", "lower", "connect time p50"),
         Metric("connect_p99_ns", "ns", "lower", "connect time p99"),

@@ -121,7 +121,7 @@ class Recorder:
         self._switch: list[_Ring] = []
         directory = os.open(group, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            for cpu in _online():
+            for cpu in syscalls.online():
                 self._enter.append(_Ring(points.enter, directory, cpu))
                 self._switch.append(_Ring(points.switch, directory, cpu))
         except BaseException:
@@ -217,12 +217,3 @@ def _same(data: bytes, start: int, size: int) -> int:
     heads = np.frombuffer(data, np.uint8, whole * size, start).reshape(-1, size)[:, :_HEADER]
     other = np.flatnonzero(np.any(heads != heads[0], axis=1))
     return start + size * (int(other[0]) if len(other) else whole)
-
-
-def _online() -> list[int]:
-    text = Path("/sys/devices/system/cpu/online").read_text(encoding="ascii")
-    found: list[int] = []
-    for part in text.strip().split(","):
-        first, _, last = part.partition("-")
-        found += range(int(first), int(last or first) + 1)
-    return found

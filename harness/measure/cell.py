@@ -29,13 +29,14 @@ from typing import Any
 
 from harness import shape
 from harness.errors import HostFault, why
-from harness.measure import accounts, callnames, client, host, interrupt, probe, syscalls
+from harness.measure import accounts, callnames, client, host, interrupt, probe, syscalls, way
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
 from harness.paths import from_root
 from harness.measure.placement import Placement, cpu_list
 from harness.design.plan import Setting
+from harness.measure import process
 from harness.measure.process import (
     EXIT_CANNOT_RUN_HERE,
     CannotRunHere,
@@ -119,6 +120,7 @@ def measure(setting: Setting, bench: Bench, cell_seed: int, scratch: Path) -> Ou
             outcome = _measure(setting, bench, cell_seed, scratch, meter)
         finally:
             meter.close()
+            way_path(scratch).unlink(missing_ok=True)
     except CannotRunHere as error:
         outcome = Outcome("unsupported", str(error))
     except ProcessError as error:
@@ -156,7 +158,7 @@ def client_argv(
     """The load generator's command line for a cell; one worker per client CPU, at most one per
     connection."""
     load = setting.load
-    workers = max(1, min(len(cpus), load.connections))
+    workers = 1 if load.stamps == "way" else max(1, min(len(cpus), load.connections))
     argv = [str(loadgen), "-q", "-c", str(load.connections), "-t", str(workers)]
     argv += ["-d", f"{setting.seconds:g}s", "--warmup", f"{setting.warmup:g}s"]
     if setting.warmup_passes:
@@ -171,9 +173,16 @@ def client_argv(
         drain = CLOSED_DRAIN_S
     argv += ["--drain", f"{drain:g}s"]
     argv += client.options(load, requests_path(scratch))
+    if load.stamps == "way":
+        argv += ["--way", str(way_path(scratch))]
     argv += ["--json", f"{scratch}.client.tmp", "--hgrm", f"{scratch}.hgrm"]
     argv.append(load.url(port))
     return argv
+
+
+def way_path(scratch: Path) -> Path:
+    """Where the client leaves the times of each request, if the load asks for them."""
+    return Path(f"{scratch}.way.tmp")
 
 
 def requests_path(scratch: Path) -> Path:
@@ -288,6 +297,8 @@ def _measure(
             outcome.metrics.update(watch.probed())
             outcome.metrics.update(m.counter_metrics(counters, server.exit.context_switches))
             outcome.metrics.update(m.worker_metrics(counters))
+            outcome.metrics.update(watch.way.metrics(report, way_path(scratch)))
+            outcome.server.update(watch.way.record())
     if load.loop == "open" and _falls_short(outcome.metrics.get("throughput_rps"), load):
         outcome.badges += ("saturated",)
     return outcome
@@ -390,6 +401,7 @@ class _Watch:
             + load.freeze_ms / 1000
         )
         self.overdue = False
+        self.way = _Way(load.stamps == "way", server)
 
     def run(self, client: Child, events: int) -> None:
         """Until the client has ended; it is told to stop when it takes far too long."""
@@ -428,6 +440,7 @@ class _Watch:
         if words[0] == "connected":
             self._alarms.append((now + MEMORY_AT * self._setting.warmup, self._sample_memory))
             self._count_syscalls()
+            self.way.start()
         elif words[0] == "warming" and self._syscalls is not None:
             read_ns = time.monotonic_ns()
             calls = self._syscalls.read()
@@ -444,6 +457,8 @@ class _Watch:
             ours = self._server.server_pid == self._server.pid
             if words[0] == "done" and ours and not _grouped(self._meter):
                 self._children = has_children(self._meter.pid)
+            if words[0] == "done":
+                self.way.pause()
             self._sampling_s = max(self._sampling_s, time.monotonic() - now)
             if words[0] == "measure" and self._setting.load.freeze_ms > 0:
                 self._alarms.append((now + FREEZE_AT * self._setting.seconds, self._freeze))
@@ -469,6 +484,7 @@ class _Watch:
 
     def close(self) -> None:
         """Release what is left of the samples' sources; what was recorded is read before."""
+        self.way.close()
         if self._recorder is not None:
             if len(self._calls) == 2:
                 self._events = self._recorder.read()
@@ -593,3 +609,58 @@ class _Watch:
         if self._frozen_s:
             out["frozen_s"] = round(self._frozen_s, 6)
         return out
+
+
+class _Way:
+    """The way of the requests of one cell, if it is wanted (harness.measure.way)."""
+
+    def __init__(self, wanted: bool, server: Server) -> None:
+        self._wanted = wanted
+        self._server = server
+        self._recorder: way.Recorder | None = None
+        self._pids: set[int] = set()
+        self._on_cpu: way.OnCpu | None = None
+        self._why = ""  # it is not known
+
+    def start(self) -> None:
+        if not self._wanted:
+            return
+        if self._server.unseen:
+            self._why = "the server's processes cannot be seen"
+            return
+        try:
+            self._recorder = way.Recorder()
+        except way.Unknown as error:
+            self._why = str(error)
+            return
+        self._pids.update(process.tree(self._server.server_pid))
+        self._recorder.start()
+
+    def pause(self) -> None:
+        if self._recorder is not None:
+            self._recorder.pause()
+            self._pids.update(process.tree(self._server.server_pid))
+
+    def close(self) -> None:
+        if self._recorder is None:
+            return
+        try:
+            self._on_cpu = self._recorder.of(self._pids)
+        except way.Unknown as error:
+            self._why = str(error)
+        finally:
+            self._recorder.close()
+            self._recorder = None
+
+    def metrics(self, report: Mapping[str, Any], path: Path) -> dict[str, float]:
+        """Nothing where the way is not known: record() says why."""
+        if self._on_cpu is None:
+            return {}
+        try:
+            return way.metrics(way.read(path), self._on_cpu, report)
+        except way.Unknown as error:
+            self._why = str(error)
+            return {}
+
+    def record(self) -> dict[str, Any]:
+        return {"way": {"unknown": self._why}} if self._wanted else {}

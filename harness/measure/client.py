@@ -29,6 +29,8 @@ def options(load: Load, requests: Path) -> list[str]:
             words += [option, str(value)]
     if load.slow_readers or load.slow_writers:
         words += ["--slow-rate", str(load.slow_rate)]
+    if load.stamps != "none":
+        words += ["--stamps", "kernel"]
     if load.mix:
         words += ["--requests", str(requests)]
     return words

@@ -60,6 +60,7 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     for percentile in PERCENTILES:
         _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
         _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
+        _put(out, f"arrival_{percentile}_ns", _dig(client, "latency_ns", "arrival", percentile))
     _put(out, "max_ns", _dig(client, "latency_ns", "response", "max"))
     _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
     _put(out, "connect_p50_ns", _dig(client, "latency_ns", "connect", "p50"))

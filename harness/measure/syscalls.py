@@ -27,11 +27,11 @@ from pathlib import Path
 
 from harness.measure.process import tree
 
-_SYS_PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
+PERF_EVENT_OPEN = {"x86_64": 298, "aarch64": 241, "riscv64": 241}
 _TYPE_TRACEPOINT = 2
 _ATTR_BYTES = 64  # PERF_ATTR_SIZE_VER0: all that is needed is in the first version of the struct
 FLAG_PID_CGROUP = 4
-_FLAG_FD_CLOEXEC = 8
+FLAG_FD_CLOEXEC = 8
 _IOC_ENABLE = 0x2400
 DISABLED = 1  # bits of attr.flags
 _INHERIT = 2
@@ -180,19 +180,29 @@ def _threads(pid: int) -> list[int]:
         return []
 
 
+def online() -> list[int]:
+    """The CPUs there are. Raises OSError, ValueError."""
+    text = Path("/sys/devices/system/cpu/online").read_text(encoding="ascii")
+    found: list[int] = []
+    for part in text.strip().split(","):
+        first, _, last = part.partition("-")
+        found += range(int(first), int(last or first) + 1)
+    return found
+
+
 def open_event(
     tracepoint: int, whom: int, cpu: int, bits: int, flags: int, period: int = 0, sample: int = 0
 ) -> int:
     """perf_event_open(2): whom is a task, or the directory of a control group. period, sample: of
     records in a ring, one for so many events, with these fields; 0: it only counts."""
-    number = _SYS_PERF_EVENT_OPEN.get(platform.machine())
+    number = PERF_EVENT_OPEN.get(platform.machine())
     if number is None:
         raise OSError(errno.ENOSYS, f"perf_event_open is not known for {platform.machine()}")
     # struct perf_event_attr: type, size, config, period, sample, read_format, flags, and zeros.
     words = (_TYPE_TRACEPOINT, _ATTR_BYTES, tracepoint, period, sample, 0, bits)
     attr = struct.pack("=IIQQQQQ", *words)
     attr = attr.ljust(_ATTR_BYTES, b"\0")
-    fd = int(_libc.syscall(number, attr, whom, cpu, -1, flags | _FLAG_FD_CLOEXEC))
+    fd = int(_libc.syscall(number, attr, whom, cpu, -1, flags | FLAG_FD_CLOEXEC))
     if fd < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return fd
