@@ -15,6 +15,7 @@ import json
 import math
 import os
 import re
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -421,7 +422,10 @@ class Run:
         """Remove what an interrupted cell left: temporary files, spectra without a record."""
         cells = self.path / "cells"
         for path in [*cells.glob(".*.tmp"), *(self.path / packed.DUELS).glob(".*.tmp")]:
-            path.unlink(missing_ok=True)
+            if path.is_dir():  # the files of a cell's server
+                shutil.rmtree(path, ignore_errors=True)
+            else:
+                path.unlink(missing_ok=True)
         for path in cells.glob("*.hgrm"):
             if not path.with_name(path.name.removesuffix(".hgrm") + ".json").exists():
                 path.unlink(missing_ok=True)

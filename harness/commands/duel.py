@@ -417,6 +417,8 @@ def why_not(model: Model, load: Load) -> str:
         return (
             f"it {KEEPS_BUSY}: nobody beside it would get his own, so its cells are measured alone"
         )
+    if load.files:
+        return "files are made for a cell alone, so it is not compared together or in turns"
     if model.own_protocol and (load.mix or load.reply_bytes):
         return f"speaks {model.own_protocol} only, which has no mix and no reply of a given size"
     return model.why_not(model.asked(load).protocol, load.served)

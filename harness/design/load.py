@@ -24,8 +24,11 @@ OWN_PROTOCOLS = ("memcached", "redis")
 # Who is connected beside the active ones.
 POPULATIONS = ("idle", "silent", "slow_readers", "slow_writers", "short_lived")
 SIZE = 64  # bytes of an echo request
-_SPECIAL = "reply_bytes server mix size close timeout_s slow_rate freeze_ms".split()
+_SPECIAL = "reply_bytes server mix files evict_ms size close timeout_s slow_rate freeze_ms".split()
 _SPECIAL += [*POPULATIONS[1:], "stamps"]
+# In a mix: each of the load's files, in equal shares.
+EACH_FILE = "/file/*"
+FILES_MOST = 256
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,13 @@ class Load:
     placement '' means: as chosen on the command line. server: further options for every server,
     as "--nodelay 0"; a model that does not heed one of them is unsupported. mix: what is asked for
     instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
-    of so many. size: of an echo or rot13 request, in bytes. slow_rate: of each slow reader and
-    writer, in bytes per second. probe: a check of a fact, and its words (harness/measure/probe.py):
-    a program that is run in place of server and load, or a look at the server. stamps: "kernel"
-    adds the time at which replies arrived in the kernel, "way" splits the time of each request
-    (harness/measure/way.py). docs/harness.md ("The load") has them all, with their units.
+    of so many. files: so many of 1 MiB are made for the cell; /file/* in a mix asks for all of them
+    alike. evict_ms: their page cache is emptied so often. size: of an echo or rot13 request, in
+    bytes. slow_rate: of each slow reader and writer, in bytes per second. probe: a check of a fact,
+    and its words (harness/measure/probe.py): a program that is run in place of server and load, or
+    a look at the server. stamps: "kernel" adds the time at which replies arrived in the kernel,
+    "way" splits the time of each request (harness/measure/way.py). docs/harness.md ("The load") has
+    them all, with their units.
     """
 
     loop: str = "closed"
@@ -58,6 +63,8 @@ class Load:
     placement: str = ""
     server: str = ""
     mix: str = ""
+    files: int = 0
+    evict_ms: float = 0.0
     size: int = SIZE
     close: str = "fin"
     timeout_s: float = 5.0
@@ -127,6 +134,14 @@ class Load:
         return ""
 
     def _mix_problem(self) -> str:
+        if not 0 <= self.files <= FILES_MOST:
+            return f"files = {self.files}; allowed: from 0 to {FILES_MOST}"
+        if self.evict_ms < 0 or (self.evict_ms and not self.files):
+            return f"evict_ms = {self.evict_ms:g}; it needs files, and cannot be negative"
+        if bool(self.files) != (EACH_FILE in [path for _, path, _ in _parts(self.mix)]):
+            return (
+                f"files = {self.files}; they are asked for with {EACH_FILE} in mix, and only then"
+            )
         if not self.mix:
             return ""
         if self.protocol != "http" or self.path != "/" or self.reply_bytes:
@@ -140,7 +155,8 @@ class Load:
         for method, path, weight in parts:
             if not (method.isascii() and method.isalpha() and path.startswith("/")):
                 return f"mix = '{self.mix}'; {allowed}"
-            if weight and not (weight.isdecimal() and 1 <= int(weight) <= WEIGHT_MOST):
+            most = WEIGHT_MOST // max(1, self.files)
+            if weight and not (weight.isdecimal() and 1 <= int(weight) <= most):
                 return f"mix = '{self.mix}'; {allowed}"
             weighted += bool(weight)
         return "" if weighted in (0, len(parts)) else f"mix = '{self.mix}'; {allowed}"
@@ -154,7 +170,14 @@ class Load:
     @property
     def mix_lines(self) -> str:
         """The mix as a file for the load generator: METHOD PATH [WEIGHT] in each line."""
-        return "".join(f"{' '.join(part).strip()}\n" for part in _parts(self.mix))
+        found = []
+        for method, path, weight in _parts(self.mix):
+            if path == EACH_FILE:
+                found += [(method, f"/file/{number}", weight) for number in range(self.files)]
+            else:
+                shares = str(int(weight) * max(1, self.files)) if weight else ""
+                found.append((method, path, shares))
+        return "".join(f"{' '.join(part).strip()}\n" for part in found)
 
     @property
     def served(self) -> int:

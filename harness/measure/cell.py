@@ -29,7 +29,17 @@ from typing import Any
 
 from harness import shape
 from harness.errors import HostFault, why
-from harness.measure import accounts, callnames, client, host, interrupt, probe, syscalls, way
+from harness.measure import (
+    accounts,
+    callnames,
+    client,
+    files,
+    host,
+    interrupt,
+    probe,
+    syscalls,
+    way,
+)
 from harness.measure import derive as m
 from harness.design.load import Load
 from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
@@ -228,9 +238,23 @@ def verdict(exit_status: int, client: Mapping[str, Any], open_loop: bool) -> tup
 def _measure(
     setting: Setting, bench: Bench, cell_seed: int, scratch: Path, meter: Meter
 ) -> Outcome:
+    cpus = bench.placements[setting.load.placement].client
+    with files.made(setting.load, Path(f"{scratch}.files.tmp"), cpus) as options:
+        return _measure_with(options, setting, bench, cell_seed, scratch, meter)
+
+
+def _measure_with(
+    options: Sequence[str],
+    setting: Setting,
+    bench: Bench,
+    cell_seed: int,
+    scratch: Path,
+    meter: Meter,
+) -> Outcome:
+    """options: further ones of the server, for this cell alone."""
     load = setting.load
     placement = bench.placements[load.placement]
-    argv = bench.commands[setting.model](load)
+    argv = [*bench.commands[setting.model](load), *options]
     with Server(argv, placement.server, meter.join) as server:
         if server.attached:  # what ran before could not be put into a control group of ours
             meter = Meter(Sources(None, None))
