@@ -46,6 +46,8 @@ static struct {
 	uint64_t wrong_at;  /* this reply, counted from 1, has a wrong byte */
 	uint64_t closes_at; /* instead of this reply the server closes */
 	uint64_t replies;
+	uint64_t no_stamp_each;  /* each so manyth reply has no stamp; 0: none is without */
+	uint64_t stamp_ahead_ns; /* the stamps' clock is not the one they are read with */
 } server;
 
 static bool waiting[CONNECTIONS];    /* a request has been sent and not been answered */
@@ -110,6 +112,9 @@ static void answer(struct traffic *t, struct lane *c)
 	}
 	if (server.replies == server.wrong_at)
 		reply[length - 1] ^= 1;
+	t->arrived_ns = time_ns + server.stamp_ahead_ns;
+	if (server.no_stamp_each && server.replies % server.no_stamp_each == 0)
+		t->arrived_ns = 0;
 	traffic_received(t, c, reply, length);
 }
 
@@ -265,6 +270,50 @@ static void the_integral_of_requests_in_flight_is_rate_times_service_time(void *
 	sum = hist_mean_finite(&record.service) * (double)active->completed;
 	assert_true(sum > 0.95 * (double)record.inflight_ns);
 	assert_true(sum < 1.05 * (double)record.inflight_ns + 8 * 1e6);
+}
+
+static void a_reply_has_arrived_when_its_stamp_says(void **state)
+{
+	double apart_ns;
+
+	(void)state;
+	options.stamps = STAMPS_KERNEL;
+	run();
+	assert_conserved();
+	assert_int_equal(record.unstamped, 0);
+	assert_int_equal(hist_count(&record.arrival), active->completed);
+	/* The kernel stamps it, then we read the clock: by one reading earlier. */
+	apart_ns = hist_mean_finite(&record.service) - hist_mean_finite(&record.arrival);
+	assert_in_range((uint64_t)apart_ns, READING_NS - 10, READING_NS + 10);
+}
+
+static void a_reply_without_a_stamp_is_counted_and_has_no_arrival(void **state)
+{
+	(void)state;
+	options.stamps = STAMPS_KERNEL;
+	server.no_stamp_each = 4;
+	run();
+	assert_conserved();
+	assert_in_range(record.unstamped, active->completed / 4 - 2, active->completed / 4 + 2);
+	assert_int_equal(hist_count(&record.arrival), active->completed - record.unstamped);
+}
+
+static void a_stamp_of_another_time_of_day_is_not_believed(void **state)
+{
+	(void)state;
+	options.stamps = STAMPS_KERNEL;
+	server.stamp_ahead_ns = NS_PER_S;
+	run();
+	assert_conserved();
+	assert_int_equal(record.unstamped, active->completed);
+	assert_int_equal(hist_count(&record.arrival), 0);
+}
+
+static void without_stamps_nothing_has_an_arrival(void **state)
+{
+	(void)state;
+	run();
+	assert_int_equal(hist_count(&record.arrival) + record.unstamped, 0);
 }
 
 static void unanswered_requests_are_infinite(void **state)
@@ -510,6 +559,11 @@ int main(void)
 		cmocka_unit_test_setup(a_closed_loop_keeps_every_connection_busy, reset),
 		cmocka_unit_test_setup(
 			the_integral_of_requests_in_flight_is_rate_times_service_time, reset),
+		cmocka_unit_test_setup(a_reply_has_arrived_when_its_stamp_says, reset),
+		cmocka_unit_test_setup(a_reply_without_a_stamp_is_counted_and_has_no_arrival,
+				       reset),
+		cmocka_unit_test_setup(a_stamp_of_another_time_of_day_is_not_believed, reset),
+		cmocka_unit_test_setup(without_stamps_nothing_has_an_arrival, reset),
 		cmocka_unit_test_setup(unanswered_requests_are_infinite, reset),
 		cmocka_unit_test_setup(what_was_never_sent_is_infinite_too, reset),
 		cmocka_unit_test_setup(more_arrivals_than_can_be_drawn_are_all_counted, reset),
