@@ -9,7 +9,9 @@ from rich.markup import escape
 from rich.table import Table
 
 from harness import errors
+from harness.design import reach
 from harness.measure import doctor
+from harness.measure.reach import machine
 from harness.present import console
 
 if TYPE_CHECKING:
@@ -21,6 +23,29 @@ _STYLES = {doctor.GOOD: "green", doctor.NOTE: "yellow", doctor.BAD: "red"}
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("doctor", help="check this machine, with remedies")
     parser.set_defaults(run=run)
+
+
+def _reach() -> Table:
+    """How many connections this machine can have open, and what stops more: the tightest first."""
+    here = machine()
+    table = Table(
+        title="How many connections, both ends here, and what stops more",
+        title_justify="left",
+        box=console.BOX,
+        pad_edge=False,
+    )
+    table.add_column("connections", justify="right")
+    table.add_column("what stops there, and the remedy")
+    one = reach.one_process(here)
+    table.add_row(f"{one.connections:,}", _bound(one))
+    table.add_section()
+    for bound in reach.bounds(here):
+        table.add_row(f"{bound.connections:,}", _bound(bound))
+    return table
+
+
+def _bound(bound: reach.Bound) -> str:
+    return f"{escape(bound.found)}\n[bold]→ {escape(bound.remedy)}[/]"
 
 
 def run(_args: argparse.Namespace) -> int:
@@ -37,5 +62,7 @@ def run(_args: argparse.Namespace) -> int:
         style = _STYLES[finding.level]
         table.add_row(finding.subject, f"[{style}]{finding.level}[/]", text)
     out.print(table)
+    out.print()
+    out.print(_reach())
     bad = any(finding.level == doctor.BAD for finding in found)
     return errors.EXIT_FAILURE if bad else errors.EXIT_OK

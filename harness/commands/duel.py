@@ -25,7 +25,8 @@ from harness.design.duel import (
 )
 from harness.design.load import ARRIVALS, PLACEMENTS, Load
 from harness.design.model import KEEPS_BUSY, Model
-from harness.design.plan import SPARE_DESCRIPTORS, descriptor_limit
+from harness.design.plan import descriptor_limit
+from harness.design.reach import SPARE_DESCRIPTORS
 from harness.judge import standings
 from harness.judge.standings import CPU, Standing
 from harness.output import complain

@@ -73,7 +73,7 @@ class Profile:
     leave_out: tuple[Mapping[str, Any], ...] = ()  # combinations of levels that are not measured
 
     def leaves_out(self, factors: Mapping[str, Any]) -> bool:
-        """Whether this combination is one of those that are not measured."""
+        """Whether this combination of levels and a model is one that is not measured."""
         return any(all(factors.get(k) == v for k, v in one.items()) for one in self.leave_out)
 
     def timing(self, factors: Mapping[str, Any]) -> tuple[float, float]:
@@ -142,6 +142,7 @@ class Experiment:
     source: str
     base: Load
     clamp_connections: bool
+    processes_as_needed: bool
     factors: tuple[Factor, ...]
     metric: str
     highlights: tuple[Highlight, ...]
@@ -205,6 +206,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
     try:
         fixed = dict(raw["load"])
         clamp = bool(fixed.pop("clamp_connections", False))
+        as_needed = bool(fixed.pop("processes_as_needed", False))
         base = Load(**{key: coerce(key, value) for key, value in fixed.items()})
         factors = tuple(
             Factor(
@@ -225,6 +227,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             source=str(raw["source"]),
             base=base,
             clamp_connections=clamp,
+            processes_as_needed=as_needed,
             factors=factors,
             metric=reader.metric(str(raw["metric"])),
             highlights=tuple(_highlight(reader, h) for h in raw.get("summary", [])),
@@ -331,8 +334,13 @@ def _profile(
 
 
 def _left_out(name: str, given: Any, levels: Mapping[str, Any]) -> tuple[Mapping[str, Any], ...]:
-    found = tuple({key: coerce(key, v) for key, v in dict(one).items()} for one in given)
+    found = tuple(
+        {key: str(v) if key == "model" else coerce(key, v) for key, v in dict(one).items()}
+        for one in given
+    )
     for key, value in ((key, value) for one in found for key, value in one.items()):
+        if key == "model":
+            continue
         if value not in [coerce(key, v) for v in levels.get(key, [])]:
             raise ValueError(f"profile {name}: leave_out: {key} = {value} is no level of it")
     return found

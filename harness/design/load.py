@@ -25,7 +25,7 @@ OWN_PROTOCOLS = ("memcached", "redis")
 POPULATIONS = ("idle", "silent", "slow_readers", "slow_writers", "short_lived")
 SIZE = 64  # bytes of an echo request
 _SPECIAL = "reply_bytes server mix files evict_ms size close timeout_s slow_rate freeze_ms".split()
-_SPECIAL += [*POPULATIONS[1:], "stamps"]
+_SPECIAL += [*POPULATIONS[1:], "stamps", "connect_rate", "connect_ahead"]
 # In a mix: each of the load's files, in equal shares.
 EACH_FILE = "/file/*"
 FILES_MOST = 256
@@ -42,7 +42,9 @@ class Load:
     instead of path, with weights or in order, as "/work/100 1, / 99". reply_bytes: likewise, a body
     of so many. files: so many of 1 MiB are made for the cell; /file/* in a mix asks for all of them
     alike. evict_ms: their page cache is emptied so often. size: of an echo or rot13 request, in
-    bytes. slow_rate: of each slow reader and writer, in bytes per second. probe: a check of a fact,
+    bytes. slow_rate: of each slow reader and writer, in bytes per second. connect_rate: new
+    connections per second while setting up, 0 for the load generator's own pace; connect_ahead: of
+    these so many may be unanswered, 0 for any number. probe: a check of a fact,
     and its words (harness/measure/probe.py): a program that is run in place of server and load, or
     a look at the server. stamps: "kernel" adds the time at which replies arrived in the kernel,
     "way" splits the time of each request (harness/measure/way.py). docs/harness.md ("The load") has
@@ -75,6 +77,8 @@ class Load:
     short_lived: int = 0
     probe: str = ""
     stamps: str = "none"
+    connect_rate: int = 0
+    connect_ahead: int = 0
 
     def problem(self) -> str:
         """What is wrong with this combination, or ''."""
@@ -101,6 +105,10 @@ class Load:
             return f"timeout_s = {self.timeout_s:g}; allowed: from 0.001 to 3600 seconds"
         if not 1 <= self.slow_rate <= 1 << 30:
             return f"slow_rate = {self.slow_rate}; allowed: from 1 to {1 << 30} bytes per second"
+        if not 0 <= self.connect_rate <= 1_000_000_000:
+            return f"connect_rate = {self.connect_rate}; allowed: from 0 to 1000000000 per second"
+        if not 0 <= self.connect_ahead <= 10_000_000:
+            return f"connect_ahead = {self.connect_ahead}; allowed: from 0 to 10000000"
         if not 1 <= self.size <= 1 << 20:
             return f"size = {self.size}; allowed: from 1 to {1 << 20} bytes"
         if self.size != SIZE and self.protocol not in ("echo", "rot13"):

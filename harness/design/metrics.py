@@ -86,6 +86,13 @@ METRICS: dict[str, Metric] = {
             "lower",
             "kernel memory per connection, whole machine",
         ),
+        Metric(
+            "client_bytes_per_connection",
+            "bytes",
+            "lower",
+            "client memory per connection",
+        ),
+        Metric("open_s", "s", "lower", "seconds to open all connections"),
         Metric("syscalls_per_request", "calls", "lower", "system calls per request"),
         Metric("context_switches_per_request", "switches", "lower", "context switches per request"),
         Metric("switches_per_request", "switches", "lower", "context switches while it serves"),

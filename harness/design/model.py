@@ -54,6 +54,14 @@ class Model:
         return int(self.describe.get("workers") or 0)
 
     @property
+    def per_worker(self) -> int:
+        """How many connections each more of its workers (-w) brings, where the limit is that of
+        each worker process and -w can be given; else 0."""
+        if any(word.startswith("-w") for word in self.options):
+            return 0
+        return int((self.describe.get("limits") or {}).get("per_worker") or 0)
+
+    @property
     def is_guest(self) -> bool:
         """A server that is not ours: another process starts it and speaks for it."""
         return bool(self.words)

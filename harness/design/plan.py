@@ -16,10 +16,9 @@ from typing import Any
 
 from harness.design.experiment import Experiment, Profile
 from harness.design.load import Load, coerce
+from harness.design import reach
 from harness.design.model import KEEPS_BUSY, Model
-
-# Descriptors a server or client needs beside its connections.
-SPARE_DESCRIPTORS = 64
+from harness.design.reach import SPARE_DESCRIPTORS, Bound
 
 # Time a cell takes beside warm-up and window, in seconds: two process starts, sampling, files,
 # stop.
@@ -94,10 +93,12 @@ def settings(
     capacities: Mapping[str, float],
     max_descriptors: int | None = None,
     started_with: StartedWith = _as_it_is,
+    bounds: Sequence[Bound] = (),
 ) -> list[Setting]:
     """All settings of a run, models in the given order.
 
     started_with: what a model says of itself when it has the options of a load's `server`, too.
+    bounds: how far this machine goes at all, tightest first (harness.design.reach).
     capacities: requests per second of each model, for a profile with a grid; a model that is not in
     it gets no rate at all. Raises ValueError for a combination of levels that is no load.
     """
@@ -113,14 +114,17 @@ def settings(
             )
         for combination in itertools.product(*(levels[name] for name in names)):
             factors = dict(zip(names, combination))
-            if profile.leaves_out(factors):
+            if profile.leaves_out({**factors, "model": model.name}):
                 continue
             load = replace(experiment.base, **factors)
             problem = load.problem()
             if problem:
                 raise ValueError(problem)
             told = started_with(model, load.server)
-            result.append(_setting(experiment, profile, told, load, factors, limit))
+            grown = with_processes(load, told) if experiment.processes_as_needed else load
+            if grown is not load:
+                told = started_with(model, grown.server)
+            result.append(_setting(experiment, profile, told, grown, factors, limit, bounds))
     return result
 
 
@@ -131,21 +135,42 @@ def _setting(
     load: Load,
     factors: Mapping[str, Any],
     max_descriptors: int,
+    bounds: Sequence[Bound],
 ) -> Setting:
     load, badges = clamp(load, model) if experiment.clamp_connections else (load, ())
     total = load.all_connections
     why = model.why_not(load.protocol, load.room)
-    if not why and total + SPARE_DESCRIPTORS > max_descriptors:
+    if not why and experiment.processes_as_needed:
+        most = reach.client_most(max_descriptors, load.connections)
+        if total > most:
+            why = (
+                f"the client's {min(reach.CLIENT_WORKERS, load.connections)} processes go to {most}"
+                f" connections: each may have {max_descriptors} descriptors (see tenk doctor)"
+            )
+    elif not why and total + SPARE_DESCRIPTORS > max_descriptors:
         why = (
             f"{total} connections need more than the {max_descriptors} descriptors"
             " a process may have here (see tenk doctor)"
         )
+    why = why or reach.why_not(total, bounds)
+    if load.server != experiment.base.server and "server" not in factors:
+        badges += (f"started with {load.server}",)
     if model.busy_polls:
         badges += (f"{KEEPS_BUSY}, so it was measured alone",)
     seconds, warmup = profile.timing(factors)
     # An open loop goes at its own pace, which may be a pass in many seconds.
     passes = profile.warmup_passes if load.loop == "closed" else 0
     return Setting(model.name, dict(factors), load, seconds, warmup, why, badges, passes)
+
+
+def with_processes(load: Load, model: Model) -> Load:
+    """The load with as many worker processes of the server as its connections need; unchanged where
+    more of them bring the model nothing, or `server` says how many."""
+    each = model.per_worker
+    if not each or load.room <= each or any(w.startswith("-w") for w in load.server_words):
+        return load
+    workers = max(model.workers, -(-load.room // each))
+    return replace(load, server=f"{load.server} -w {workers}".strip())
 
 
 def clamp(load: Load, model: Model) -> tuple[Load, tuple[str, ...]]:
@@ -176,6 +201,12 @@ def block_order(plan: Sequence[Setting], seed: int, block: int) -> list[Setting]
 
 def expected_block_s(plan: Iterable[Setting]) -> float:
     return sum(setting.expected_s for setting in plan)
+
+
+def expected_s(plan: Sequence[Setting], profile: Profile, blocks: int) -> float:
+    """How long so many blocks take: a cell that takes too long to have a replicate has none."""
+    once = [s for s in plan if s.expected_s > profile.once_above_s]
+    return blocks * expected_block_s(plan) - (blocks - 1) * expected_block_s(once)
 
 
 def expected_blocks(plan: Sequence[Setting], profile: Profile, fixed_s: float = 0.0) -> int:

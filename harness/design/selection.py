@@ -18,7 +18,7 @@ ALL = "all"
 FAMILY = "family:"
 HOW = (
     "names, globs as 'epoll_*', family:NAME, a set, or all, with commas between them;"
-    " also a name with its options, as 'thread_pool -w 32'"
+    " also a name with its options, as 'thread_pool -w 32', and guest:NAME or 'guest:*'"
 )
 
 

@@ -42,10 +42,11 @@ from harness.measure import (
 )
 from harness.measure import derive as m
 from harness.design.load import Load
-from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes
+from harness.measure.meter import Meter, Sources, cpu_between, has_children, kernel_bytes, tree_pss
 from harness.paths import from_root
 from harness.measure.placement import Placement, cpu_list
-from harness.design.plan import Setting
+from harness.design.plan import Setting, descriptor_limit
+from harness.design.reach import client_workers
 from harness.measure import process
 from harness.measure.process import (
     EXIT_CANNOT_RUN_HERE,
@@ -166,9 +167,13 @@ def client_argv(
     loadgen: Path, setting: Setting, port: int, cpus: tuple[int, ...], seed: int, scratch: Path
 ) -> list[str]:
     """The load generator's command line for a cell; one worker per client CPU, at most one per
-    connection."""
+    active connection; more where the descriptors of so many are too few. Several on a CPU must not
+    spin until a request is due: each would keep the others from theirs."""
     load = setting.load
-    workers = 1 if load.stamps == "way" else max(1, min(len(cpus), load.connections))
+    needed = client_workers(load.all_connections, descriptor_limit())
+    workers = max(1, min(max(len(cpus), needed), load.connections))
+    if load.stamps == "way":
+        workers = 1
     argv = [str(loadgen), "-q", "-c", str(load.connections), "-t", str(workers)]
     argv += ["-d", f"{setting.seconds:g}s", "--warmup", f"{setting.warmup:g}s"]
     if setting.warmup_passes:
@@ -177,7 +182,9 @@ def client_argv(
     argv += ["--interval", f"{max(LEAST_INTERVAL_S, setting.seconds / INTERVALS):g}s"]
     argv += ["--seed", str(seed), "--cpus", cpu_list(cpus)]
     if load.loop == "open":
-        argv += ["-R", f"{load.offered_rps:g}", "--arrival", load.arrival]
+        argv += ["-R", f"{load.offered_rps:.12g}", "--arrival", load.arrival]
+        if workers > len(cpus):
+            argv += ["--pace", "sleep"]
         drain = max(OPEN_DRAIN_S, load.freeze_ms / 1000)
     else:
         drain = CLOSED_DRAIN_S
@@ -415,6 +422,9 @@ class _Watch:
         self._user_after: float | None = None
         self._kernel_after: float | None = None
         self._looked: dict[str, float] = {}
+        self._client_pid = 0
+        self._client_bytes: float | None = None
+        self._began = 0.0
         load = setting.load
         self.allowed_s = (
             15
@@ -429,7 +439,9 @@ class _Watch:
 
     def run(self, client: Child, events: int) -> None:
         """Until the client has ended; it is told to stop when it takes far too long."""
-        deadline = time.monotonic() + self.allowed_s
+        self._began = time.monotonic()
+        self._client_pid = client.pid
+        deadline = self._began + self.allowed_s
         poller = select.poll()
         poller.register(events, select.POLLIN)
         poller.register(client.pidfd, select.POLLIN)
@@ -522,6 +534,8 @@ class _Watch:
                 self._looked = probe.look(self._setting.load.probe, self._server.server_pid)
             self._kernel_after = kernel_bytes()
             self._user_after = self._meter.user_bytes()
+            if self._setting.load.all_connections >= m.MIN_CONNECTIONS_FOR_MEMORY:
+                self._client_bytes = tree_pss(self._client_pid)
 
     def _freeze(self) -> None:
         self._server.signal(signal.SIGSTOP)
@@ -557,7 +571,10 @@ class _Watch:
         memory = m.MemoryUse(
             self._grown(self._user_before, self._user_after),
             self._grown(self._kernel_before, self._kernel_after),
+            self._client_bytes,
         )
+        if "connected" in self._at:
+            out["open_s"] = self._at["connected"] - self._began
         cpu = cpu_between(self._cpu.get("measure"), self._cpu.get("done"))
         edges = m.edge_cpu(report, cpu, self._children)
         if edges is not None:
@@ -597,6 +614,7 @@ class _Watch:
                 "kernel_source": "/proc/meminfo: Slab + KernelStack + PageTables, whole machine",
                 "kernel_before_bytes": self._kernel_before,
                 "kernel_after_bytes": self._kernel_after,
+                "client_bytes": self._client_bytes,
             },
             "syscalls": {"source": self._syscalls_source},
         }

@@ -31,6 +31,10 @@ def options(load: Load, requests: Path) -> list[str]:
         words += ["--slow-rate", str(load.slow_rate)]
     if load.stamps != "none":
         words += ["--stamps", "kernel"]
+    if load.connect_rate:
+        words += ["--connect-rate", str(load.connect_rate)]
+    if load.connect_ahead:
+        words += ["--connect-ahead", str(load.connect_ahead)]
     if load.mix:
         words += ["--requests", str(requests)]
     return words

@@ -51,6 +51,7 @@ class MemoryUse:
 
     user: float | None
     kernel: float | None
+    client: float | None = None  # all of the client's own, not only what grew
 
 
 def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
@@ -135,6 +136,8 @@ def cost_metrics(
             out["user_bytes_per_connection"] = memory.user / connections
         if memory.kernel is not None:
             out["kernel_bytes_per_connection"] = memory.kernel / connections
+        if memory.client is not None:
+            out["client_bytes_per_connection"] = memory.client / connections
     return out
 
 

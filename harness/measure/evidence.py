@@ -19,7 +19,8 @@ from harness.design.evidence import CLIENT, NONE, Evidence, Profile, Series, cut
 from harness.design.load import Load
 from harness.design.model import Model
 from harness.design.pieces import Piece
-from harness.design.plan import SPARE_DESCRIPTORS, descriptor_limit
+from harness.design.plan import descriptor_limit
+from harness.design.reach import SPARE_DESCRIPTORS
 from harness.errors import SetupError
 from harness.measure import pilot
 from harness.measure.neighbour import Neighbour

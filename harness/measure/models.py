@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fnmatch
 import functools
 import hashlib
 import json
@@ -97,7 +98,7 @@ def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
 
     UsageError where one is named twice, or refuses its options. Raises SetupError if one is stale.
     """
-    words = selection.words(selection.ALL if wanted is None else wanted)
+    words = _guests_of(selection.words(selection.ALL if wanted is None else wanted))
     foreign = [one for word in words if (one := guest.parse_foreign(word, "--models"))]
     ours = [word for word in words if not guest.parse_foreign(word, "--models")]
     plain = [word for word in ours if len(word.split()) == 1]
@@ -111,6 +112,24 @@ def choose(models: Iterable[Model], wanted: str | None) -> list[Model]:
             raise UsageError("--models", name, "name each once")
     refuse_stale(chosen)
     return chosen
+
+
+def _guests_of(words: Sequence[str]) -> list[str]:
+    """The words, with every guest that a glob as 'guest:*' stands for in its place. UsageError for
+    one that stands for none."""
+    found: list[str] = []
+    for word in words:
+        if not (word.startswith(guest.PREFIX) and any(c in word for c in "*?[")):
+            found.append(word)
+            continue
+        known = [guest.PREFIX + name for name in guest.available()]
+        named = [name for name in fnmatch.filter(known, word) if name not in words]
+        if not fnmatch.filter(known, word):
+            raise UsageError(
+                "--models", word, f"it stands for no guest; there are {', '.join(known)}"
+            )
+        found += [name for name in named if name not in found]
+    return found
 
 
 def set_up(catalogue: Sequence[Model], word: str, option: str) -> Model:

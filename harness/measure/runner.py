@@ -13,7 +13,7 @@ from typing import Any, Protocol
 
 from harness.design import experiment as experiments
 from harness.design.compare import Level
-from harness.design import plan, selection
+from harness.design import plan, reach, selection
 from harness.measure import callnames, host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command, warmed_up
 from harness.errors import HostFault, SetupError
@@ -22,6 +22,7 @@ from harness.design.model import Model
 from harness.measure.models import fingerprint, started_with
 from harness.design.load import PLACEMENTS
 from harness.measure.placement import place
+from harness.measure.reach import machine
 from harness.design.plan import Setting
 from harness.store import USABLE, CellRecord, Run
 
@@ -109,9 +110,15 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
     """Expected length of a run in seconds, pilots included; before the pilots ran, as if every
     model used two thirds of the grid."""
     profile = request.profile
+    bounds = reach.bounds(machine())
     if profile.grid is None:
         settings = plan.settings(
-            request.experiment, profile, request.models, {}, started_with=started_with
+            request.experiment,
+            profile,
+            request.models,
+            {},
+            started_with=started_with,
+            bounds=bounds,
         )
         pilots = 0.0
     else:
@@ -119,7 +126,12 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
         guess = points[len(points) * 2 // 3] if len(points) > 1 else points[0]
         known = capacities or {model.name: guess for model in request.models}
         settings = plan.settings(
-            request.experiment, profile, request.models, known, started_with=started_with
+            request.experiment,
+            profile,
+            request.models,
+            known,
+            started_with=started_with,
+            bounds=bounds,
         )
         pilot = profile.grid.pilot_s + PILOT_WARMUP_S + plan.OVERHEAD_S
         pilots = 0.0 if capacities else pilot * len(request.models)
@@ -128,7 +140,7 @@ def estimate_s(request: Request, capacities: Mapping[str, float] | None = None) 
         level.seconds + _duel_pilot_s(request, level)
         for level in levels(request.experiment, profile)
     )
-    return pilots + blocks * plan.expected_block_s(settings) + compared
+    return pilots + plan.expected_s(settings, profile, blocks) + compared
 
 
 def _duel_pilot_s(request: Request, level: Level) -> float:
@@ -160,10 +172,9 @@ def create(request: Request, bench: Bench) -> Run:
     git = host.git_state()
     utc = datetime.now(timezone.utc)
     experiment = request.experiment
-    machine = host.machine_name()
     name = f"{utc:%Y%m%dT%H%M%SZ}-{git['commit']}"
     run = Run.create(
-        request.results / machine / experiment.name / name,
+        request.results / host.machine_name() / experiment.name / name,
         {
             "session": request.session,
             "experiment": experiment.raw,
@@ -261,7 +272,12 @@ def prepare(run: Run, request: Request, bench: Bench, progress: Progress) -> Non
     if request.profile.grid is not None:
         capacities = _pilots(request, bench, run, progress)
     settings = plan.settings(
-        request.experiment, request.profile, request.models, capacities, started_with=started_with
+        request.experiment,
+        request.profile,
+        request.models,
+        capacities,
+        started_with=started_with,
+        bounds=reach.bounds(machine()),
     )
     with _kept(run):
         run.update(capacities_rps=capacities, plan=[setting.to_json() for setting in settings])
