@@ -293,6 +293,14 @@ models-table:
 	$(Q)sed -n '/<!-- end of numbers/,$$p' docs/models.md >> $(BUILD)/models.md
 	$(Q)cp $(BUILD)/models.md docs/models.md
 
+# docs/claims.md and its figures, anew: from the newest complete `tenk run all-claims`, else from the runs
+# that are kept. RUN=DIR: from that one, of which a small copy is then kept in results/reference/claims.
+PHONY += claims
+claims:
+	@mkdir -p $(BUILD)
+	$(Q)$(TENK) claims $(RUN) --figures $(if $(RUN),--keep results/reference/claims) > $(BUILD)/claims.md
+	$(Q)cp $(BUILD)/claims.md docs/claims.md
+
 # Lay everything out the way `make lint` wants it.
 PHONY += format
 format:
@@ -346,7 +354,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
 	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots report'
-	@echo '         test unit check sanitize fuzz · lint format readme models-table · deps install uninstall clean'
+	@echo '         test unit check sanitize fuzz · lint format readme models-table claims · deps install uninstall clean'
 
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen

@@ -188,3 +188,47 @@ def _lines(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{path}:{number}", document
     except (OSError, EOFError, ValueError, lzma.LZMAError) as error:
         raise SetupError(f"{path}: damaged: {error}") from None
+
+
+def keep_small(run: Path, meta: Mapping[str, Any], target: Path) -> None:
+    """A packed copy of a finished run in the new folder `target`: everything that its conclusions
+    and figures are made of, and no more.
+
+    Left out: the spectra of latencies, the records of server and machine, of the client's report
+    all but its verdict and intervals, the plan, and of each model all but its name, summary and
+    family. OSError where it cannot be written, SetupError for a damaged record.
+    """
+    target.mkdir(parents=True)
+    cells = _lines(run / NAME) if is_packed(run) else _each(run / FOLDER)
+    duels = _lines(run / DUELS_NAME) if has_duels(run) else _each(run / DUELS)
+    _write(target / NAME, _compress("".join(_line(_small(one)) for _, one in cells).encode()))
+    texts = [_line(one) for _, one in duels]
+    if texts:
+        _write(target / DUELS_NAME, _compress("".join(texts).encode()))
+    models = {
+        name: {
+            key: told[key] for key in ("name", "summary", "family", "unavailable") if key in told
+        }
+        for name, told in meta["models"].items()
+    }
+    kept: dict[str, Any] = {**meta, "models": models, "plan": None}
+    _write(target / "run.json", (json.dumps(kept, indent=1) + "\n").encode())
+
+
+def _small(cell: Mapping[str, Any]) -> dict[str, Any]:
+    client = cell.get("client") or {}
+    rate = {"rate": (client.get("config") or {}).get("rate")}
+    told = {"verdict": client.get("verdict"), "config": rate, "intervals": client.get("intervals")}
+    timing = {k: v for k, v in (cell.get("timing") or {}).items() if k in ("cell_s",)}
+    dropped = ("hgrm", "machine")
+    kept = {key: value for key, value in cell.items() if key not in dropped}
+    return {**kept, "server": {}, "client": told if client else {}, "timing": timing}
+
+
+def _each(folder: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    for document in _documents(folder):
+        yield str(folder), document
+
+
+def _line(document: Mapping[str, Any]) -> str:
+    return json.dumps(document) + "\n"

@@ -34,6 +34,7 @@ NO_VALUE = frozenset({"unsupported", "failed"})
 _TAIL_COLUMNS = tuple("metric unit n estimate lo hi status codes badges strays reason".split())
 
 
+OUTCOMES = ("supported", "refuted", "depends", "cannot decide")
 PACKED = "cells.jsonl.xz"  # instead of the folder cells/, see `tenk pack`
 PACKED_DUELS = "duels.jsonl.xz"  # likewise instead of duels/
 CONCLUSIONS = "conclusions.tar.xz"  # likewise instead of summary.tsv and answer.json
@@ -113,6 +114,41 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class PartNumber:
+    """What a verdict rests on: an estimate with its interval, and the bounds that the claim names,
+    each nan where there is none. unit: "ratio", or that of the number. basis: "cells", "slope", or
+    how the models met. n: replicates, or blocks and runs."""
+
+    unit: str
+    estimate: float
+    lo: float
+    hi: float
+    low: float
+    high: float
+    basis: str
+    n: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """A claim of the run with its verdict. control: it is none of the parts of what is claimed."""
+
+    text: str
+    outcome: str
+    control: bool
+    numbers: tuple[PartNumber, ...]
+
+
+@dataclass(frozen=True)
+class Settled:
+    """The claim of the textbooks that the run was made for, and the verdict on it."""
+
+    number: int
+    claim: str
+    outcome: str
+
+
+@dataclass(frozen=True)
 class Meeting:
     """How all models met at one level (docs/duel.md): "together" or "turns". The ratios of the
     models are points of the run; here is what may be believed of them, in CPU per request.
@@ -189,6 +225,37 @@ class Results:
         """What the run found of `key` (a metric, mostly), or the question where it does not say: an
         older run, or a slice of one, whose findings are about all of it."""
         return question if self.fixed else self.titles.get(key, question)
+
+    @cached_property
+    def _answer(self) -> dict[str, Any]:
+        text = conclusion(self.path, "answer.json")
+        return {} if text is None else _object(self.path / "answer.json", text)
+
+    @property
+    def settled(self) -> Settled | None:
+        """What the run was made to settle, if it was."""
+        told = self._answer.get("settled")
+        if not isinstance(told, dict):
+            return None
+        outcome = str(told.get("outcome"))
+        if outcome not in OUTCOMES:
+            raise DataError(f"{self.path / 'answer.json'}: not an outcome: {outcome!r}")
+        return Settled(int(number(told.get("number"))), str(told.get("claim")), outcome)
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """The verdicts on the claims of the run, those about what it did not measure left out."""
+        told = self._answer.get("claims")
+        return tuple(
+            Part(
+                str(one.get("text")),
+                str(one.get("outcome")) if one.get("outcome") in OUTCOMES else OUTCOMES[-1],
+                bool(one.get("control")),
+                tuple(_part_number(each) for each in one.get("numbers") or ()),
+            )
+            for one in (told if isinstance(told, list) else ())
+            if isinstance(one, dict) and not one.get("absent")
+        )
 
     @property
     def experiment(self) -> str:
@@ -463,6 +530,15 @@ def _object(path: Path, text: str) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise DataError(f"{path}: a JSON object is expected")
     return value
+
+
+def _part_number(told: Mapping[str, Any]) -> PartNumber:
+    estimate, lo, hi, low, high, many = (
+        number(told.get(key)) for key in ("estimate", "lo", "hi", "low", "high", "n")
+    )
+    n = int(many) if math.isfinite(many) else 0
+    basis = str(told.get("basis"))
+    return PartNumber(str(told.get("unit")), estimate, lo, hi, low, high, basis, n)
 
 
 def _read_titles(run: Path) -> dict[str, str]:

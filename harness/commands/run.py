@@ -252,7 +252,7 @@ def _resumed(
     assignments = []
     found = store.find(args.resume, results)
     if rest:
-        found = textbook.session_of(found[-1], results)
+        found = textbook.session_of(found[-1])
     for path in found:
         old = store.Run.open(path, whole=True)
         if old.meta["complete"]:

@@ -43,12 +43,13 @@ def refuse(args: argparse.Namespace) -> None:
             raise errors.UsageError(option, value, why)
 
 
-def session_of(path: Path, results: Path) -> list[Path]:
-    """All runs of claims that the same `tenk run` made as the one at `path`, oldest first."""
+def session_of(path: Path) -> list[Path]:
+    """All runs of claims that the same `tenk run` made as the one at `path`, oldest first. They lie
+    beside it: results/<machine>/<experiment>/<run>."""
     mark = store.Run.open(path, whole=True).meta.get("session")
     found = []
-    for other in store.all_runs(results):
-        if other == path or (mark and store.Run.open(other).meta.get("session") == mark):
+    for other in store.all_runs(path.resolve().parents[2]):
+        if other == path.resolve() or (mark and store.Run.open(other).meta.get("session") == mark):
             if store.Run.open(other).meta["experiment"].get("textbook"):
                 found.append(other)
     if not found:

@@ -110,7 +110,10 @@ def document(
             for s in (*one.pays, *one.free)
         ],
         "kept_up_rps": {k.model: k.rate for k in answer.kept},
-        "claims": [_claim(verdict) for verdict in verdicts],
+        "claims": [
+            {**_claim(verdict), "control": claim.control}
+            for claim, verdict in zip(experiment.claims, verdicts)
+        ],
     }
 
 

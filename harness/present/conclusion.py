@@ -70,12 +70,27 @@ class Conclusion:
         """Who is missing in those tables, and why."""
         return ratios.left_out(self.duels)
 
+    @property
+    def _document(self) -> dict[str, Any]:
+        """answer.json."""
+        found = answer.document(self.experiment, self.answer, self.verdicts)
+        settled = self.settled
+        if settled is None:
+            return found
+        told = {
+            "number": settled.textbook.number,
+            "claim": settled.textbook.claim,
+            "outcome": settled.outcome,
+        }
+        titles = {**found["titles"], "claim": settling.title(self.experiment, settled)}
+        return {**found, "sentences": self.sentences, "titles": titles, "settled": told}
+
     def files(self) -> list[tuple[str, str]]:
         """Each file's name and text. The figures read summary.tsv and answer.json."""
         table = summary.to_tsv(self.experiment, self.groups, self.duels)
         return [
             ("summary.tsv", table + baseline.to_tsv(self.experiment, self.groups)),
-            ("answer.json", to_json(answer.document(self.experiment, self.answer, self.verdicts))),
+            ("answer.json", to_json(self._document)),
             ("answer.md", answer.markdown(self.experiment, self.answer)),
         ]
 

@@ -48,7 +48,7 @@ def _table(duels: Sequence[LevelDuel], metric: str, order: Sequence[str]) -> Rat
     met = dict.fromkeys(name for d, a in columns for name in a.ratios if name != d.reference)
     models = [*(name for name in order if name in met), *(n for n in met if n not in order)]
     rows = [(name, [_entry(d, a, name, metric) for d, a in columns]) for name in models]
-    notes = [_note(d, a, metric) for d, a in columns]
+    notes = [note(d, a, metric) for d, a in columns]
     heading = f"{METRICS[metric].label} against {' or '.join(references)}"
     return RatioTable(heading, [_column(d, a) for d, a in columns], rows, notes)
 
@@ -81,7 +81,7 @@ def _entry(level: LevelDuel, one: Arrangement, name: str, metric: str) -> str:
     return wording.change(ratio) + (" (alone)" if name in one.alone else "")
 
 
-def _note(level: LevelDuel, one: Arrangement, metric: str) -> str:
+def note(level: LevelDuel, one: Arrangement, metric: str) -> str:
     """ "100 in turns: twin +0.1 ± 0.4 %, control of 3.1 % found as +2.9 ± 0.5 %, …"."""
     inverse = METRICS[metric].inverse_of
     direct = inverse or metric

@@ -6,36 +6,43 @@ Pure functions.
 from __future__ import annotations
 
 import math
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-from harness.design.experiment import Experiment
+from harness.design.experiment import Claim, Experiment, Operand
+from harness.design.metrics import METRICS
+from harness.design.textbook import Textbook
 from harness.judge.claims import REFUTED, SUPPORTED, UNDECIDED, Numbers, Verdict
 from harness.judge.levels import LevelDuel
 from harness.judge.standings import CPU
 from harness.judge.textbook import DEPENDS, OUTCOMES, Settled
+from harness.present import levels as ratios
 from harness.present import wording
 from harness.present.levels import HOW
 
+PREFIXED = ("ns", "us", "bytes")  # units that wording.quantity writes itself
+IN_TITLE = 2  # parts that the title of a figure tells
 WORDS = {SUPPORTED: "Right.", REFUTED: "Wrong.", DEPENDS: "It depends.", UNDECIDED: "Open."}
 
 
 def amount(value: float, unit: str) -> str:
     """ "2.31", "8.20 ns", "0.98 calls": a number of a verdict with its unit."""
     if unit == "ratio":
-        return wording.quantity(value, "")
-    number = f"-{wording.quantity(-value, unit)}" if value < 0 else wording.quantity(value, unit)
-    return number if unit in ("ns", "us", "bytes") else f"{number} {unit}"
+        return f"-{wording.quantity(-value, '')}" if value < 0 else wording.quantity(value, "")
+    told = f"-{wording.quantity(-value, unit)}" if value < 0 else wording.quantity(value, unit)
+    return told if unit in PREFIXED else f"{told} {unit}"
 
 
 def number(one: Numbers) -> str:
-    """ "2.31 [2.20, 2.43] times", "8.20 ns [7.90 ns, 8.51 ns]"."""
-    times = " times" if one.unit == "ratio" else ""
-    ends = [amount(end, one.unit) for end in (one.lo, one.hi)]
-    interval = "" if math.isnan(one.lo) else f" [{', '.join(ends)}]"
-    return f"{amount(one.estimate, one.unit)}{interval}{times}"
+    """ "2.31 [2.20, 2.43] times", "8.20 ns [7.90 ns, 8.51 ns]", "0.98 [0.97, 0.99] calls"."""
+    after = "times" if one.unit == "ratio" else one.unit
+    unit = one.unit if one.unit in PREFIXED else "ratio"
+    interval = ", ".join(amount(end, unit) for end in (one.lo, one.hi))
+    told = amount(one.estimate, unit) + ("" if math.isnan(one.lo) else f" [{interval}]")
+    return told if unit == one.unit != "ratio" else f"{told} {after}"
 
 
 def bounds(one: Numbers) -> str:
@@ -67,6 +74,66 @@ def sentence(settled: Settled) -> str:
     return f"{settled.textbook.claim} Verdict: {settled.outcome}; {behind(settled)}."
 
 
+def title(one: Experiment, settled: Settled) -> str:
+    """Of its figure: what was measured, the verdict behind it."""
+    claim = settled.textbook.claim.rstrip(".")
+    claims = [c for c in one.claims if not c.control]
+    told = [
+        phrase
+        for which, part in zip(claims, settled.parts)
+        if part.outcome != UNDECIDED and (phrase := _phrase(one, which, part))
+    ]
+    said = f"\u201c{claim}\u201d: {settled.outcome}"
+    begin = "; ".join(told[:IN_TITLE])
+    begin = begin if begin.split(" ")[0] in _models(one) else begin[:1].upper() + begin[1:]
+    return f"{begin}. {said}" if told else f"{said}: {behind(settled)}"
+
+
+def _models(one: Experiment) -> set[str]:
+    """Names that no sentence may begin with in capitals."""
+    sides = [side for claim in one.claims for side in (claim.a, claim.b) if side is not None]
+    return {str(side.where.get("model")).split(" ", maxsplit=1)[0] for side in sides}
+
+
+def _phrase(one: Experiment, claim: Claim, part: Verdict) -> str:
+    """ "poll pays 8.20 ns per idle connection"; "" for what is no amount."""
+    if not part.numbers or claim.a.metric == "probe_worked" or claim.baseline:
+        return ""
+    told, a, b = part.numbers[0], claim.a, claim.b
+    label, model = METRICS[a.metric].label, str(a.where.get("model"))
+    if a.slope:
+        unit = next((f.unit for f in one.factors if f.name == a.slope), "") or a.slope
+        per = f"per {unit.removesuffix('s')}"
+        if told.unit == "ns":
+            return f"{model} pays {amount(told.estimate, told.unit)} {per} and request"
+        return f"{label} of {model}: {_bare(told)} {per}"
+    at = _levels(one, a)
+    if b is None:
+        return f"{label} of {model}{at}: {_bare(told)}"
+    if a.metric != b.metric or _levels(one, b) != at:
+        return ""
+    times = amount(told.estimate, told.unit)
+    return f"{model} {times} times the {label} of {b.where.get('model')}{at}"
+
+
+def _bare(one: Numbers) -> str:
+    """The estimate beside a label that says its unit."""
+    return amount(one.estimate, one.unit if one.unit in PREFIXED else "ratio")
+
+
+def _levels(one: Experiment, operand: Operand) -> str:
+    """ " at 100 connections"; of each factor that the operand names."""
+    units = {factor.name: factor.unit for factor in one.factors}
+    told = [
+        f"{wording.level(value)} {units.get(name) or name}"
+        if isinstance(value, (int, float))
+        else str(value)
+        for name, value in operand.where.items()
+        if name != "model"
+    ]
+    return f" at {', '.join(told)}" if told else ""
+
+
 def rows(found: Sequence[Settled]) -> list[tuple[str, str, str, str]]:
     """Number, claim, verdict and what is behind it, in the order of the numbers."""
     ordered = sorted(found, key=lambda one: one.textbook.number)
@@ -79,3 +146,135 @@ def tally(found: Sequence[Settled]) -> str:
     parts = [f"{counts[outcome]} {outcome}" for outcome in OUTCOMES]
     claims = "claim" if len(found) == 1 else "claims"
     return f"{len(found)} {claims}: {', '.join(parts)}"
+
+
+# --- the page of all claims -----------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One claim on the page. settled: None where no run of it is there. figure: its link, or ""."""
+
+    experiment: Experiment
+    settled: Settled | None = None
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    duels: Sequence[LevelDuel] = ()
+    figure: str = ""
+
+
+def page(entries: Sequence[Entry], overview: str = "") -> str:
+    """The Markdown of docs/claims.md. overview: the link of a figure of all claims, or ""."""
+    ordered = sorted(entries, key=lambda one: _textbook(one).number)
+    measured = [one for one in ordered if one.settled is not None]
+    lines = ["# The textbooks' claims, settled", "", _intro(measured), ""]
+    if measured:
+        lines += [f"**{tally([one.settled for one in measured if one.settled])}.**", ""]
+    if overview:
+        lines += [f"![The verdict on each claim, and on its parts]({overview})", ""]
+    lines += ["| no. | claim | verdict | what is behind it |", "|---|---|---|---|"]
+    for one in ordered:
+        told = (one.settled.outcome, behind(one.settled)) if one.settled else ("not measured", "")
+        number, name = _textbook(one).number, _textbook(one).claim
+        link = f"[{_cell(name)}](#{_anchor(number, name)})"
+        lines.append(f"| {number} | {link} | {told[0]} | {_cell(told[1])} |")
+    lines += ["", *_reading()]
+    for one in ordered:
+        lines += ["", *_section(one)]
+    return "\n".join(lines) + "\n"
+
+
+def _intro(measured: Sequence[Entry]) -> str:
+    command = "`harness/tenk run all-claims`"
+    if not measured:
+        return f"What is said of I/O models, each to be settled by a small experiment: {command}."
+    hosts = list(dict.fromkeys(wording.machine(one.meta["host"]) for one in measured))
+    commits = list(dict.fromkeys(str(one.meta["git"]["commit"]) for one in measured))
+    days = list(dict.fromkeys(str(one.meta["started"])[:10] for one in measured))
+    profiles = list(dict.fromkeys(str(one.meta["profile"]) for one in measured))
+    return (
+        "What is said of I/O models, each settled by a small experiment that varies one thing:"
+        f" {command}. This page is made from such a run by `make claims`."
+        f" Machine: {'; '.join(hosts)}. Date: {', '.join(days)}. Commit: {', '.join(commits)}."
+        f" Profile: {', '.join(profiles)}."
+    )
+
+
+def _reading() -> list[str]:
+    return [
+        "*Supported* and *refuted*: the whole 95 % interval lies on one side of the bound, which was"
+        " fixed before measuring. *Depends*: every part is decided, and not all in the same way."
+        " *Cannot decide*: an interval holds its bound, or a control failed. A *control* is what must"
+        " come out if the measurement sees anything at all; it is no part of the claim.",
+        "",
+        "How a part was measured: *together* or *in turns* ([duel.md](duel.md)), with n runs or blocks"
+        " of fresh servers; *cells* are single runs, n of each; *slope*, a line through the cells of"
+        " several levels, n in all.",
+    ]
+
+
+def _section(one: Entry) -> list[str]:
+    told, settled = _textbook(one), one.settled
+    lines = [f"## {told.number}. {told.claim}", ""]
+    if settled is not None:
+        lines += [f"**{WORDS[settled.outcome]}** {_sentence_case(behind(settled))}.", ""]
+    lines += [f"- Said: {'; '.join(told.said)}."]
+    lines += [f"- Varied: {told.varies}"]
+    if told.machine:
+        lines += [f"- On another machine: {told.machine}"]
+    if settled is None:
+        lines += [f"- Parts: {' '.join(claim.text for claim in one.experiment.claims)}"]
+    lines += [f"- Again: `harness/tenk run {one.experiment.name}`"]
+    if settled is not None:
+        lines += ["", "| part | verdict | found | bound | how |", "|---|---|---|---|---|"]
+        lines += [row for part in settled.parts for row in _part(part, "")]
+        lines += [row for part in settled.controls for row in _part(part, "Control: ")]
+        notes = _compared(one, (*settled.parts, *settled.controls))
+        if notes:
+            lines += ["", *(f"- {note}." for note in notes)]
+    if one.figure:
+        lines += ["", f"![{_cell(told.claim)}]({one.figure})"]
+    return lines
+
+
+def _part(part: Verdict, prefix: str) -> list[str]:
+    """Its rows: one for each number, or what is said in place of one."""
+    said = [(number(n), bounds(n), _how(n)) for n in part.numbers] or [(part.detail, "", "")]
+    first, *others = [tuple(map(_cell, row)) for row in said]
+    rows = [f"| {prefix}{_cell(part.text)} | {part.outcome} | {' | '.join(first)} |"]
+    return [*rows, *(f"| | | {' | '.join(row)} |" for row in others)]
+
+
+def _how(one: Numbers) -> str:
+    bent = ", not along a straight line" if one.bent else ""
+    return f"{HOW.get(one.basis, one.basis)}, n = {one.n}{bent}"
+
+
+def _compared(one: Entry, parts: Sequence[Verdict]) -> list[str]:
+    """The twin and the control of each duel that a part rests on."""
+    bases = {n.basis for part in parts for n in part.numbers}
+    return [
+        ratios.note(level, arrangement, CPU)
+        for level in one.duels
+        for arrangement in level.arrangements
+        if arrangement.name in bases
+    ]
+
+
+def _textbook(one: Entry) -> Textbook:
+    assert one.experiment.textbook is not None
+    return one.experiment.textbook
+
+
+def _cell(text: str) -> str:
+    """For a table, or a link: on one line, without a bar."""
+    return " ".join(text.split()).replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
+
+
+def _sentence_case(text: str) -> str:
+    return text[:1].upper() + text[1:] if text[:1].isalpha() and "(" not in text[:40] else text
+
+
+def _anchor(number: int, claim: str) -> str:
+    """Of a heading, as GitHub makes it."""
+    kept = re.sub(r"[^\w\- ]", "", f"{number}. {claim}".lower())
+    return kept.replace(" ", "-")
