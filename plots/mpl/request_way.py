@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from plots import families
-from plots.data import Point, Results, number
+from plots.data import DOUBTFUL, Point, Results, number
 from plots.page import FAINT, INK, ROW, SMALL_SIZE, SWATCH, TEXT_SIZE, WIDTH, Page
 from plots.scale import ticks
 from plots.style import format_count
@@ -32,7 +32,7 @@ Level = tuple[tuple[str, str], ...]
 
 def applies(run: Results) -> bool:
     """The run split the time of its requests."""
-    return not run.fixed and any(p.metric == SUM and p.n for p in run.points)
+    return any(p.metric == SUM and p.n for p in run.points)
 
 
 def draw(run: Results, figure: Figure) -> None:
@@ -135,6 +135,12 @@ def _legend(page: Page, axes: Axes) -> None:
 
 def _notes(run: Results, models: Sequence[str]) -> list[str]:
     notes = ["Each part: mean over the middle half of the requests, by response time."]
+    doubted: dict[str, list[str]] = {}
+    for p in run.points:
+        if p.metric == SUM and p.n and p.status in DOUBTFUL:
+            at = f"{p.model} at {format_count(rate(p.factors))}"
+            doubted.setdefault(p.status, []).append(at)
+    notes += [f"In doubt, {status}: {', '.join(these)}." for status, these in doubted.items()]
     missing = [m for m in run.models if m not in models]
     if missing:
         notes.append(f"Not told: {', '.join(missing)}.")
