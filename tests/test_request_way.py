@@ -14,11 +14,13 @@ import numpy as np
 import pytest
 from synthetic_run import meta
 
+from harness import errors
 from harness.design import experiment
 from harness.design.load import Load
 from harness.design.metrics import METRICS, WAY_PARTS, WAY_SUM
 from harness.judge import summary
 from harness.measure import way
+from harness.paths import ROOT
 from harness.store import CellRecord
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
@@ -236,3 +238,31 @@ def test_a_run_that_split_no_request_has_no_such_figure(tmp_path: Path) -> None:
     text = summary.to_tsv(ONE, summary.group(cells, ["poll"]))
     (tmp_path / "summary.tsv").write_text(text, encoding="utf-8")
     assert not kinds()["request_way"].applies(load_run(tmp_path))
+
+
+def test_the_cells_of_a_real_model_have_a_way_that_adds_up(tmp_path: Path) -> None:
+    try:
+        way.Recorder().close()
+    except way.Unknown as why:
+        pytest.skip(str(why))
+    told = subprocess.run(
+        ["harness/tenk", "run", "request_way", "--profile", "quick", "--models", "epoll_lt"]
+        + ["--out", str(tmp_path)],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    # Beside other programs a cell may rightly be in doubt.
+    assert told.returncode in (errors.EXIT_OK, errors.EXIT_DOUBTFUL), told.stderr
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("*/*/*/cells/*.json")]
+    found = {cell["factors"]["stamps"]: cell for cell in cells}
+    assert found["way"]["server"]["way"]["unknown"] == ""
+    metrics = found["way"]["metrics"]
+    assert metrics[WAY_SUM] == pytest.approx(sum(metrics[name] for name in WAY_PARTS))
+    assert min(metrics[name] for name in ("way_send_ns", "way_work_ns", "way_client_ns")) > 0
+    assert metrics["arrival_p50_ns"] <= metrics["service_p50_ns"]
+    # What nobody asked for is not there, and nothing is left of the rows.
+    assert not {*WAY_PARTS, WAY_SUM, "arrival_p50_ns"} & found["none"]["metrics"].keys()
+    assert not list(tmp_path.rglob("*.tmp"))

@@ -134,7 +134,10 @@ def _legend(page: Page, axes: Axes) -> None:
 
 
 def _notes(run: Results, models: Sequence[str]) -> list[str]:
-    notes = ["Each part: mean over the middle half of the requests, by response time."]
+    notes = [
+        "Each part: mean over the middle half of the requests, by response time; of several"
+        " replicates the median."
+    ]
     doubted: dict[str, list[str]] = {}
     for p in run.points:
         if p.metric == SUM and p.n and p.status in DOUBTFUL:
