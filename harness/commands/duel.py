@@ -207,13 +207,14 @@ def describe_level(plan: Plan) -> str:
     parts = [f"{load.connections} connections"]
     if load.idle:
         parts.append(f"{load.idle} idle ones")
-    parts.append(f"{load.protocol} {load.url_target}".strip())
+    parts.append(f"{load.protocol} {'' if load.mix else load.url_target}".strip())
     if load.offered_rps:
         parts.append(f"{load.offered_rps:g} requests/s each")
     if load.pipeline > 1:
         parts.append(f"{load.pipeline} in flight on each")
     if load.requests_per_connection:
         parts.append(f"{load.requests_per_connection} requests per connection")
+    parts += [f"{name} {value}" for name, value in load.special.items() if name != "reply_bytes"]
     others = ", ".join(contender.name for contender in plan.contenders[1:]) or "its twin"
     return f"{', '.join(parts)}: {others} against {plan.reference.name}"
 

@@ -144,7 +144,6 @@ def set_up(catalogue: Sequence[Model], word: str, option: str) -> Model:
     return replace(told, name=" ".join([name, *options]), options=options)
 
 
-@functools.lru_cache(maxsize=None)
 def started_with(model: Model, options: str) -> Model:
     """The model as it describes itself with further options of a load, under its own name;
     unavailable, with the reason, where it does not heed one of them. A text without an option
@@ -158,12 +157,19 @@ def started_with(model: Model, options: str) -> Model:
     twice = [_option(word) for word in words if _option(word) and _option(word) in own]
     if twice:
         return replace(model, unavailable=f"its name has {twice[0]}, and so has {options}")
-    try:
-        told = describe(model.path, (*model.options, *words), model.words)
-    except UsageError as error:
-        said = str(error).partition("; ")[2]  # the model's own words
-        return replace(model, unavailable=said.removeprefix(f"{model.path.name}: "))
+    told = _describe_with(model.path, (*model.options, *words), model.words)
+    if isinstance(told, str):
+        return replace(model, unavailable=told)
     return replace(told, name=model.name, options=model.options)
+
+
+@functools.lru_cache(maxsize=None)
+def _describe_with(path: Path, options: tuple[str, ...], words: tuple[str, ...]) -> Model | str:
+    """describe(), asked once for each; where it refuses an option, why, in its own words."""
+    try:
+        return describe(path, options, words)
+    except UsageError as error:
+        return str(error).partition("; ")[2].removeprefix(f"{path.name}: ")
 
 
 def _option(word: str) -> str:
