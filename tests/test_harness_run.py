@@ -41,6 +41,7 @@ def bench(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("TENK_BUILD", str(build))
     monkeypatch.setattr(experiment.available, "__defaults__", (folder,))
     monkeypatch.setattr(experiment.load, "__defaults__", (folder,))
+    monkeypatch.setattr(experiment.textbook_claims, "__defaults__", (folder,))
     return tmp_path / "results"
 
 
