@@ -201,14 +201,14 @@ def _intro(measured: Sequence[Entry]) -> str:
 
 def _reading() -> list[str]:
     return [
-        "*Supported* and *refuted*: the whole 95 % interval lies on one side of the bound, which was"
-        " fixed before measuring. *Depends*: every part is decided, and not all in the same way."
-        " *Cannot decide*: an interval holds its bound, or a control failed. A *control* is what must"
-        " come out if the measurement sees anything at all; it is no part of the claim.",
+        "*Supported* and *refuted*: the whole 95 % interval lies on one side of the bound, which"
+        " was fixed before measuring. *Depends*: every part is decided, and not all in the same"
+        " way. *Cannot decide*: an interval holds its bound, or a control failed. A *control* is"
+        " what must come out if the measurement sees anything at all; it is no part of the claim.",
         "",
-        "How a part was measured: *together* or *in turns* ([duel.md](duel.md)), with n runs or blocks"
-        " of fresh servers; *cells* are single runs, n of each; *slope*, a line through the cells of"
-        " several levels, n in all.",
+        "How a part was measured: *together* or *in turns* ([duel.md](duel.md)), with n runs or"
+        " blocks of fresh servers; *cells* are single runs, n of each; *slope*, a line through the"
+        " cells of several levels, n in all.",
     ]
 
 
