@@ -149,7 +149,8 @@ def _shared_capacity(
     name: str,
 ) -> float:
     """What both of a pair sustain at the same time: what either sustains alone, and what the CPU
-    time per request of both, added, leaves room for on the server's and on the client's CPUs."""
+    time per request of both, added, leaves room for on the server's and on the client's CPUs; where
+    these are the same, on them for all four."""
     place = stage.bench.placement
     bounds = []
     server = client = 0.0
@@ -161,6 +162,8 @@ def _shared_capacity(
     bounds.append(1e9 * len(place.server) / server)
     if client > 0:
         bounds.append(1e9 * len(place.client) / client)
+    if set(place.server) & set(place.client):
+        bounds.append(1e9 * len({*place.server, *place.client}) / (server + client))
     return min(bounds)
 
 

@@ -286,7 +286,12 @@ def _notes(table: Table, run: Results) -> list[str]:
         told.append(
             "Where the known cost of the control was missed, the interval is wider by as much."
         )
+    known = [key for key in table.cells if table.cells[key].known]
+    if len(known) < len(table.cells):
+        told.append("?: too few runs counted for an interval.")
     gone = {name for meeting in run.meetings for name in meeting.left_out}
     if gone:
         told.append(f"n/a: left out at that level ({', '.join(sorted(gone))}).")
+    elif len(table.cells) < len(table.rows) * len(table.columns):
+        told.append("n/a: no run counted.")
     return told
