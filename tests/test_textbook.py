@@ -7,6 +7,7 @@ import json
 import math
 import os
 import re
+import shutil
 import tomllib
 from collections.abc import Sequence
 from dataclasses import replace
@@ -15,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from harness import store
+from harness import cli, store
 from harness.commands import claims as command
 from harness.commands import textbook as named
 from harness.design import experiment
@@ -31,7 +32,7 @@ from harness.measure.process import CannotRunHere
 from harness.paths import ROOT
 from harness.present import conclusion
 from harness.present import textbook as present
-from harness_fakes import EXPERIMENT
+from harness_fakes import EXPERIMENT, add_loadgen, add_server
 from plots.claims import draw_claims, overview
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
@@ -325,6 +326,48 @@ def test_all_claims_names_its_own_models(option: str, value: Any) -> None:
     setattr(args, option, value)
     with pytest.raises(UsageError, match="names the models that settle it"):
         named.refuse(args)
+
+
+@pytest.fixture(name="results")
+def _results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A build of fakes and two claims about them; the folder for results."""
+    build, claims = tmp_path / "build", tmp_path / "experiments" / "claims"
+    add_loadgen(build)
+    add_server(build, "fast", rate=2000)
+    add_server(build, "slow", rate=1000)
+    claims.mkdir(parents=True)
+    for number in (7, 8):
+        table = f'[textbook]\nnumber = {number}\nclaim = "x"\nsaid = ["y"]\nvaries = "z"\n'
+        named_so = EXPERIMENT.replace('name = "tiny"', f'name = "{number:02d}_fast"')
+        (claims / f"{number:02d}_fast.toml").write_text(named_so + table, encoding="utf-8")
+    monkeypatch.setenv("TENK_BUILD", str(build))
+    for function in (experiment.available, experiment.textbook_claims, experiment.load):
+        monkeypatch.setattr(function, "__defaults__", (claims.parent,))
+    return tmp_path / "results"
+
+
+def run_all(results: Path, *more: object) -> int:
+    words = ["run", "all-claims", *map(str, more), "--out", str(results), "--no-check", "--no-plot"]
+    return cli.main(words)
+
+
+def test_all_claims_are_one_session_that_ends_in_one_table_and_is_resumed_as_a_whole(
+    results: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_all(results, "--profile", "quick") == 0
+    said = capsys.readouterr().out
+    assert "about" in said and "2 claims: 2 supported" in said
+    first, second = sorted(store.all_runs(results), key=lambda path: path.parent.name)
+    assert len({store.Run.open(path).meta["session"] for path in (first, second)}) == 1
+    shutil.rmtree(second)  # as if it had been stopped between the two
+    assert run_all(results, "--resume", first) == 0
+    said = capsys.readouterr().out
+    assert "measuring 08_fast" in said and "measuring 07_fast" not in said
+    assert "2 claims: 2 supported" in said
+    runs = [store.Run.open(path).meta for path in store.all_runs(results)]
+    assert [meta["experiment"]["name"] for meta in runs] == ["07_fast", "08_fast"]
+    assert len({meta["session"] for meta in runs}) == 1
+    assert run_all(results, "--resume", first) == 2  # there is nothing left to do
 
 
 # --- probes --------------------------------------------------------------------------------------

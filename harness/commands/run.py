@@ -127,11 +127,21 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
             done.unlock()
     if stopped is not None:
         return _stopped(out, begun, stopped, textbook.ALL in args.experiments)
-    doubtful = _conclude(out, begun)
+    before = _before(args, begun)
+    doubtful = _conclude(out, [*before, *begun])
     if not args.no_plot:
         for done in begun:
             plot.draw(done.path, out)
     return errors.EXIT_DOUBTFUL if doubtful else errors.EXIT_OK
+
+
+def _before(args: argparse.Namespace, done: Sequence[store.Run]) -> list[store.Run]:
+    """Where all claims were resumed: those that had ended before, which the table has, too."""
+    if args.resume is None or args.experiments != [textbook.ALL] or not done:
+        return []
+    paths = {run.path.resolve() for run in done}
+    others = [path for path in textbook.session_of(done[0].path) if path.resolve() not in paths]
+    return [store.Run.open(path, whole=True) for path in others]
 
 
 def _progress(out: Console) -> runner.Progress:
@@ -410,6 +420,8 @@ def _stopped(
     with contextlib.suppress(OSError, OutputError):  # of the same cause, most likely
         _conclude(out, [done for done in begun if any((done.path / "cells").glob("*.json"))])
     unfinished = [done.path for done in begun if not done.meta["complete"]]
+    if every_claim and begun:  # there may be others, not begun: any run names the session
+        unfinished = unfinished or [begun[-1].path]
     again = f"{textbook.ALL} " if every_claim else ""
     if isinstance(reason, KeyboardInterrupt):
         complain("interrupted; what was measured is kept")
