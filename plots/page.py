@@ -348,10 +348,11 @@ def _machine(host: object) -> str:
 
 
 def _placement(run: Results) -> str:
-    if "placement" in run.factors:  # then each level says it for itself
-        return ""
     placement = run.meta.get("placement")
     name = str(placement.get("name", "")) if isinstance(placement, Mapping) else ""
+    levels = run.levels("placement")
+    if levels:  # of a run that varies it, each level says it for itself
+        name = levels[0] if len(levels) == 1 and "placement" not in dict(run.fixed) else ""
     meaning = {
         "split": "server and client on different CPUs",
         "shared": "server and client share the CPUs",

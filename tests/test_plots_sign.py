@@ -9,11 +9,13 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
 from synthetic_run import COLUMNS, meta
 from test_plots import assert_readable, gids, notes
 
 from plots.data import load_run
 from plots.draw import MOST_SLICES, draw_run
+from plots.page import provenance
 
 CPU = "server_cpu_us_per_request"
 FACTORS: dict[str, Sequence[object]] = {
@@ -149,3 +151,15 @@ def test_a_run_of_many_levels_is_drawn_whole_and_not_in_a_pile_of_slices(tmp_pat
     figures = draw_run(load_run(path))
     assert "sign" in figures and "ratios" not in figures
     assert 2 * 2 * 2 > MOST_SLICES and not [name for name in figures if name.startswith("cpu-")]
+
+
+@pytest.mark.parametrize(
+    ("placements", "said"),
+    [(("shared",), "server and client share the CPUs"), (("split", "shared"), "")],
+)
+def test_the_placement_is_named_above_a_figure_only_where_it_is_one_for_all(
+    tmp_path: Path, placements: tuple[str, ...], said: str
+) -> None:
+    run = load_run(write(tmp_path / "run", {}, factors={**FACTORS, "placement": placements}))
+    told = provenance(run, [], "").replace("\N{NO-BREAK SPACE}", " ")
+    assert said in told and ("CPUs ·" in told.split("Linux")[1]) == bool(said)
