@@ -80,7 +80,8 @@ def test_a_wrong_table_is_refused_by_name(change: dict[str, Any], said: str) -> 
 def test_every_shipped_claim_is_named_as_its_file_and_has_parts_of_its_factors(name: str) -> None:
     one = experiment.load(name)
     assert one.name == name and one.textbook is not None
-    assert one.question and one.source and one.claims
+    assert one.question and one.source and any(not part.control for part in one.claims)
+    assert one.textbook.figure in kinds()
     factors = {factor.name for factor in one.factors}
     for part in one.claims:
         for operand in (part.a, part.b):
