@@ -99,8 +99,8 @@ def test_c1m_draws_time_memory_and_tail_against_connections(tmp_path: Path) -> N
             "open_s": 5e-5,
             USER: 105,
             KERNEL: 9500,
-            "p50_ns": 40_000,
-            "p99_ns": 900_000,
+            "service_p50_ns": 40_000,
+            "service_p99_ns": 900_000,
             "client_bytes_per_connection": 200,
         }.items()
     ]
@@ -108,6 +108,6 @@ def test_c1m_draws_time_memory_and_tail_against_connections(tmp_path: Path) -> N
     path = written(tmp_path, "c1m", "open_s", rows)
     figure = drawn(path, "c1m")
     assert drawn_levels(figure, "open_s", "prefork_reuseport") == set(levels)
-    assert drawn_levels(figure, "p99_ns", "prefork_reuseport") == set(levels)
+    assert drawn_levels(figure, "service_p99_ns", "prefork_reuseport") == set(levels)
     assert "factor" not in draw_run(load_run(path))
     assert "it has no room" in notes(figure)

@@ -21,8 +21,8 @@ AXIS = Axis(X, "idle connections", format_count, "log")
 PANELS = [
     Panel("open_s", "time to open all", format_s, "log"),
     Panel("kernel_bytes_per_connection", "kernel bytes each, both ends", format_bytes, "log", 2),
-    Panel("p50_ns", "p50 of the 100 active ones", format_ns, "log"),
-    Panel("p99_ns", "p99 of the 100 active ones", format_ns, "log"),
+    Panel("service_p50_ns", "p50 of the 100 active ones", format_ns, "log"),
+    Panel("service_p99_ns", "p99 of the 100 active ones", format_ns, "log"),
     Panel("user_bytes_per_connection", "server's own bytes each", format_bytes, "log", 2),
     Panel("client_bytes_per_connection", "client's own bytes each", format_bytes, "log", 2),
 ]
