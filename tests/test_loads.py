@@ -14,7 +14,8 @@ from harness.design import experiment, plan
 from harness.design.load import Load, coerce
 from harness.design.model import Model
 from harness.design.plan import Setting
-from harness.judge.findings import Finding
+from harness.judge.claims import Verdict
+from harness.judge.findings import Answer, Finding
 from harness.measure import cell, client, derive, models, targets
 from harness.present import answer
 from harness_fakes import EXPERIMENT
@@ -236,3 +237,11 @@ def test_a_sentence_keeps_the_options_of_a_model_in_its_name() -> None:
     finding = Finding("p99_ns", "epoll_lt", {"connections": 7}, (), (), (), (), (), 0.1)
     said = answer._sentence(one, finding, [("thread_pool -w 20", "3.1"), ("poll", "2")])
     assert "thread_pool -w 20 has 3.1 and poll 2 times the response time p99 of epoll_lt" in said
+
+
+def test_the_figure_of_a_factor_is_titled_by_the_first_claim_that_holds() -> None:
+    one = experiment.parse(tomllib.loads(EXPERIMENT), "tiny.toml")
+    said = [Verdict(f"{outcome}.", outcome, "") for outcome in ("refuted", "supported")]
+    nothing = Answer((), (), (), (), ())
+    assert answer.document(one, nothing, said)["titles"]["factor"] == "supported"
+    assert "factor" not in answer.document(one, nothing, said[:1])["titles"]

@@ -11,7 +11,7 @@ from typing import Any
 from harness.design.experiment import Experiment
 from harness.design.load import Load
 from harness.design.metrics import METRICS
-from harness.judge.claims import Verdict
+from harness.judge.claims import SUPPORTED, Verdict
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
 from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
@@ -85,6 +85,12 @@ def titles(experiment: Experiment, answer: Answer) -> dict[str, str]:
     return found
 
 
+def _claimed(verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """The title of a figure about levels and not about models: the first claim that holds."""
+    held = [one.text for one in verdicts if one.outcome == SUPPORTED]
+    return {"factor": held[0].rstrip(".")} if held else {}
+
+
 def document(
     experiment: Experiment, answer: Answer, verdicts: Sequence[Verdict] = ()
 ) -> dict[str, Any]:
@@ -94,7 +100,7 @@ def document(
         "schema": SCHEMA,
         "experiment": experiment.name,
         "sentences": sentences(experiment, answer),
-        "titles": titles(experiment, answer),
+        "titles": {**titles(experiment, answer), **_claimed(verdicts)},
         "slopes": [
             {
                 "model": s.model,

@@ -71,7 +71,7 @@ def draw(run: Results, figure: Figure) -> None:
     page = draw_panels(
         figure,
         view,
-        run.title(shown.metric, _question(run)),
+        run.title("factor", run.title(shown.metric, _question(run))),
         axis,
         panels,
         columns=min(COLUMNS, len(parts)),
