@@ -144,6 +144,7 @@ def part(outcome: str, estimate: float = 2.0) -> Verdict:
         ([REFUTED], REFUTED),
         ([SUPPORTED, REFUTED], DEPENDS),
         ([SUPPORTED, UNDECIDED], UNDECIDED),
+        ([SUPPORTED, UNDECIDED, REFUTED], DEPENDS),
         ([], UNDECIDED),
     ],
 )
@@ -172,7 +173,12 @@ def test_a_control_that_fails_leaves_the_claim_undecided_and_is_named() -> None:
     [
         ([REFUTED], "a / b = 2.00 [1.90, 2.10] times"),
         ([SUPPORTED, REFUTED, REFUTED], "of 3 parts 1 supported, 2 refuted"),
-        ([SUPPORTED, UNDECIDED], "1 of 2 parts cannot be decided"),
+        ([SUPPORTED, UNDECIDED], "1 of 2 parts cannot be decided; 1 supported"),
+        ([UNDECIDED], "1 of 1 parts cannot be decided"),
+        (
+            [SUPPORTED, UNDECIDED, REFUTED],
+            "of 3 parts 1 supported, 1 refuted, 1 cannot be decided",
+        ),
     ],
 )
 def test_what_is_behind_a_verdict_is_a_number_or_how_many_parts_are_what(

@@ -9,7 +9,8 @@ from harness.design.experiment import Experiment
 from harness.design.textbook import Textbook
 from harness.judge.claims import REFUTED, SUPPORTED, UNDECIDED, Verdict
 
-# Every part is decided, and not all in the same way: it depends on what the parts differ in.
+# Some part is supported and another refuted: it depends on what they differ in, whatever becomes of
+# parts that are still open.
 DEPENDS = "depends"
 OUTCOMES = (SUPPORTED, REFUTED, DEPENDS, UNDECIDED)
 
@@ -31,9 +32,11 @@ class Settled:
 
 
 def overall(parts: Sequence[Verdict]) -> str:
-    """Of parts that all say the same, that; "depends" where each is decided and they differ;
-    UNDECIDED where one is open, or there is none."""
+    """Of parts that all say the same, that; "depends" where one is supported and another refuted;
+    else UNDECIDED where one is open, or there is none."""
     outcomes = {part.outcome for part in parts}
+    if {SUPPORTED, REFUTED} <= outcomes:
+        return DEPENDS
     if not outcomes or UNDECIDED in outcomes:
         return UNDECIDED
     return outcomes.pop() if len(outcomes) == 1 else DEPENDS

@@ -61,10 +61,14 @@ def behind(settled: Settled) -> str:
         failed = [one.text for one in settled.controls if one.outcome != SUPPORTED]
         if failed:
             return f"the measurement does not show what it must: {failed[0]}"
-        return f"{missing} of {len(settled.parts)} parts cannot be decided"
+        known = [part.outcome for part in settled.parts if part.outcome != UNDECIDED]
+        others = f"; {len(known)} {known[0]}" if known else ""
+        return f"{missing} of {len(settled.parts)} parts cannot be decided{others}"
     if settled.outcome == DEPENDS:
         right, wrong = settled.count(SUPPORTED), settled.count(REFUTED)
-        return f"of {len(settled.parts)} parts {right} supported, {wrong} refuted"
+        missing = settled.count(UNDECIDED)
+        left = f", {missing} cannot be decided" if missing else ""
+        return f"of {len(settled.parts)} parts {right} supported, {wrong} refuted{left}"
     told = next((n for part in settled.parts for n in part.numbers), None)
     return f"{told.what} = {number(told)}" if told is not None else settled.parts[0].detail
 
@@ -124,13 +128,13 @@ def _bare(one: Numbers) -> str:
 def _levels(one: Experiment, operand: Operand) -> str:
     """ " at 100 connections"; of each factor that the operand names."""
     units = {factor.name: factor.unit for factor in one.factors}
-    told = [
-        f"{wording.level(value)} {units.get(name) or name}"
-        if isinstance(value, (int, float))
-        else str(value)
-        for name, value in operand.where.items()
-        if name != "model"
-    ]
+    told = []
+    for name, value in operand.where.items():
+        if name != "model":
+            unit = units.get(name) or name
+            unit = unit.removesuffix("s") if value == 1 else unit
+            amounts = isinstance(value, (int, float))
+            told.append(f"{wording.level(value)} {unit}" if amounts else str(value))
     return f" at {', '.join(told)}" if told else ""
 
 
@@ -202,9 +206,10 @@ def _intro(measured: Sequence[Entry]) -> str:
 def _reading() -> list[str]:
     return [
         "*Supported* and *refuted*: the whole 95 % interval lies on one side of the bound, which"
-        " was fixed before measuring. *Depends*: every part is decided, and not all in the same"
-        " way. *Cannot decide*: an interval holds its bound, or a control failed. A *control* is"
-        " what must come out if the measurement sees anything at all; it is no part of the claim.",
+        " stood in the experiment's file before the run. *Depends*: some part is supported and"
+        " another refuted. *Cannot decide*: else, where the interval of a part holds its bound, or"
+        " a control failed. A *control* is what must come out if the measurement sees anything at"
+        " all; it is no part of the claim.",
         "",
         "How a part was measured: *together* or *in turns* ([duel.md](duel.md)), with n runs or"
         " blocks of fresh servers; *cells* are single runs, n of each; *slope*, a line through the"
