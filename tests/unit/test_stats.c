@@ -210,7 +210,7 @@ static void *nine_requests(void *unused)
 /* In a child with sets of its own: what the other tests counted is not in them. */
 static int told_by_worker(void)
 {
-	uint64_t requests[3], connections[1];
+	uint64_t requests[3], connections[3];
 	pthread_t thread;
 
 	stats_init(WRITERS);
