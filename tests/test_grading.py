@@ -16,7 +16,7 @@ import pytest
 
 from harness import errors
 from harness.conformance import catalogue, ending, starter
-from harness.conformance.grading import causes, compare, sandbox, sheet, submission
+from harness.conformance.grading import causes, cgroup, compare, sandbox, sheet, submission
 from harness.conformance.grading.sandbox import Bounds, Means
 from harness.conformance.grading.submission import Tried
 from harness.paths import ROOT
@@ -259,6 +259,23 @@ def test_foreign_code_sees_no_files_but_the_systems(stage: Path) -> None:
     assert {"home", "root", "var", "sys", "work"}.isdisjoint(ended.answer)
     ended = sandbox.run(lambda: dict(os.environ), Bounds(), means, stage)
     assert set(ended.answer) <= {"PATH", "HOME", "TMPDIR", "LANG", "LC_ALL", "TZ"}
+
+
+def test_a_control_group_of_a_grader_that_was_killed_is_taken_away(stage: Path) -> None:
+    child = subprocess.Popen(["/bin/true"])
+    child.wait()
+    gone, here = f"{cgroup.PREFIX}{child.pid}-1", cgroup.name("stays")
+    groups = [cgroup.make(title, 8, 1 << 20) for title in (gone, here)]
+    if None in groups:
+        pytest.skip("no control group can be made here")
+    try:
+        sandbox.means(stage)
+        left = [[p.exists() for p in one.folders.values()] for one in groups if one]
+        assert not any(left[0]) and all(left[1])
+    finally:
+        for one in groups:
+            if one is not None:
+                one.remove()
 
 
 # --- a file to begin with -------------------------------------------------------------------------

@@ -20,7 +20,9 @@ from harness.store import Run
 
 LAUNCH = (
     "import sys; from harness import cli; from harness.design import experiment; from pathlib import Path;"
-    "experiment.available.__defaults__ = experiment.load.__defaults__ = (Path(sys.argv.pop(1)),);"
+    "folder = (Path(sys.argv.pop(1)),);"
+    "experiment.available.__defaults__ = experiment.load.__defaults__ = folder;"
+    "experiment.textbook_claims.__defaults__ = folder;"
     "sys.exit(cli.main(sys.argv[1:]))"
 )
 

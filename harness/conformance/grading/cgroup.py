@@ -17,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path("/sys/fs/cgroup")
 CONTROLLERS = ("pids", "memory", "cpu")
+PREFIX = "tenk-"
 REMOVE_S = 2.0  # the last process of a group is gone a little later than it has ended
 
 
@@ -60,7 +61,7 @@ class Group:
                     time.sleep(0.01)
 
 
-def make(name: str, processes: int, memory_bytes: int) -> Group | None:
+def make(title: str, processes: int, memory_bytes: int) -> Group | None:
     """A new group with those bounds; None where this machine does not let us.
 
     Its share of the CPUs is a quarter of the usual one, so that the machine answers beside it.
@@ -79,7 +80,7 @@ def make(name: str, processes: int, memory_bytes: int) -> Group | None:
         parent = _parent(controller)
         if parent is None:
             continue
-        folder = parent / name
+        folder = parent / title
         try:
             folder.mkdir(exist_ok=True)
             written = [_set(folder / file, text) for file, text in settings[controller].items()]
@@ -88,6 +89,20 @@ def make(name: str, processes: int, memory_bytes: int) -> Group | None:
         if any(written):
             folders[controller] = folder
     return Group(folders) if folders else None
+
+
+def name(purpose: str) -> str:
+    """Of a group of this process."""
+    return f"{PREFIX}{os.getpid()}-{purpose}"
+
+
+def remove_stale() -> None:
+    """Groups of a grader that was killed outright: its pid is gone."""
+    for parent in {folder for one in CONTROLLERS if (folder := _parent(one)) is not None}:
+        for folder in parent.glob(f"{PREFIX}*-*"):
+            owner = folder.name.removeprefix(PREFIX).split("-")[0]
+            if owner.isdigit() and not Path(f"/proc/{owner}").exists():
+                Group({"": folder}).remove()
 
 
 def _set(path: Path, text: str) -> bool:

@@ -90,7 +90,7 @@ def run(
     besides the system's; those it writes to must be its user's (own()).
     """
     start = time.monotonic()
-    name = f"tenk-{os.getpid()}-{time.monotonic_ns()}"
+    name = cgroup.name(str(time.monotonic_ns()))
     group = cgroup.make(name, bounds.processes, bounds.memory_bytes) if means.controllers else None
     ours, theirs = os.pipe()
     cell = _Cell(body, bounds, means, stage, tuple(readable), tuple(writable), group, theirs, uid())
@@ -123,7 +123,8 @@ def run(
 def means(stage: Path) -> Means:
     """What this machine allows, found by trying it; stage: an empty directory."""
     root = os.geteuid() == 0
-    group = cgroup.make(f"tenk-{os.getpid()}-try", 64, 64 << 20)
+    cgroup.remove_stale()
+    group = cgroup.make(cgroup.name("try"), 64, 64 << 20)
     controllers = tuple(group.names) if group else ()
     if group:
         group.remove()
