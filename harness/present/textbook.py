@@ -82,11 +82,13 @@ def title(one: Experiment, settled: Settled) -> str:
     """Of its figure: what was measured, the verdict behind it."""
     claim = settled.textbook.claim.rstrip(".")
     claims = [c for c in one.claims if not c.control]
-    told = [
-        phrase
-        for which, part in zip(claims, settled.parts)
-        if part.outcome != UNDECIDED and (phrase := _phrase(one, which, part))
-    ]
+    told: list[str] = []
+    asked: list[tuple[Operand, Operand | None]] = []
+    for which, part in zip(claims, settled.parts):
+        phrase = _phrase(one, which, part) if part.outcome != UNDECIDED else ""
+        if phrase and (which.a, which.b) not in asked:  # else the same, measured in another way
+            told.append(phrase)
+            asked.append((which.a, which.b))
     said = f"\u201c{claim}\u201d: {settled.outcome}"
     begin = "; ".join(told[:IN_TITLE])
     begin = begin if begin.split(" ")[0] in _models(one) else begin[:1].upper() + begin[1:]

@@ -94,13 +94,14 @@ def _texts(axes: Axes, row: Row, left: float) -> None:
     middle = row.top + (row.height - GAP) / 2
     shift = LINE / 2 if row.number is not None else 0.0
     verdict = row.part.outcome if row.lines else ""
+    if row.number is not None:
+        how = HOW.get(row.number.basis, row.number.basis)
+        verdict = f"{verdict} ({how}, n = {row.number.n})".strip()
     axes.text(
         STRIP + 0.03, middle - shift, verdict, size=TEXT_SIZE, color=colour, va="center_baseline"
     ).set_gid("verdict")
     if row.number is not None:
-        how = HOW.get(row.number.basis, row.number.basis)
-        text = f"{_number(row.number)} · {how}, n = {row.number.n}"
-        # Narrow figures in a page: what does not fit is said by the table beside it.
+        text = _number(row.number)
         axes.text(
             STRIP + 0.03, middle + shift, text, size=SMALL_SIZE, color=GREY, va="center_baseline"
         ).set_gid("number")
