@@ -293,12 +293,11 @@ models-table:
 	$(Q)sed -n '/<!-- end of numbers/,$$p' docs/models.md >> $(BUILD)/models.md
 	$(Q)cp $(BUILD)/models.md docs/models.md
 
-# docs/claims.md and its figures, anew: from the newest complete `tenk run all-claims`, else from the runs
-# that are kept. RUN=DIR: from that one, of which a small copy is then kept in results/reference/claims.
+# docs/claims.md and its figures, anew: from the newest complete `tenk run all-claims`; RUN=DIR: from that.
 PHONY += claims
 claims:
 	@mkdir -p $(BUILD)
-	$(Q)$(TENK) claims $(RUN) --figures $(if $(RUN),--keep results/reference/claims) > $(BUILD)/claims.md
+	$(Q)$(TENK) claims $(RUN) --figures > $(BUILD)/claims.md
 	$(Q)cp $(BUILD)/claims.md docs/claims.md
 
 # Lay everything out the way `make lint` wants it.

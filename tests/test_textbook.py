@@ -322,7 +322,9 @@ def test_the_figures_of_claims_say_each_verdict(tmp_path: Path) -> None:
     run = load_run(path)
     figure = draw_figure(kinds()["claim"], run)
     texts = [t.get_text() for axes in figure.axes for t in axes.texts]
-    assert "supported" in texts and any("2 [" in text and "times" in text for text in texts)
+    assert "supported (cells, n = 3)" in texts and any(
+        "2 [" in text and "times" in text for text in texts
+    )
     shown = [t.get_text() for t in overview([run]).texts]
     assert "1 claim of the textbooks: 1 supported" in shown
 

@@ -55,6 +55,8 @@ def run(args: argparse.Namespace) -> int:
             resume = f"harness/tenk run {textbook.ALL} --resume {path}"
             raise errors.UsageError("RUN", path, f"it must be complete ({resume})")
         runs[opened.experiment_name] = opened
+    if not runs:
+        raise errors.SetupError(f"no complete run of all claims: harness/tenk run {textbook.ALL}")
     if args.keep is not None:
         keep(runs, args.keep)
     if args.figures:
