@@ -111,3 +111,5 @@ def test_c1m_draws_time_memory_and_tail_against_connections(tmp_path: Path) -> N
     assert drawn_levels(figure, "service_p99_ns", "prefork_reuseport") == set(levels)
     assert "factor" not in draw_run(load_run(path))
     assert "it has no room" in notes(figure)
+    said = " ".join(text.get_text() for text in figure.texts)
+    assert "prefork_reuseport held 1M idle connections, opened in 50" in said

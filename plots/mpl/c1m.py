@@ -2,9 +2,11 @@
 """c1m: how long it takes to open up to a million connections, what each holds, and what the active
 ones see of the others."""
 
+import math
+
 from matplotlib.figure import Figure
 
-from plots.data import Results
+from plots.data import Results, number
 from plots.panel import draw_panels, usable
 from plots.scale import Axis, Panel
 from plots.style import format_bytes, format_count, format_ns
@@ -35,11 +37,24 @@ def applies(run: Results) -> bool:
     return main == PANELS[0].metric and run.has(X, PANELS[0].metric)
 
 
+def most(run: Results) -> str:
+    """How long the most connections took, and whom; "" where nothing is known of it."""
+    known = [
+        (number(point.level(X)), -point.estimate, point.model)
+        for point in run.points
+        if point.metric == PANELS[0].metric and math.isfinite(point.estimate)
+    ]
+    if not known:
+        return ""
+    idle, seconds, model = max(known)
+    return f"{model} held {format_count(idle)} idle connections, opened in {format_s(-seconds)}"
+
+
 def draw(run: Results, figure: Figure) -> None:
     """A panel for each, with its own scale."""
     question = "What does it take to hold a million connections?"
     panels = usable(PANELS, run, AXIS)
-    title = run.title(PANELS[0].metric, question)
+    title = most(run) or run.title(PANELS[0].metric, question)
     page = draw_panels(
         figure, run, title, AXIS, panels, columns=2, height=2.0, shared_y=False, leaders=False
     )
