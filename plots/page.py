@@ -275,6 +275,30 @@ class Page:
             )
             artist.set_gid(f"label:{ending.model}")
 
+    def swatches(self, axes: Axes, entries: Sequence[tuple[str, str]]) -> None:
+        """A key to the right of these axes: a name for each colour, from the top down."""
+        box = axes.get_position()
+        x, y = box.x1 * WIDTH + 0.22, box.y1 * self.total - ROW
+        for name, colour in entries:
+            swatch = Line2D(
+                [x / WIDTH, (x + SWATCH * 0.6) / WIDTH],
+                [y / self.total] * 2,
+                transform=self.figure.transFigure,
+                color=colour,
+                linewidth=6,
+                solid_capstyle="butt",
+            )
+            self.figure.add_artist(swatch)
+            self.figure.text(
+                (x + SWATCH * 0.6 + 0.08) / WIDTH,
+                y / self.total,
+                name,
+                size=SMALL_SIZE,
+                va="center_baseline",
+                color=INK,
+            )
+            y -= ROW
+
     def _line(self, x: Sequence[float], y: Sequence[float], look: ModelStyle, **more: Any) -> None:
         line = Line2D(
             [value / WIDTH for value in x],

@@ -211,13 +211,6 @@ def test_the_server_s_cpus_are_its_time_by_the_time_between_its_readings() -> No
     assert derive.cpu_fraction(derive.CpuUse(3.0, 1.0, 2.0), 2.0) == {"server_cpu_fraction": 1.5}
 
 
-def test_imbalance_is_the_busiest_worker_against_the_mean() -> None:
-    assert derive.counter_metrics({"requests_by_worker": [30, 10]}, None) == {
-        "worker_imbalance": 1.5
-    }
-    assert derive.counter_metrics({"requests_by_worker": [30]}, None) == {}
-
-
 # --- what is said ---------------------------------------------------------------------------------
 
 

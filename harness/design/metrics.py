@@ -99,7 +99,6 @@ METRICS: dict[str, Metric] = {
         Metric("wakeups_per_request", "wake-ups", "lower", "wake-ups per request"),
         Metric("waits_per_request", "waits", "lower", "waiting calls per request"),
         Metric("events_per_wait", "events", "", "events per wake-up"),
-        Metric("worker_imbalance", "times", "lower", "busiest worker against the mean"),
         Metric("probe_worked", "of 1", "", "what the probe tried worked"),
         Metric("threads", "threads", "", "threads beside the program's own"),
         Metric("switch_ns", "ns", "lower", "from one connection's code to the next one's"),

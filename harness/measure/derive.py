@@ -210,11 +210,6 @@ def counter_metrics(counters: Mapping[str, Any], switches: int | None) -> dict[s
             out["waits_per_request"] = waits / requests
     if waits and events is not None:
         out["events_per_wait"] = events / waits
-    shares = counters.get("requests_by_worker")
-    if isinstance(shares, list) and len(shares) > 1:
-        found = [number(share) or 0.0 for share in shares]
-        if sum(found) > 0:
-            out["worker_imbalance"] = max(found) * len(found) / sum(found)
     return out
 
 

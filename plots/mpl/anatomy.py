@@ -6,11 +6,10 @@ from collections.abc import Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from plots import families
 from plots.data import Point, Results, number
-from plots.page import FAINT, INK, ROW, SMALL_SIZE, SWATCH, TEXT_SIZE, WIDTH, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Page
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -84,8 +83,8 @@ def draw(run: Results, figure: Figure) -> None:
         axes.set_title(f"{_at(level)}: system calls", size=TEXT_SIZE, loc="left", color=INK)
     for axes, level in zip(below, levels):
         axes.set_title(f"{_at(level)}: CPU, µs", size=TEXT_SIZE, loc="left", color=INK)
-    _legend(page, above[-1], [(name, {**colours, OTHERS: GREY_BAR}[name]) for name in legend[:-2]])
-    _legend(page, below[-1], [(CPU_NAMES[key], CPU_COLOURS[key]) for key in CPU_NAMES])
+    page.swatches(above[-1], [(name, {**colours, OTHERS: GREY_BAR}[name]) for name in legend[:-2]])
+    page.swatches(below[-1], [(CPU_NAMES[key], CPU_COLOURS[key]) for key in CPU_NAMES])
 
 
 def _frequent(calls: Sequence[Point]) -> list[str]:
@@ -167,30 +166,6 @@ def _wakeups(axes: Axes, rows: families.Rows, points: Sequence[Point], end: floa
             place = (min(p.estimate, end), rows.places[p.model] + 0.36)
             (mark,) = axes.plot(*place, "^", ms=3.6, color=INK, clip_on=False, mew=0)
             mark.set_gid(f"wakeups:{p.model}")
-
-
-def _legend(page: Page, axes: Axes, entries: Sequence[tuple[str, str]]) -> None:
-    box = axes.get_position()
-    x, y = box.x1 * WIDTH + 0.22, box.y1 * page.total - ROW
-    for name, colour in entries:
-        swatch = Line2D(
-            [x / WIDTH, (x + SWATCH * 0.6) / WIDTH],
-            [y / page.total] * 2,
-            transform=page.figure.transFigure,
-            color=colour,
-            linewidth=6,
-            solid_capstyle="butt",
-        )
-        page.figure.add_artist(swatch)
-        page.figure.text(
-            (x + SWATCH * 0.6 + 0.08) / WIDTH,
-            y / page.total,
-            name,
-            size=SMALL_SIZE,
-            va="center_baseline",
-            color=INK,
-        )
-        y -= ROW
 
 
 def _at(level: tuple[tuple[str, str], ...]) -> str:

@@ -7,12 +7,11 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from plots.data import Results
 from plots.families import FAMILIES, ROW_IN
-from plots.page import FAINT, GREY, INK, ROW, SMALL_SIZE, SWATCH, TEXT_SIZE, WIDTH, Page, text_width
+from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Page, text_width
 from plots.style import format_bytes
 
 X = None
@@ -54,7 +53,7 @@ def draw(run: Results, figure: Figure) -> None:
         _frame(axes, models, one, index == 0)
         axes.set_title(HEADINGS[metric], size=TEXT_SIZE, loc="left", color=INK)
         _bars(axes, models, one, colours)
-    _legend(page, [(name, COLOURS.get(name, OTHER)) for name in legend])
+    page.swatches(page.axes[-1], [(name, COLOURS.get(name, OTHER)) for name in legend])
 
 
 def _sum(one: Mapping[str, float]) -> float:
@@ -125,30 +124,6 @@ def _bars(
             va="center_baseline",
             color=INK if value is not None else GREY,
         ).set_gid(f"total:{model}")
-
-
-def _legend(page: Page, entries: Sequence[tuple[str, str]]) -> None:
-    box = page.axes[-1].get_position()
-    x, y = box.x1 * WIDTH + 0.22, box.y1 * page.total - ROW
-    for name, colour in entries:
-        swatch = Line2D(
-            [x / WIDTH, (x + SWATCH * 0.6) / WIDTH],
-            [y / page.total] * 2,
-            transform=page.figure.transFigure,
-            color=colour,
-            linewidth=6,
-            solid_capstyle="butt",
-        )
-        page.figure.add_artist(swatch)
-        page.figure.text(
-            (x + SWATCH * 0.6 + 0.08) / WIDTH,
-            y / page.total,
-            name,
-            size=SMALL_SIZE,
-            va="center_baseline",
-            color=INK,
-        )
-        y -= ROW
 
 
 def _notes(run: Results, told: Mapping[str, object]) -> list[str]:

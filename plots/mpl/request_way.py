@@ -6,11 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from plots import families
 from plots.data import DOUBTFUL, Point, Results, number
-from plots.page import FAINT, INK, ROW, SMALL_SIZE, SWATCH, TEXT_SIZE, WIDTH, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Page
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -67,7 +66,7 @@ def draw(run: Results, figure: Figure) -> None:
         axes.set_title(f"{format_count(rate(level))}/s, µs", size=TEXT_SIZE, loc="left", color=INK)
         for model, parts in bars[level].items():
             _bar(axes, rows.places[model], model, parts, end)
-    _legend(page, page.axes[-1])
+    page.swatches(page.axes[-1], list(PARTS.values()))
 
 
 def rate(level: Level) -> float:
@@ -107,30 +106,6 @@ def _bar(axes: Axes, place: float, model: str, parts: Mapping[str, float], end: 
     axes.text(start + 0.015 * end, place, said, size=6.5, va="center_baseline", color=INK).set_gid(
         f"total:{model}"
     )
-
-
-def _legend(page: Page, axes: Axes) -> None:
-    box = axes.get_position()
-    x, y = box.x1 * WIDTH + 0.22, box.y1 * page.total - ROW
-    for name, colour in PARTS.values():
-        swatch = Line2D(
-            [x / WIDTH, (x + SWATCH * 0.6) / WIDTH],
-            [y / page.total] * 2,
-            transform=page.figure.transFigure,
-            color=colour,
-            linewidth=6,
-            solid_capstyle="butt",
-        )
-        page.figure.add_artist(swatch)
-        page.figure.text(
-            (x + SWATCH * 0.6 + 0.08) / WIDTH,
-            y / page.total,
-            name,
-            size=SMALL_SIZE,
-            va="center_baseline",
-            color=INK,
-        )
-        y -= ROW
 
 
 def _notes(run: Results, models: Sequence[str]) -> list[str]:
