@@ -57,24 +57,44 @@ const char *ask_check_field(const char *field)
 	return NULL;
 }
 
-/* METHOD PATH [WEIGHT] in `text`, which is cut up. *weight is 0 where there is none. */
-static const char *parse_line(char *text, struct ask_line *line, int64_t *weight)
+/* Cut the first word off: it ends with a NUL, and what follows its blanks is returned. */
+static char *cut_word(char *text)
 {
-	char *path = text + strcspn(text, " \t"), *end;
+	char *end = text + strcspn(text, " \t");
+
+	if (*end)
+		*end++ = '\0';
+	return end + strspn(end, " \t");
+}
+
+static bool is_class(const char *name)
+{
+	size_t length = 0;
+
+	while (isalnum((unsigned char)name[length]) || (name[length] && strchr("_-", name[length])))
+		length++;
+	return isalpha((unsigned char)*name) && !name[length] && length <= ASK_CLASS_LENGTH;
+}
+
+/*
+ * METHOD PATH [WEIGHT [CLASS]] in `text`, which is cut up. *weight is 0 and *class NULL where there
+ * is none.
+ */
+static const char *parse_line(char *text, struct ask_line *line, int64_t *weight,
+			      const char **class)
+{
+	char *path = cut_word(text), *number = cut_word(path), *name = cut_word(number);
 	const char *wrong;
 
 	if (!*path)
-		return "not METHOD PATH [WEIGHT]";
-	*path++ = '\0';
-	path += strspn(path, " \t");
-	end = path + strcspn(path, " \t");
+		return "not METHOD PATH [WEIGHT [CLASS]]";
 	*weight = 0;
-	if (*end) {
-		*end++ = '\0';
-		end += strspn(end, " \t");
-		if (!parse_int(end, 1, ASK_WEIGHT, weight))
-			return "its weight is not a whole number from 1 to 1000000";
-	}
+	if (*number && !parse_int(number, 1, ASK_WEIGHT, weight))
+		return "its weight is not a whole number from 1 to 1000000";
+	*class = *name ? name : NULL;
+	if (*class && !is_class(name))
+		return "its class is not a name of at most 16 letters, digits, _ and -, a letter "
+		       "first";
 	wrong = ask_check_method(text);
 	if (wrong)
 		return "its method is not one of 1 to 16 capital letters (and not CONNECT)";
@@ -89,6 +109,18 @@ static const char *parse_line(char *text, struct ask_line *line, int64_t *weight
 	return NULL;
 }
 
+/* Its index, new or not; ASK_CLASSES where there is no room for one more. */
+static size_t class_index(struct http_ask *ask, const char *name)
+{
+	size_t i = 0;
+
+	while (i < ask->class_count && strcmp(ask->classes[i], name) != 0)
+		i++;
+	if (i == ask->class_count && i < ASK_CLASSES)
+		ask->classes[ask->class_count++] = name;
+	return i;
+}
+
 static size_t count_lines(const char *text)
 {
 	size_t n = 1;
@@ -100,7 +132,7 @@ static size_t count_lines(const char *text)
 
 const char *ask_parse_lines(struct http_ask *ask, char *text, char *reason, size_t size)
 {
-	size_t most = count_lines(text), number = 0, weighted = 0;
+	size_t most = count_lines(text), number = 0, weighted = 0, classed = 0;
 	uint64_t sum = 0;
 
 	if (most > ASK_LINES + 1) {
@@ -112,8 +144,8 @@ const char *ask_parse_lines(struct http_ask *ask, char *text, char *reason, size
 		return "out of memory";
 	for (char *next; text; text = next) {
 		struct ask_line *line = &ask->lines[ask->line_count];
-		const char *wrong;
-		int64_t weight;
+		const char *wrong, *class = NULL;
+		int64_t weight = 0;
 		size_t end;
 
 		number++;
@@ -125,11 +157,18 @@ const char *ask_parse_lines(struct http_ask *ask, char *text, char *reason, size
 			text[end - 1] = '\0';
 		if (!*text || *text == '#')
 			continue;
-		wrong = parse_line(text, line, &weight);
+		wrong = parse_line(text, line, &weight, &class);
 		weighted += weight > 0;
 		ask->line_count++;
 		if (!wrong && weighted && weighted != ask->line_count)
 			wrong = "either all lines have a weight, or none has";
+		classed += class != NULL;
+		if (!wrong && classed && classed != ask->line_count)
+			wrong = "either all lines have a class, or none has";
+		if (!wrong && class)
+			line->class = class_index(ask, class);
+		if (!wrong && line->class == ASK_CLASSES)
+			wrong = "there are more than 4 classes";
 		if (wrong) {
 			snprintf(reason, size, "line %zu: %s", number, wrong);
 			return reason;
@@ -145,6 +184,7 @@ void ask_free_lines(struct http_ask *ask)
 	free(ask->lines);
 	ask->lines = NULL;
 	ask->line_count = 0;
+	ask->class_count = 0;
 }
 
 size_t ask_count(const struct http_ask *ask)
@@ -173,6 +213,18 @@ size_t ask_pick(const struct http_ask *ask, uint64_t seed, uint32_t id, uint32_t
 			low = middle + 1;
 	}
 	return low;
+}
+
+double ask_class_share(const struct http_ask *ask, size_t class)
+{
+	uint64_t before = 0, sum = 0;
+
+	for (size_t i = 0; i < ask->line_count; i++) {
+		if (ask->lines[i].class == class)
+			sum += ask->lines[i].upto - before;
+		before = ask->lines[i].upto;
+	}
+	return before ? (double)sum / (double)before : 0;
 }
 
 /* The Host field: a name has its port unless it is http's own, an IPv6 address has brackets. */

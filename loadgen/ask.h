@@ -14,6 +14,8 @@
 enum {
 	ASK_LINES = 10000,         /* of a request file */
 	ASK_WEIGHT = 1000000,      /* greatest weight of a line */
+	ASK_CLASSES = 4,           /* of a request file */
+	ASK_CLASS_LENGTH = 16,     /* longest name of a class, characters */
 	ASK_BODY = 1 << 20,        /* longest body, bytes */
 	ASK_RENDERED = 64 << 20,   /* all requests of a file together, bytes */
 	ASK_METHOD_LENGTH = 16,    /* longest method, letters */
@@ -24,6 +26,7 @@ enum {
 struct ask_line {
 	const char *method, *path;
 	uint64_t upto; /* the weights so far, its own included; of all lines 0 if none has any */
+	size_t class;  /* index into the classes; 0 if there are none */
 };
 
 /* All texts are borrowed. All zero: GET of the URL's path. */
@@ -35,6 +38,8 @@ struct http_ask {
 	size_t body_bytes;
 	struct ask_line *lines; /* or NULL */
 	size_t line_count;
+	const char *classes[ASK_CLASSES]; /* names of groups of lines, in order of appearance */
+	size_t class_count;               /* 0: none are named */
 };
 
 /* One request as it is sent. */
@@ -49,10 +54,10 @@ const char *ask_check_method(const char *method);
 const char *ask_check_field(const char *field);
 
 /*
- * Read the lines of a request file, METHOD PATH [WEIGHT], into ask->lines (ask_free_lines() frees
- * them), which point into `text`: it is cut up, and must stay. Empty lines, and those that begin
- * with #, do not count. Either all lines have a weight or none has. NULL, or in `reason` which line
- * is wrong and how.
+ * Read the lines of a request file, METHOD PATH [WEIGHT [CLASS]], into ask->lines (ask_free_lines()
+ * frees them), which point into `text`: it is cut up, and must stay. Empty lines, and those that
+ * begin with #, do not count. Either all lines have a weight or none has; the same holds of a
+ * class. NULL, or in `reason` which line is wrong and how.
  */
 const char *ask_parse_lines(struct http_ask *ask, char *text, char *reason, size_t size);
 void ask_free_lines(struct http_ask *ask);
@@ -62,6 +67,9 @@ size_t ask_count(const struct http_ask *ask);
 
 /* Which of them is number `number` of connection `id`: in order, or drawn by weight. */
 size_t ask_pick(const struct http_ask *ask, uint64_t seed, uint32_t id, uint32_t number);
+
+/* The part of all requests that are of a class: 0..1. */
+double ask_class_share(const struct http_ask *ask, size_t class);
 
 /* Make request number i of them. False when memory is out; the caller frees out->bytes. */
 bool ask_render(const struct target *target, size_t i, struct ask_request *out);

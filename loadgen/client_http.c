@@ -61,6 +61,11 @@ const struct ask_request *http_request_of(const struct client_http *http, uint32
 	return &http->requests[i];
 }
 
+size_t http_class_of(const struct client_http *http, uint32_t id, uint32_t number)
+{
+	return http->ask->lines[ask_pick(http->ask, http->seed, id, number)].class;
+}
+
 const char *http_produce(const struct client_http *http, uint32_t id, uint32_t number,
 			 size_t offset, size_t max, size_t *length)
 {

@@ -38,6 +38,9 @@ void http_free(struct client_http *http);
 const struct ask_request *http_request_of(const struct client_http *http, uint32_t id,
 					  uint32_t number);
 
+/* The class of that request, where its file names classes (ask->class_count). */
+size_t http_class_of(const struct client_http *http, uint32_t id, uint32_t number);
+
 /* The bytes of it from `offset` on, at most `max`; *length says how many. */
 const char *http_produce(const struct client_http *http, uint32_t id, uint32_t number,
 			 size_t offset, size_t max, size_t *length);

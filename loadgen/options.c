@@ -55,7 +55,7 @@ const struct option_row option_table[] = {
 	{"body", 0, OPTION_TEXT, FIELD(body), "FILE", NULL, 0, 0, NULL, "",
 	 "http: send the file's bytes, at most 1 MiB, with each request; with --requests, with each POST, PUT and PATCH"},
 	{"requests", 0, OPTION_TEXT, FIELD(requests), "FILE", NULL, 0, 0, NULL, "",
-	 "http: ask for what its lines say, METHOD PATH [WEIGHT]: drawn by weight, or without weights in order"},
+	 "http: ask for what its lines say, METHOD PATH [WEIGHT [CLASS]]: drawn by weight, or without weights in order"},
 	{"remote", 0, OPTION_FLAG, FIELD(remote), NULL, NULL, 0, 0, NULL, "",
 	 "allow a server on another machine: only one that is yours, or whose owner has agreed to the load"},
 	{"pipeline", 0, OPTION_INT, FIELD(pipeline), "N", "1", 1, 1024, NULL, "requests",

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "loadgen/ask.h"
 #include "loadgen/hist.h"
 #include "loadgen/slice.h"
 
@@ -85,7 +86,9 @@ struct record {
 	struct tally tallies[POPULATIONS];
 	struct hist response, service, lag; /* of the active population */
 	struct hist arrival;                /* --stamps: from the send to the reply's arrival */
-	struct hist late;                   /* lag for which no busy connection can be blamed */
+	struct hist classes[ASK_CLASSES];   /* response times of those of a request file */
+	uint32_t class_count;
+	struct hist late;             /* lag for which no busy connection can be blamed */
 	struct hist connect;          /* connect times of all populations, from the set-up on */
 	uint64_t replies;             /* complete ones since the start, all populations */
 	uint64_t bad_replies;         /* of them with a status that says no */

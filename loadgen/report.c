@@ -131,6 +131,16 @@ static void arrival_lines(FILE *out, const struct result *r)
 		fprintf(out, "  %" PRIu64 " replies without a time stamp\n", r->total->unstamped);
 }
 
+static void class_lines(FILE *out, const struct result *r)
+{
+	char title[64];
+
+	for (uint32_t i = 0; i < r->total->class_count; i++) {
+		snprintf(title, sizeof(title), "Response Time of %s", r->target->ask->classes[i]);
+		distribution(out, title, &r->total->classes[i]);
+	}
+}
+
 static uint64_t errors_of(const struct result *r, enum failure kind)
 {
 	uint64_t n = 0;
@@ -270,6 +280,7 @@ static void report_targets(FILE *out, const struct result *all, const struct ver
 		distribution(out, "Service Time", &r->total->service);
 		distribution(out, "Lag", &r->total->lag);
 		arrival_lines(out, r);
+		class_lines(out, r);
 	}
 	error_lines(out, all);
 	verdict_lines(out, v);
@@ -297,6 +308,7 @@ void report_text(FILE *out, const struct result *r, const struct verdict *v)
 		distribution(out, "Service Time", &t->service);
 		distribution(out, "Lag", &t->lag);
 		arrival_lines(out, r);
+		class_lines(out, r);
 	}
 	fprintf(out, "  %" PRIu64 " requests in %.2fs, %s read\n", t->replies_in_window, seconds,
 		bytes_text((double)t->bytes_in, buf, sizeof(buf)));

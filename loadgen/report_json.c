@@ -174,6 +174,18 @@ static json_t *populations_json(const struct result *r)
 	return object;
 }
 
+static json_t *classes_json(const struct result *r)
+{
+	const struct http_ask *ask = r->target->ask;
+	json_t *object = json_object();
+
+	for (uint32_t i = 0; i < r->total->class_count; i++)
+		json_object_set_new(object, ask->classes[i],
+				    json_pack("{s:o, s:o}", "share", real(ask_class_share(ask, i)),
+					      "latency_ns", latency_json(&r->total->classes[i])));
+	return object;
+}
+
 static json_t *connections_json(const struct result *r)
 {
 	uint64_t errors[FAILURES] = {0}, up = 0, opened = 0, wanted = 0;
@@ -262,6 +274,8 @@ static void set_measured(json_t *root, const struct result *r)
 					      "clock_error_ns", whole(t->stamps_error_ns),
 					      "clock_steps", whole(t->stamps_steps)));
 	}
+	if (t->class_count)
+		json_object_set_new(root, "classes", classes_json(r));
 	if (r->way)
 		json_object_set_new(root, "way",
 				    json_pack("{s:o, s:o}", "rows", whole(r->way->count), "lost",

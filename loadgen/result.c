@@ -33,6 +33,10 @@ void record_add(struct record *dst, const struct record *src)
 	hist_merge(&dst->service, &src->service);
 	hist_merge(&dst->lag, &src->lag);
 	hist_merge(&dst->arrival, &src->arrival);
+	for (uint32_t i = 0; i < src->class_count; i++)
+		hist_merge(&dst->classes[i], &src->classes[i]);
+	if (src->class_count)
+		dst->class_count = src->class_count;
 	dst->unstamped += src->unstamped;
 	if (src->stamps_error_ns > dst->stamps_error_ns)
 		dst->stamps_error_ns = src->stamps_error_ns;

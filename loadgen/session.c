@@ -586,6 +586,9 @@ static const char *set_up(struct session *s, const struct session_setup *setup)
 		(void)server_cpu_open(&s->server, setup->server_cpu, &usage, reason,
 				      sizeof(reason));
 	}
+	if (s->client.http.ask)
+		s->record->class_count = (uint32_t)s->client.http.ask->class_count;
+	s->beside = s->traffic.stamps || s->record->class_count;
 	place_connections(s);
 	s->traffic.room_bytes =
 		client_composes(&s->client) ? s->client.request_bytes * s->pipeline : 0;

@@ -71,7 +71,7 @@ void lane_lose(struct session *s, struct lane *c, enum failure failure)
 		if (!window_has(&s->window, stamp->intended_ns))
 			continue;
 		tally->request_errors[failure]++;
-		request_record_infinite(s, c);
+		request_record_infinite(s, c, n);
 	}
 	if (primes(s, c) && lane_outstanding(c) && s->pending)
 		s->pending--; /* given up */

@@ -165,9 +165,17 @@ void request_resume(struct session *s, struct lane *c)
 	}
 }
 
-void request_record_infinite(struct session *s, struct lane *c)
+/* Of the class of an active connection's request. */
+static struct hist *class_of(const struct session *s, const struct lane *c, uint32_t number)
+{
+	return &s->record->classes[http_class_of(&s->client.http, id_of(s, c), number)];
+}
+
+void request_record_infinite(struct session *s, struct lane *c, uint32_t number)
 {
 	if (c->population == POPULATION_ACTIVE) {
+		if (s->record->class_count)
+			hist_record_infinite(class_of(s, c, number), 1);
 		hist_record_infinite(&s->record->response, 1);
 		hist_record_infinite(&s->record->service, 1);
 		if (s->traffic.stamps)
@@ -175,6 +183,16 @@ void request_record_infinite(struct session *s, struct lane *c)
 	} else {
 		hist_record_infinite(&tally_of(s, c)->latency, 1);
 	}
+}
+
+/* What is not recorded of every run. Apart, so that the way of the others is short. */
+static __attribute__((noinline)) void record_beside(struct session *s, const struct lane *c,
+						    const struct stamp *stamp)
+{
+	if (s->traffic.stamps)
+		arrival_record(s, c, stamp);
+	if (s->record->class_count)
+		hist_record(class_of(s, c, c->answered - 1), s->now_ns - stamp->intended_ns);
 }
 
 /* The oldest request of a connection has its reply. */
@@ -193,7 +211,7 @@ static void finish(struct session *s, struct lane *c, enum reply_result result)
 		r->failures++;
 		if (window_has(&s->window, stamp->intended_ns)) {
 			tally->request_errors[FAILURE_STATUS]++;
-			request_record_infinite(s, c);
+			request_record_infinite(s, c, c->answered - 1);
 		}
 		return;
 	}
@@ -213,8 +231,8 @@ static void finish(struct session *s, struct lane *c, enum reply_result result)
 		tally->completed++;
 		hist_record(&r->response, s->now_ns - stamp->intended_ns);
 		hist_record(&r->service, s->now_ns - stamp->sent_ns);
-		if (__builtin_expect(s->traffic.stamps, 0))
-			arrival_record(s, c, stamp);
+		if (__builtin_expect(s->beside, 0))
+			record_beside(s, c, stamp);
 	}
 }
 
@@ -307,8 +325,28 @@ void requests_unanswered(struct session *s, struct lane *c)
 
 		if (window_has(&s->window, stamp->intended_ns)) {
 			tally_of(s, c)->unanswered++;
-			request_record_infinite(s, c);
+			request_record_infinite(s, c, n);
 		}
+	}
+}
+
+/*
+ * Whose class would they have been of? Which request it is follows from the connection, and they
+ * never had one: so each class has its share of them.
+ */
+static void unsent_by_class(struct session *s, uint64_t unsent)
+{
+	uint64_t done = 0;
+	double upto = 0;
+
+	for (uint32_t i = 0; i < s->record->class_count; i++) {
+		bool last = i + 1 == s->record->class_count;
+		uint64_t next;
+
+		upto += ask_class_share(s->client.http.ask, i);
+		next = last ? unsent : (uint64_t)((double)unsent * (upto < 1 ? upto : 1));
+		hist_record_infinite(&s->record->classes[i], next - done);
+		done = next;
 	}
 }
 
@@ -327,4 +365,5 @@ void requests_unsent(struct session *s, uint64_t end_ns)
 	r->tallies[POPULATION_ACTIVE].unsent_estimated += estimated;
 	hist_record_infinite(&r->response, unsent);
 	hist_record_infinite(&r->lag, unsent);
+	unsent_by_class(s, unsent);
 }

@@ -72,6 +72,8 @@ struct session {
 	const uint64_t *trace_ns;
 	size_t trace_length;
 
+	bool beside; /* of a reply more is recorded than its times: its arrival, or by its class */
+
 	/* --stamps kernel. */
 	struct stamps_clock stamps_clock;
 	struct way *way;    /* NULL without --way */
@@ -152,8 +154,8 @@ void request_resume(struct session *s, struct lane *c);
 /* Open loop: send what is due while there is a connection free for it. */
 void requests_send(struct session *s);
 
-/* A request of the window has no reply, and will have none: record it as infinite. */
-void request_record_infinite(struct session *s, struct lane *c);
+/* Request `number` of the window has no reply, and will have none: record it as infinite. */
+void request_record_infinite(struct session *s, struct lane *c, uint32_t number);
 
 /* Count the requests of the window that are still on this connection. */
 void requests_unanswered(struct session *s, struct lane *c);

@@ -135,6 +135,34 @@ def test_requests_are_drawn_by_weight_and_with_a_seed(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("engine", engines())
+def test_each_class_of_requests_has_the_times_of_its_own_replies(
+    engine: str, tmp_path: Path
+) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("GET / 3 there\nGET /not-there 1 not-there\n", encoding="utf-8")
+    with model("epoll_lt", "http") as server:
+        options = ["-c", "3", "--pipeline", "4", "--engine", engine, "--requests", str(lines)]
+        done = measure(server.url("http"), *options, seconds=0.2).json
+    there, missing = (done["classes"][name]["latency_ns"] for name in ("there", "not-there"))
+    assert done["classes"]["there"]["share"] == 0.75
+    # What is not there is answered with 404, so it failed, and a time without an end is recorded.
+    assert there["count"] == done["requests"]["completed"] > 0 and there["infinite"] == 0
+    assert missing["count"] == missing["infinite"] == done["requests"]["errors"]["status"] > 0
+
+
+def test_what_was_never_sent_is_shared_out_among_the_classes(tmp_path: Path) -> None:
+    lines = tmp_path / "lines"
+    lines.write_text("GET /work/2000 3 a\nGET /work/2001 1 b\n", encoding="utf-8")
+    with model("epoll_lt", "http") as server:
+        options = ["-c", "1", "-R", "20000", "--drain", "0", "--requests", str(lines)]
+        done = measure(server.url("http"), *options, seconds=0.2).json
+    infinite = {name: one["latency_ns"]["infinite"] for name, one in done["classes"].items()}
+    assert done["requests"]["unsent"] > 1000
+    assert sum(infinite.values()) == done["latency_ns"]["response"]["infinite"]
+    assert 2 * infinite["b"] < infinite["a"] < 4 * infinite["b"]
+
+
+@pytest.mark.parametrize("engine", engines())
 def test_ipv6_and_unix_sockets_are_served(engine: str, tmp_path: Path) -> None:
     path = str(tmp_path / "s")
     with keeper(socket.AF_UNIX, path) as server:

@@ -134,15 +134,56 @@ static void lines_with_weights_come_as_often_as_they_weigh(void **state)
 	free(copy);
 }
 
+static void lines_of_one_class_are_one_class_wherever_they_stand(void **state)
+{
+	struct http_ask ask;
+	char *copy;
+
+	(void)state;
+	assert_null(parse(&ask, "GET /a 1 rare\nGET /b 6 usual\nPOST /c 1 rare", &copy));
+	assert_int_equal(ask.class_count, 2);
+	assert_string_equal(ask.classes[0], "rare");
+	assert_string_equal(ask.classes[1], "usual");
+	for (size_t i = 0; i < 3; i++)
+		assert_int_equal(ask.lines[i].class, i == 1);
+	assert_float_equal(ask_class_share(&ask, 0), 0.25, 0);
+	assert_float_equal(ask_class_share(&ask, 1), 0.75, 0);
+	ask_free_lines(&ask);
+	free(copy);
+}
+
+static void lines_without_a_class_have_none(void **state)
+{
+	struct http_ask ask;
+	char *copy;
+
+	(void)state;
+	assert_null(parse(&ask, "GET /a 1\nGET /b 6", &copy));
+	assert_int_equal(ask.class_count, 0);
+	ask_free_lines(&ask);
+	free(copy);
+}
+
 static void a_wrong_line_is_named_with_its_number(void **state)
 {
 	static const char *const wrong[][2] = {
-		{"GET /\nGET\n", "line 2"},     {"GET / 0\n", "line 1"},
-		{"GET / x\n", "line 1"},        {"GET / 1 2\n", "line 1"},
-		{"get /\n", "line 1"},          {"GET x\n", "line 1"},
-		{"GET /#a\n", "line 1"},        {"GET / 1\n\nGET /\n", "line 3"},
-		{"GET /\nGET / 1\n", "line 2"}, {"", "no request"},
+		{"GET /\nGET\n", "line 2"},
+		{"GET / 0\n", "line 1"},
+		{"GET / x\n", "line 1"},
+		{"GET / 1 2\n", "line 1"},
+		{"get /\n", "line 1"},
+		{"GET x\n", "line 1"},
+		{"GET /#a\n", "line 1"},
+		{"GET / 1\n\nGET /\n", "line 3"},
+		{"GET /\nGET / 1\n", "line 2"},
+		{"", "no request"},
 		{"# none\n", "no request"},
+		{"GET / 1 a\nGET / 1\n", "line 2"},
+		{"GET / 1\nGET / 1 a\n", "line 2"},
+		{"GET / 1 a b\n", "line 1"},
+		{"GET / 1 a:b\n", "line 1"},
+		{"GET / 1 a2345678901234567\n", "line 1"},
+		{"GET / 1 a\nGET / 1 b\nGET / 1 c\nGET / 1 d\nGET / 1 e\n", "line 5"},
 	};
 
 	(void)state;
@@ -167,6 +208,8 @@ int main(void)
 		cmocka_unit_test(what_would_break_the_request_is_refused),
 		cmocka_unit_test(lines_without_weights_are_asked_for_in_order),
 		cmocka_unit_test(lines_with_weights_come_as_often_as_they_weigh),
+		cmocka_unit_test(lines_of_one_class_are_one_class_wherever_they_stand),
+		cmocka_unit_test(lines_without_a_class_have_none),
 		cmocka_unit_test(a_wrong_line_is_named_with_its_number),
 	};
 

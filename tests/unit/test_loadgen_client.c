@@ -427,7 +427,7 @@ static void each_request_of_a_file_has_its_own_reply(void **state)
 {
 	static const char replies[] = OK_HEAD "Content-Length: 3\r\n\r\nabc" /* GET */
 		OK_HEAD "Content-Length: 3\r\n\r\n";                         /* HEAD */
-	struct ask_line lines[] = {{"GET", "/a", 0}, {"HEAD", "/longer", 0}};
+	struct ask_line lines[] = {{"GET", "/a", 0, 0}, {"HEAD", "/longer", 0, 0}};
 	const struct http_ask ask = {.lines = lines, .line_count = 2};
 	size_t length, used, at = 0, head = strlen(OK_HEAD "Content-Length: 3\r\n\r\n");
 	struct reply r = {0};
