@@ -108,12 +108,35 @@ def test_one_server_and_several_are_loaded_with_the_same_options(tmp_path: Path)
 def test_a_mix_is_a_file_as_long_as_the_client_runs(tmp_path: Path) -> None:
     file = tmp_path / "asked"
     with client.asked_for(Load(mix="/work/100 1, HEAD / 99"), file):
-        assert file.read_text() == "GET /work/100 1\nHEAD / 99\n"
+        assert file.read_text() == "GET /work/100 1 rare\nHEAD / 99 usual\n"
     assert not file.exists()
     with client.asked_for(Load(mix="/work/100, /"), file):
         assert file.read_text() == "GET /work/100\nGET /\n"
     with client.asked_for(Load(), file):
         assert not file.exists()
+
+
+@pytest.mark.parametrize(
+    ("mix", "classes"),
+    [
+        ("/work/100 1, / 99", ("rare", "usual")),
+        ("/a 2, /b 5, /c 3", ("rare", "usual", "rare")),
+        ("/ 200", ("usual",)),
+        ("/", ("usual",)),
+        ("/a 5, /b 5", ()),
+        ("/a, /b", ()),
+        ("", ()),
+    ],
+)
+def test_the_request_that_weighs_most_is_the_usual_one(mix: str, classes: tuple[str, ...]) -> None:
+    assert Load(mix=mix).classes == classes
+
+
+def test_all_files_of_a_mix_are_of_one_class() -> None:
+    load = Load(mix="/file/* 1, / 9", files=2)
+    told = "GET /file/0 1 rare\nGET /file/1 1 rare\nGET / 18 usual\n"
+    assert load.problem() == "" and load.mix_lines == told
+    assert Load(mix="/file/*", files=2).mix_lines == "GET /file/0\nGET /file/1\n"
 
 
 def test_a_reply_of_a_given_size_is_a_path() -> None:
@@ -194,6 +217,16 @@ def test_connects_per_second_are_those_after_the_first_of_each_connection() -> N
     assert found["errors_per_request"] == 0.25
     kept = derive.client_metrics({**report, "connections": {"wanted": 10, "opened": 10}})
     assert "connects_per_s" not in kept
+
+
+def test_classes_have_percentiles_of_their_own_where_a_request_was_of_them() -> None:
+    report = {
+        "classes": {
+            "usual": {"share": 0.99, "latency_ns": {"count": 9, "p50": 5, "p99": "inf"}},
+            "rare": {"share": 0.01, "latency_ns": {"count": 0, "p50": 0, "p99": 0}},
+        }
+    }
+    assert derive.client_metrics(report) == {"usual_p50_ns": 5, "usual_p99_ns": float("inf")}
 
 
 def test_what_is_not_in_the_report_is_no_metric() -> None:

@@ -87,6 +87,20 @@ def test_each_level_of_a_further_factor_has_a_panel_on_the_same_scale(tmp_path: 
     assert "Each panel: response time p99" in notes(figure)
 
 
+def test_the_rare_requests_of_a_mix_have_panels_below_the_usual_ones(tmp_path: Path) -> None:
+    factors = {"mix": ["/", "/work/9 1, / 99"], "placement": ["split", "shared"]}
+    path = factor_run(tmp_path, metric="usual_p99_ns", **factors)
+    header, *rows = (path / "summary.tsv").read_text().splitlines()
+    rare = [row.replace("usual_p99_ns", "rare_p50_ns") for row in rows if "/work" in row]
+    (path / "summary.tsv").write_text("\n".join([header, *rows, *rare]) + "\n")
+    figure = factor_figure(path)
+    usual, told = "p99 of usual requests", "p50 of rare requests"
+    headings = [axes._left_title.get_text() for axes in figure.axes]
+    assert headings == [f"{what}: {at}" for what in (usual, told) for at in factors["placement"]]
+    assert drawn_levels(figure, "usual_p99_ns", "epoll_lt") == {0, 1}
+    assert drawn_levels(figure, "rare_p50_ns", "epoll_lt") == {1}
+
+
 def test_a_factor_with_one_level_leaves_the_axis_to_the_next(tmp_path: Path) -> None:
     figure = factor_figure(factor_run(tmp_path, silent=[5], slow_readers=[0, 10]))
     assert figure.axes[0].get_xlabel() == "slow_readers of them"

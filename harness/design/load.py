@@ -29,6 +29,8 @@ _SPECIAL += [*POPULATIONS[1:], "stamps", "connect_rate", "connect_ahead"]
 # In a mix: each of the load's files, in equal shares.
 EACH_FILE = "/file/*"
 FILES_MOST = 256
+# The classes of a mix's requests (Load.classes): metrics are named after them.
+USUAL, RARE = "usual", "rare"
 
 
 @dataclass(frozen=True)
@@ -177,15 +179,31 @@ class Load:
 
     @property
     def mix_lines(self) -> str:
-        """The mix as a file for the load generator: METHOD PATH [WEIGHT] in each line."""
+        """The mix as a file for the load generator: METHOD PATH [WEIGHT [CLASS]] in each line."""
         found = []
-        for method, path, weight in _parts(self.mix):
+        classes = self.classes
+        for index, (method, path, weight) in enumerate(_parts(self.mix)):
+            if classes:
+                weight = weight or "1"
+            of = classes[index] if classes else ""
             if path == EACH_FILE:
-                found += [(method, f"/file/{number}", weight) for number in range(self.files)]
+                found += [(method, f"/file/{number}", weight, of) for number in range(self.files)]
             else:
                 shares = str(int(weight) * max(1, self.files)) if weight else ""
-                found.append((method, path, shares))
+                found.append((method, path, shares, of))
         return "".join(f"{' '.join(part).strip()}\n" for part in found)
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """Of each request of the mix, in order: whether it is the usual one, which weighs more than
+        any other, or one of the rare ones. The load generator measures them apart. Empty where none
+        weighs more than any other, or files are asked for in order."""
+        parts = _parts(self.mix) if self.mix else []
+        weights = [int(weight or 0) for _, _, weight in parts]
+        in_order = not any(weights) and (len(parts) > 1 or self.files > 0)
+        if not parts or in_order or weights.count(max(weights)) > 1:
+            return ()
+        return tuple(USUAL if one == max(weights) else RARE for one in weights)
 
     @property
     def served(self) -> int:

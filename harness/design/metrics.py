@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from harness.design.load import RARE, USUAL
+
 
 @dataclass(frozen=True)
 class Metric:
@@ -51,7 +53,18 @@ METRICS: dict[str, Metric] = {
             Metric(f"predicted_{p}_ns", "ns", "", f"response time {_percentile_label(p)} in theory")
             for p in PERCENTILES
         ),
+        *(
+            Metric(
+                f"{of}_{p}_ns",
+                "ns",
+                "lower",
+                f"response time {_percentile_label(p)} of {of} requests",
+            )
+            for of in (USUAL, RARE)
+            for p in PERCENTILES
+        ),
         Metric("max_ns", "ns", "lower", "longest response time"),
+        Metric("service_max_ns", "ns", "lower", "longest service time"),
         *(
             Metric(f"arrival_{p}_ns", "ns", "lower", f"arrival {_percentile_label(p)}")
             for p in PERCENTILES

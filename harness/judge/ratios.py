@@ -165,7 +165,8 @@ def _fair(
     experiment: Experiment, group: Group, metric: str, is_reference: bool
 ) -> dict[int, float]:
     """The replicates that may be compared, by block."""
-    if experiment.base.loop == "open" and "saturated" in group.badges and metric != "p99_ns":
+    saturated = experiment.base.loop == "open" and "saturated" in group.badges
+    if saturated and metric not in ("p99_ns", "usual_p99_ns"):
         return {}
     if metric == "throughput_rps" and (
         (group.status == "client-limited" and not is_reference) or experiment.base.loop == "open"

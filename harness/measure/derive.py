@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from harness.design.load import RARE, USUAL
 from harness.design.metrics import PERCENTILES
 
 # One tick of /proc/PID/stat and of the user/system split: CPU times below this are not resolved.
@@ -62,7 +63,11 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
         _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
         _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
         _put(out, f"arrival_{percentile}_ns", _dig(client, "latency_ns", "arrival", percentile))
+        for of in (USUAL, RARE):
+            found = _class_percentile(client, of, percentile)
+            _put(out, f"{of}_{percentile}_ns", found)
     _put(out, "max_ns", _dig(client, "latency_ns", "response", "max"))
+    _put(out, "service_max_ns", _dig(client, "latency_ns", "service", "max"))
     _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
     _put(out, "connect_p50_ns", _dig(client, "latency_ns", "connect", "p50"))
     _put(out, "connect_p99_ns", _dig(client, "latency_ns", "connect", "p99"))
@@ -73,6 +78,12 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     if busy is not None:
         out["client_cpu_fraction"] = busy
     return out
+
+
+def _class_percentile(client: Mapping[str, Any], of: str, percentile: str) -> Any:
+    """Of one class of a mix; None where no request of it was due."""
+    latency = _dig(client, "classes", of, "latency_ns")
+    return _dig(latency, percentile) if number(_dig(latency, "count")) else None
 
 
 def _connects_per_s(client: Mapping[str, Any]) -> float | None:

@@ -2,8 +2,9 @@
 """The main metric of an experiment against its factor, where no other figure shows the two.
 
 The factor on the x axis is the first of the experiment that has several levels. Each combination
-of the others has a panel. Levels that are texts, or whose scale is "ordinal", stand side by side in
-the order of the experiment.
+of the others has a panel. Where the main metric is of the usual requests of a mix, the rare ones
+have panels of their own beside it. Levels that are texts, or whose scale is "ordinal", stand side
+by side in the order of the experiment.
 """
 
 import math
@@ -26,6 +27,8 @@ MOST_PANELS = 9
 COLUMNS = 3
 SCALES = ("log", "linear")
 _FORMATS: Mapping[str, Format] = {"ns": format_ns, "us": format_us, "bytes": format_bytes}
+# The tail of those who wait for others, and what the others usually have.
+_BESIDE = {"usual_p99_ns": ("rare_p50_ns",)}
 _LABELS = {
     "max_ns": "longest response time",
     "connect_p50_ns": "connect time p50",
@@ -40,9 +43,11 @@ _LABELS = {
 
 @dataclass(frozen=True)
 class _Shown:
-    """What is drawn: a metric against a factor, one part of the run in each panel."""
+    """What is drawn: a metric, and others beside it, against a factor; one part of the run in each
+    panel."""
 
     metric: str
+    beside: tuple[str, ...]
     factor: str
     parts: tuple[Results, ...]
 
@@ -57,30 +62,36 @@ def draw(run: Results, figure: Figure) -> None:
     """One panel for each combination of the other factors, all on one scale."""
     shown = _shown(run)
     assert shown is not None
+    metrics = (shown.metric, *(shown.beside if len(shown.parts) <= COLUMNS else ()))
     parts = shown.parts[:MOST_PANELS]
+    columns = len(metrics) if len(parts) == 1 else min(COLUMNS, len(parts))
+    one_row = len(metrics) * len(parts) <= columns
     names = _in_order(run, shown.factor)
     ordinal = _scale(run, shown.factor) not in SCALES or any(
         math.isnan(number(name)) for name in names
     )
     view = _by_place(run, shown.factor, names) if ordinal else run
     seen = [_by_place(part, shown.factor, names) for part in parts] if ordinal else parts
-    marks, keys = _marks(names, len(parts)) if ordinal else ([], "")
+    marks, keys = _marks(names, columns) if ordinal else ([], "")
     axis = _axis(run, shown.factor, names, marks) if ordinal else _axis(run, shown.factor, names)
-    panel = Panel(shown.metric, label(shown.metric), _format(run, shown.metric))
-    panels = [replace(panel, heading=_heading(run, part) or panel.heading) for part in parts]
+    panels = [
+        Panel(metric, _panel_heading(run, part, metric, len(metrics)), _format(run, metric))
+        for metric in metrics
+        for part in parts
+    ]
     page = draw_panels(
         figure,
         view,
         run.title("factor", run.title(shown.metric, _question(run))),
         axis,
         panels,
-        columns=min(COLUMNS, len(parts)),
-        height=3.9 if len(parts) <= COLUMNS else 2.4,
-        leaders=len(parts) <= COLUMNS,
-        notes=[*_notes(shown, parts), *([keys] if keys else [])],
-        all_series=[part.series(shown.metric, shown.factor) for part in seen],
+        columns=columns,
+        height=3.9 if one_row else 2.4,
+        leaders=one_row,
+        notes=[*(_notes(shown, parts) if len(metrics) == 1 else []), *([keys] if keys else [])],
+        all_series=[part.series(metric, shown.factor) for metric in metrics for part in seen],
     )
-    for axes in page.axes[len(parts) :]:
+    for axes in page.axes[len(panels) :]:
         axes.set_axis_off()
     if ordinal:
         _name_places(page, marks)
@@ -88,6 +99,8 @@ def draw(run: Results, figure: Figure) -> None:
 
 def label(metric: str) -> str:
     """A metric as a heading: "p99_ns" as "response time p99"."""
+    if found := re.fullmatch(r"(usual|rare)_(p[0-9_]+)_ns", metric):
+        return f"{found[2].replace('_', '.')} of {found[1]} requests"
     if found := re.fullmatch(r"(service_|predicted_)?(p[0-9_]+)_ns", metric):
         kind = {"service_": "service time", "predicted_": "response time in theory"}
         return f"{kind.get(found[1], 'response time')} {found[2].replace('_', '.')}"
@@ -125,7 +138,8 @@ def _shown(run: Results) -> _Shown | None:
         if len(valued) > 1:
             parts = [part for _, part in run.slices(factor) if metric in part.metrics]
             parts.sort(key=lambda part: [_in_order(run, k).index(v) for k, v in part.fixed])
-            return _Shown(metric, factor, tuple(parts))
+            beside = tuple(m for m in _BESIDE.get(metric, ()) if m in run.metrics)
+            return _Shown(metric, beside, factor, tuple(parts))
     return None
 
 
@@ -225,6 +239,13 @@ def _heading(run: Results, part: Results) -> str:
         title = str(_described(run, name).get("unit") or _described(run, name).get("title") or name)
         told.append(level or "–" if math.isnan(number(level)) else f"{_named(level)} {title}")
     return ", ".join(told)
+
+
+def _panel_heading(run: Results, part: Results, metric: str, metrics: int) -> str:
+    heading = _heading(run, part)
+    if metrics > 1:
+        return f"{label(metric)}{': ' if heading else ''}{heading}"
+    return heading or label(metric)
 
 
 def _notes(shown: _Shown, parts: Sequence[Results]) -> list[str]:
