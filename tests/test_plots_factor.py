@@ -74,6 +74,12 @@ def test_texts_too_long_for_the_axis_are_letters_with_a_key(tmp_path: Path) -> N
     assert f"D: {long[3]}" in notes(figure)
 
 
+def test_two_requests_that_do_not_fit_into_a_line_have_one_each(tmp_path: Path) -> None:
+    mix = ["/", "/work/100 1, / 99", "/work/2000 1, / 1999"]
+    figure = factor_figure(factor_run(tmp_path, mix=mix, placement=["split", "shared"]))
+    assert tick_names(figure.axes[0]) == ["/", "/work/100 1,\n/ 99", "/work/2000 1,\n/ 1999"]
+
+
 def test_an_ordinal_factor_has_its_levels_side_by_side(tmp_path: Path) -> None:
     figure = factor_figure(factor_run(tmp_path, silent=([0, 19, 20, 25], "ordinal")))
     assert tick_names(figure.axes[0]) == ["0", "19", "20", "25"]
@@ -94,6 +100,7 @@ def test_the_rare_requests_of_a_mix_have_panels_below_the_usual_ones(tmp_path: P
     rare = [row.replace("usual_p99_ns", "rare_p50_ns") for row in rows if "/work" in row]
     (path / "summary.tsv").write_text("\n".join([header, *rows, *rare]) + "\n")
     figure = factor_figure(path)
+    assert tick_names(figure.axes[0]) == ["/", "/work/9 1, / 99"]
     usual, told = "p99 of usual requests", "p50 of rare requests"
     headings = [axes._left_title.get_text() for axes in figure.axes]
     assert headings == [f"{what}: {at}" for what in (usual, told) for at in factors["placement"]]

@@ -194,11 +194,19 @@ def _marks(names: Sequence[str], panels: int) -> tuple[list[str], str]:
     too long for that, with a note that says which is which."""
     texts = [_named(name) for name in names]
     room = 5.6 / min(COLUMNS, panels) / len(names) - 0.08
-    lines = [wrap(text, SMALL_SIZE, room) for text in texts]
+    lines = [_in_lines(text, room) for text in texts]
     if all(len(one) <= 2 for one in lines) and not _too_wide(lines, room):
         return ["\n".join(one) for one in lines], ""
     letters = [chr(ord("A") + index) for index in range(len(names))]
     return letters, "; ".join(f"{a}: {text}" for a, text in zip(letters, texts)) + "."
+
+
+def _in_lines(text: str, room: float) -> list[str]:
+    """A mix of two requests that does not fit into one line has one in each."""
+    halves = text.split(", ")
+    if len(halves) == 2 and text_width(text, SMALL_SIZE) > room:
+        return [f"{halves[0]},", halves[1]]
+    return wrap(text, SMALL_SIZE, room)
 
 
 def _too_wide(lines: Sequence[Sequence[str]], room: float) -> bool:
