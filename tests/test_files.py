@@ -27,13 +27,14 @@ def is_tmpfs(path: Path) -> bool:
 
 
 def test_each_file_is_asked_for_alike_and_all_of_them_as_often_as_the_mix_says() -> None:
-    lines = Load(mix=MIX, files=4).mix_lines.splitlines()
-    found = {path: int(weight) for _, path, weight in (line.split() for line in lines)}
+    lines = [line.split() for line in Load(mix=MIX, files=4).mix_lines.splitlines()]
+    found = {path: int(weight) for _, path, weight, _ in lines}
     assert found == {**{f"/file/{n}": 1 for n in range(4)}, "/a": 8, "/": 396}
+    assert [path for _, path, _, name in lines if name == "usual"] == ["/"]
 
 
-def test_a_mix_without_files_is_as_it_was() -> None:
-    assert Load(mix="/work/100 1, / 99").mix_lines == "GET /work/100 1\nGET / 99\n"
+def test_a_mix_without_files_keeps_its_weights() -> None:
+    assert Load(mix="/work/100 1, / 99").mix_lines == "GET /work/100 1 rare\nGET / 99 usual\n"
 
 
 @pytest.mark.parametrize(
