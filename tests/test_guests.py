@@ -21,7 +21,7 @@ from harness.design import duel, guest
 from harness.design.load import Load
 from harness.design.model import Model
 from harness.errors import UsageError
-from harness.measure import guest_host, listener, models
+from harness.measure import attached, guest_host, listener, models
 from harness.measure.field import Field
 from harness.measure.meter import Sources
 from harness.measure.process import Server, task_state, tree
@@ -275,6 +275,29 @@ def test_who_listens_there_is_found_with_his_children_and_not_by_others(program:
     assert listener.owner("127.0.0.1", port) == 0
 
 
+DUEL = ["duel", "epoll_lt", "url={}"]
+NOBODY = ["nobody answers", "Connection refused", "start the server"]
+
+
+@pytest.mark.parametrize(
+    ("words", "url", "said"),
+    [
+        (DUEL, "http://127.0.0.1:1/", NOBODY),
+        (["run", "c10k", "--models", "poll", "--also", "mine={}"], "http://127.0.0.1:1/", NOBODY),
+        (["check", "url={}"], "http://192.0.2.1/", ["another machine", "owner has agreed"]),
+        (DUEL, "http://127.0.0.1:1/,pid=4194305", ["4194305", "not a process that runs"]),
+    ],
+)
+def test_a_url_where_nobody_is_or_elsewhere_is_refused_in_one_line(
+    words: list[str], url: str, said: list[str], tmp_path: Path
+) -> None:
+    more = [] if words[0] == "check" else ["--out", str(tmp_path / "out")]
+    done = tenk(*(word.format(url) for word in words), *more)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1, done.stdout + done.stderr
+    assert all(part in done.stderr for part in said), done.stderr
+    assert not (tmp_path / "out").exists()
+
+
 def test_of_several_that_hold_the_socket_the_parent_is_the_server(tmp_path: Path) -> None:
     path = tmp_path / "forks.py"
     path.write_text(
@@ -378,6 +401,33 @@ def test_a_run_measures_a_guest_and_what_runs_already(tmp_path: Path) -> None:
 def test_what_also_runs_has_a_name_and_a_url(also: str) -> None:
     done = tenk("run", "c10k", "--profile", "quick", "--models", "epoll_lt", "--also", also)
     assert done.returncode == 2 and "--also" in done.stderr and "pid=" in done.stderr
+
+
+def test_a_command_is_another_one_when_a_file_that_it_names_changes(tmp_path: Path) -> None:
+    file = tmp_path / "server.js"
+    file.write_text("1", encoding="utf-8")
+    one = Model("mine", guest.HOST, words=("--cmd", f"node {file} {{port}}"))
+    before = attached.identity(one)
+    assert attached.identity(one) == before
+    file.write_text("2", encoding="utf-8")
+    assert attached.identity(one) != before
+
+
+@pytest.mark.parametrize("asked", ["guest:asyncio -w 2", "cmd=python3 {port}"])
+def test_a_resumed_run_calls_a_server_of_others_as_before(asked: str) -> None:
+    first = models.describe_foreign(guest.parse_foreign(asked, "--models") or pytest.fail(asked))
+    (told,) = [{**first.describe, "called": first.called}]
+    second = attached.again(first.name, told, attached.identity(first))
+    assert second is not None and second == first and attached.identity(second)
+    assert attached.again(first.name, first.describe, "") is None, "it does not say how"
+
+
+def test_a_process_is_known_by_its_program_and_its_command_line() -> None:
+    assert " ".join(Path("/proc/self/cmdline").read_text().split("\0")).strip() in (
+        attached.program(os.getpid())
+    )
+    assert attached.program(os.getpid()).split()[-1] == models.fingerprint(Path("/proc/self/exe"))
+    assert attached.program(2**22 + 1) == attached.NOT_SEEN
 
 
 def test_the_list_has_each_guest_or_what_to_install() -> None:

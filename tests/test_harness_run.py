@@ -12,6 +12,7 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -284,6 +285,63 @@ def test_a_complete_run_or_one_of_other_binaries_is_not_resumed(
     add_server(tmp_path / "build", "fast", rate=3000)
     assert run_tiny(bench, "--resume", run.path) == errors.EXIT_USAGE
     assert "rebuilt" in capsys.readouterr().err
+
+
+@pytest.fixture(name="mine")
+def _mine(tmp_path: Path) -> Iterator[tuple[str, process.Server]]:
+    """A server that runs already: its URL, and it."""
+    program = add_server(tmp_path, "mine", rate=500)
+    with process.Server([str(program)], sorted(os.sched_getaffinity(0))) as running:
+        yield f"http://127.0.0.1:{running.port}/", running
+
+
+def interrupted_with(bench: Path, also: str) -> Run:
+    """A run beside a server that runs already, of which a cell is missing."""
+    assert run_tiny(bench, "--models", "fast", "--also", also) == 0
+    run = only_run(bench)
+    run.update(complete=False)
+    lost = [cell for cell in run.cells() if cell.model == "mine"]
+    assert lost and all(cell.status == "ok" for cell in lost)
+    run.cell_path(lost[-1].id).unlink()
+    return run
+
+
+def test_a_run_with_a_server_that_runs_already_is_resumed_while_it_answers(
+    bench: Path, mine: tuple[str, process.Server], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, server = mine
+    run = interrupted_with(bench, f"mine={url},pid={server.pid}")
+    lost = [c.id for c in run.cells() if c.model == "mine"]
+    assert run_tiny(bench, "--resume", run.path) == 0
+    run = only_run(bench)
+    assert run.meta["complete"] and len(run.cells()) == 12 and len(lost) == 5
+    # Its process is another one now, of the same program: who listens there is asked.
+    told = {**run.meta["models"]["mine"], "called": f"url={url},pid={2**22 + 1}"}
+    run.update(complete=False, models={**run.meta["models"], "mine": told})
+    run.cell_path(lost[0]).unlink()
+    assert run_tiny(bench, "--resume", run.path) == 0
+    assert len(only_run(bench).cells()) == 12
+    # Another program, and then nobody.
+    run.update(complete=False, binaries={**run.meta["binaries"], "mine": f"{url} another one"})
+    capsys.readouterr()
+    assert run_tiny(bench, "--resume", run.path) == errors.EXIT_USAGE
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and f"server mine: {url} another one then" in complaint
+    server.close()
+    assert run_tiny(bench, "--resume", run.path) == errors.EXIT_FAILURE
+    complaint = capsys.readouterr().err
+    assert complaint.count("\n") == 1 and f"mine: nobody answers at {url}" in complaint
+    assert "Connection refused" in complaint and "start the server" in complaint
+
+
+def test_what_also_names_must_run_already(
+    bench: Path, mine: tuple[str, process.Server], capsys: pytest.CaptureFixture[str]
+) -> None:
+    url, server = mine
+    server.close()
+    assert run_tiny(bench, "--models", "fast", "--also", f"mine={url}") == errors.EXIT_FAILURE
+    assert "mine: nobody answers" in capsys.readouterr().err
+    assert not store.all_runs(bench)
 
 
 # --- the command line -----------------------------------------------------------------------------

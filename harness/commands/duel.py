@@ -353,6 +353,7 @@ def _entries(plan: Plan, named: Sequence[str]) -> tuple[list[Entry], dict[str, t
         model = catalogue.get(contender.model) if contender.program is None else None
         if model is None or contender.options:
             model = models.made(models.describe(path.resolve(), contender.options, contender.words))
+            models.refuse_absent(replace(model, name=contender.name))
         role = REFERENCE if index == 0 else CONTENDER
         entry = Entry(contender.name, role, model, contender.options)
         if model.is_guest:

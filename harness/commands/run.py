@@ -7,11 +7,11 @@ import contextlib
 import os
 import re
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
@@ -19,7 +19,7 @@ from rich.markup import escape
 from harness import conformance, errors, store
 from harness.design import experiment, guest, selection
 from harness.judge import summary
-from harness.measure import models, runner
+from harness.measure import attached, models, runner
 from harness.present import conclusion, console, wording
 from harness.measure.cell import Bench
 from harness.measure.placement import crowded
@@ -272,18 +272,7 @@ def _resumed(
         locks.callback(old.unlock)
         old.reload()
         meta = old.meta
-        plain = list(catalogue.values())
-        for name in meta["models"]:
-            if name not in catalogue and name.split()[0] in [m.name for m in plain if not m.words]:
-                catalogue[name] = models.set_up(plain, name, "--resume")
-        gone = [name for name in meta["models"] if name not in catalogue]
-        if gone:
-            raise errors.SetupError(
-                f"--resume: the run has {', '.join(gone)}: run `make` first (what --also named"
-                " cannot be resumed: it may be another process now)"
-            )
-        chosen = [catalogue[name] for name in meta["models"]]
-        models.refuse_stale(chosen)
+        chosen = _chosen_before(meta, catalogue)
         one = experiment.of(old)
         request = runner.Request(
             one,
@@ -300,6 +289,25 @@ def _resumed(
     if not assignments:
         raise errors.UsageError("--resume", args.resume, "this run is complete already")
     return assignments
+
+
+def _chosen_before(meta: Mapping[str, Any], catalogue: Mapping[str, Model]) -> list[Model]:
+    """The models of an interrupted run, as they are now. SetupError where one is gone or stale."""
+    plain = list(catalogue.values())
+    found: dict[str, Model | None] = {}
+    for name, told in meta["models"].items():
+        found[name] = catalogue.get(name)
+        if found[name] is None:
+            found[name] = attached.again(name, told, meta["binaries"].get(name, ""))
+        if found[name] is None and name.split()[0] in [m.name for m in plain if not m.words]:
+            found[name] = models.set_up(plain, name, "--resume")
+    if gone := [name for name, model in found.items() if model is None]:
+        raise errors.SetupError(
+            f"--resume: the run has {', '.join(gone)}: run `make` first, or start a new run"
+        )
+    chosen = [model for model in found.values() if model is not None]
+    models.refuse_stale(chosen)
+    return chosen
 
 
 def _not_begun(args: argparse.Namespace, begun: Sequence[Path], results: Path) -> list[Assignment]:

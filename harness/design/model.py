@@ -37,6 +37,7 @@ class Model:
     describe: dict[str, Any] = field(default_factory=dict, compare=False)
     words: tuple[str, ...] = ()  # of its command line, before all options: a guest's name
     options: tuple[str, ...] = ()  # it is always started with, as its name says
+    called: str = ""  # of somebody else's server: the text that guest.parse_foreign() understands
 
     @property
     def busy_polls(self) -> bool:
@@ -84,6 +85,11 @@ class Model:
     def is_attached(self) -> bool:
         """It runs already, and is not ours to start or to stop."""
         return bool((self.describe.get("guest") or {}).get("attached"))
+
+    @property
+    def url(self) -> str:
+        """Where a server that runs already is asked; '' of all others."""
+        return self.words[1] if self.words[:1] == ("--url",) else ""
 
     @property
     def is_unseen(self) -> bool:

@@ -36,7 +36,7 @@ from urllib.parse import urlsplit
 from harness.design import guest as design
 from harness.design.guest import Guest
 from harness.errors import EXIT_USAGE, TenkError
-from harness.measure.listener import listening, owner
+from harness.measure.listener import listening, owner, port_of
 from harness.paths import ROOT, build_dir
 
 EXIT_CANNOT_RUN_HERE = 77
@@ -391,7 +391,7 @@ def _keeper() -> Iterator[None]:
 def _attach(args: argparse.Namespace) -> int:
     told = _until_told()
     url = urlsplit(args.url)
-    port = _port(args.url)
+    port = port_of(args.url)
     deadline = time.monotonic() + READY_S
     while port and url.hostname in ("127.0.0.1", "localhost", "::1") and not listening(port):
         if told():
@@ -417,16 +417,7 @@ def _pid(args: argparse.Namespace) -> int:
     if args.pid:
         return int(args.pid)
     host = urlsplit(args.url).hostname
-    return owner(host, _port(args.url)) if host else 0
-
-
-def _port(url: str) -> int:
-    """0 of a UNIX socket."""
-    parts = urlsplit(url)
-    if parts.netloc.startswith("unix:"):
-        return 0
-    usual = {"http": 80, "memcached": 11211, "redis": 6379}
-    return parts.port or usual.get(parts.scheme) or 0
+    return owner(host, port_of(args.url)) if host else 0
 
 
 # --- small things ---------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: MIT
 """Who listens on a TCP port of this machine: the sockets of /proc/net, and the processes that hold
-them."""
+them. And whether somebody takes a connection at a URL."""
 from __future__ import annotations
 
 import contextlib
@@ -9,7 +9,9 @@ import os
 import socket
 import struct
 from pathlib import Path
+from urllib.parse import urlsplit
 
+CONNECT_S = 3.0  # on this machine it takes no time; a host name may have to be looked up
 LISTEN = "0A"  # TCP_LISTEN of the kernel's include/net/tcp_states.h
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
@@ -28,12 +30,49 @@ def owner(host: str, port: int) -> int:
     except OSError:
         return 0
     for *_, where in found:
-        inodes = _bound_to(ipaddress.ip_address(str(where[0]).split("%", 1)[0]), port)
+        inodes = _bound_to(_plain(str(where[0])), port)
         holders = _holders(inodes)
         eldest = [pid for pid in holders if _parent(pid) not in holders]
         if len(eldest) == 1:
             return eldest[0]
     return 0
+
+
+def port_of(url: str) -> int:
+    """The port that a URL names or its scheme means; 0 of a UNIX socket."""
+    parts = urlsplit(url)
+    if parts.netloc.startswith("unix:"):
+        return 0
+    usual = {"http": 80, "memcached": 11211, "redis": 6379}
+    return parts.port or usual.get(parts.scheme) or 0
+
+
+def is_elsewhere(url: str) -> bool:
+    """Whether a URL is on another machine. A name that is not found is nowhere."""
+    parts = urlsplit(url)
+    if parts.netloc.startswith("unix:"):
+        return False
+    try:
+        found = socket.getaddrinfo(parts.hostname, port_of(url), type=socket.SOCK_STREAM)
+    except OSError:
+        return False
+    addresses = [_plain(str(where[0])) for *_, where in found]
+    return not any(one.is_loopback or _is_own(one) for one in addresses)
+
+
+def unreachable(url: str) -> str:
+    """Why nobody takes a connection there, in a few words; '' where somebody does."""
+    parts = urlsplit(url)
+    try:
+        if parts.netloc.startswith("unix:"):
+            with socket.socket(socket.AF_UNIX) as peer:
+                peer.settimeout(CONNECT_S)
+                peer.connect((parts.netloc.removeprefix("unix:") + parts.path).split(":")[0])
+        else:
+            socket.create_connection((parts.hostname, port_of(url)), CONNECT_S).close()
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _bound_to(address: Address, port: int) -> set[str]:
@@ -71,6 +110,11 @@ def _sockets(port: int) -> list[tuple[Address, str]]:
                 if words[3] == LISTEN and int(number, 16) == port:
                     found.append((_address(bound), words[9]))
     return found
+
+
+def _plain(text: str) -> Address:
+    """Without the interface that an address of IPv6 may name."""
+    return ipaddress.ip_address(text.split("%", 1)[0])
 
 
 def _address(text: str) -> Address:

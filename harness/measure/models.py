@@ -20,6 +20,7 @@ from harness.design import guest, selection
 from harness.design import source as sources
 from harness.design.model import Model
 from harness.errors import EXIT_USAGE, SetupError, UsageError
+from harness.measure import listener
 from harness.measure.process import task_state
 from harness.paths import ROOT, servers_dir
 
@@ -189,8 +190,27 @@ def guests() -> list[Model]:
 
 def describe_foreign(one: guest.Foreign) -> Model:
     """A guest, a command or a server that runs, as its host describes it, under its name; what it
-    needs is made, which may take a while the first time."""
-    return made(_told(describe(guest.HOST, one.options, one.words), one.name))
+    needs is made, which may take a while the first time. SetupError as refuse_absent()."""
+    found = _told(describe(guest.HOST, one.options, one.words), one.name)
+    refuse_absent(found)
+    return replace(made(found), called=one.asked)
+
+
+def refuse_absent(model: Model) -> None:
+    """SetupError where a server is to run already and does not, or not on this machine."""
+    if not model.url:
+        return
+    if model.broken:
+        raise SetupError(f"{model.name}: {model.unavailable}")
+    if listener.is_elsewhere(model.url):
+        raise SetupError(
+            f"{model.name}: {model.url} is on another machine: load only servers that are yours, or"
+            " whose owner has agreed, and those with build/loadgen/loadgen --remote"
+        )
+    if why := listener.unreachable(model.url):
+        raise SetupError(
+            f"{model.name}: nobody answers at {model.url} ({why}): start the server first"
+        )
 
 
 def made(model: Model) -> Model:
@@ -233,15 +253,15 @@ def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = (
     try:
         status, out, err = _ask(path, [*words, *options])
     except OSError as error:
-        return replace(_broken(path, str(error)), words=words)
+        return _broken(path, str(error), words)
     except subprocess.TimeoutExpired:
-        return _broken(path, f"no answer within {DESCRIBE_S:g} s")
+        return _broken(path, f"no answer within {DESCRIBE_S:g} s", words)
     if status == EXIT_CANNOT_RUN_HERE:
         return Model(path.name, path, unavailable=_last_line(err) or "exit status 77", words=words)
     if status == EXIT_USAGE and options:
         raise UsageError(path.name, " ".join(options), _last_line(err))
     if status != 0:
-        return _broken(path, f"exit {status}: {_last_line(err) or 'no message'}")
+        return _broken(path, f"exit {status}: {_last_line(err) or 'no message'}", words)
     try:
         said = json.loads(out)
         limits = said.get("limits") or {}
@@ -258,11 +278,11 @@ def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = (
             words=words,
         )
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        return _broken(path, f"not as agreed: {error!r}")
+        return _broken(path, f"not as agreed: {error!r}", words)
 
 
-def _broken(path: Path, why: str) -> Model:
-    return Model(path.name, path, unavailable=f"--describe: {why}", broken=True)
+def _broken(path: Path, why: str, words: tuple[str, ...]) -> Model:
+    return Model(path.name, path, unavailable=f"--describe: {why}", broken=True, words=words)
 
 
 def _ask(path: Path, options: Sequence[str]) -> tuple[int, str, str]:
@@ -291,9 +311,12 @@ def _ask(path: Path, options: Sequence[str]) -> tuple[int, str, str]:
 
 
 def _is_starved(pid: int) -> bool:
-    """It would run if it were given a CPU, and has hardly had one: the machine is to blame."""
+    """It has waited for a CPU and hardly had one, or would still run: the machine is to blame. What
+    it waited (the kernel's Documentation/scheduler/sched-stats.rst) is over, but made it late."""
     with contextlib.suppress(OSError, ValueError):
-        ran_ns = int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[0])
+        ran_ns, waited_ns, *_ = map(int, Path(f"/proc/{pid}/schedstat").read_text("ascii").split())
+        if waited_ns > DESCRIBE_S * 1e9 / 4:
+            return ran_ns < DESCRIBE_S * 1e9
         return ran_ns < DESCRIBE_S * 1e9 / 4 and task_state(Path(f"/proc/{pid}")) in "RD"
     return False
 

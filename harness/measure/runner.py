@@ -14,7 +14,7 @@ from typing import Any, Protocol
 from harness.design import experiment as experiments
 from harness.design.compare import Level
 from harness.design import plan, reach, selection
-from harness.measure import callnames, host, interrupt, meter, syscalls
+from harness.measure import attached, callnames, host, interrupt, meter, syscalls
 from harness.measure.cell import Bench, Outcome, measure, server_command, warmed_up
 from harness.errors import HostFault, SetupError
 from harness.design.experiment import Experiment, Profile
@@ -183,7 +183,8 @@ def create(request: Request, bench: Bench) -> Run:
             **surroundings(bench, request.placement),
             "git": git,
             "models": {
-                m.name: {**m.describe, "unavailable": m.unavailable} for m in request.models
+                m.name: {**m.describe, "unavailable": m.unavailable, **_called(m)}
+                for m in request.models
             },
             "sets": {name: list(models) for name, models in selection.sets().items()},
             "binaries": binaries(request.models, bench.loadgen),
@@ -195,6 +196,11 @@ def create(request: Request, bench: Bench) -> Run:
     with _kept(run):
         run.lock()
     return run
+
+
+def _called(model: Model) -> dict[str, str]:
+    """How somebody else's server was called, so that the run can be resumed."""
+    return {"called": model.called} if model.called else {}
 
 
 def surroundings(bench: Bench, wanted: str) -> dict[str, Any]:
@@ -252,12 +258,18 @@ def differences(meta: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
         if key in meta["sources"]:
             pairs.append((f"source of {key}", meta["sources"][key], value))
     for key, value in now["binaries"].items():
-        pairs.append((f"binary {key} (rebuilt since)", meta["binaries"].get(key), value))
+        pairs.append((_binary(key, meta), meta["binaries"].get(key), value))
     return [
         f"{what}: {_short(then)} then, {_short(is_now)} now"
         for what, then, is_now in pairs
         if then != is_now
     ]
+
+
+def _binary(name: str, meta: Mapping[str, Any]) -> str:
+    """What is different where the identity of a server, or of the load generator, is."""
+    told = meta.get("models", {}).get(name, {}).get("guest") or {}
+    return f"server {name}" if told else f"binary {name} (rebuilt since)"
 
 
 def _short(value: Any) -> str:
@@ -360,10 +372,7 @@ def offers(loadgen: Path, option: str) -> bool:
 
 def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:
     """Fingerprints of what is measured: a run may only be resumed with the same."""
-    found = {
-        model.name: " ".join([fingerprint(model.path), *model.words, *model.options])
-        for model in models
-    }
+    found = {model.name: attached.identity(model) for model in models}
     return {**found, "loadgen": fingerprint(loadgen)}
 
 
