@@ -11,7 +11,16 @@ import pytest
 
 from harness import cli
 from harness.commands import bench_loadgen as bench
-from harness.commands.bench_loadgen import BARE, CONTROL, EPOLL, PAIRS_LEAST, URING, WRK, Goal
+from harness.commands.bench_loadgen import (
+    BARE,
+    BEFORE,
+    CONTROL,
+    EPOLL,
+    PAIRS_LEAST,
+    URING,
+    WRK,
+    Goal,
+)
 from harness.measure.process import ProcessError
 from harness.paths import build_dir, loadgen_path
 from harness.measure.slices import Contender, CountingServer, Slice, times
@@ -175,6 +184,17 @@ def test_ratio_to_wrk_is_judged_only_where_a_goal_is_stated() -> None:
     assert [goal.under for goal in bench.goals_for(500)] == [BARE, EPOLL]
 
 
+def test_a_build_of_before_is_a_contender_and_a_goal_where_it_is_named() -> None:
+    plan = bench.Plan(8, 3, 0.1, (100,), 1, 60, (0, 1), "/elsewhere/loadgen")
+    before = {client.name: client for client in plan.clients}[BEFORE]
+    assert before.argv(80, 5)[0] == "/elsewhere/loadgen"
+    assert BEFORE not in [client.name for client in replace(plan, before="").clients]
+    slices = blocks({BARE: 200e3, CONTROL: 190e3, EPOLL: 196e3, BEFORE: 200e3})
+    text = bench.report(slices, plan, {})
+    assert "loadgen / loadgen before >= 0.99: 0.980 [0.980, 0.980], n=8: not met" in text
+    assert f"  {BEFORE:18} " in text
+
+
 def test_wrk_with_errors_is_a_failure_not_a_rate() -> None:
     good = "Requests/sec: 1234.50\n"
     bench._wrk_like(good, 0)
@@ -219,7 +239,15 @@ def test_report_states_ratio_interval_outcome_and_what_was_skipped() -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["--rounds=2", "--slice-ms=x", "--blocks=0", "--connections=100,", "--what"]
+    "option",
+    [
+        "--rounds=2",
+        "--slice-ms=x",
+        "--blocks=0",
+        "--connections=100,",
+        "--before=/dev/null",
+        "--what",
+    ],
 )
 def test_a_bad_option_is_refused(option: str) -> None:
     with pytest.raises(SystemExit) as ended:

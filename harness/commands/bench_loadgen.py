@@ -21,6 +21,9 @@ Two guards against a wrong answer:
 Beside each ratio stands that of client CPU per request. It does not see waiting, and no goal is
 judged by it.
 
+With --before, another build of the load generator takes turns as well: what a change cost the plain
+path.
+
 It is a benchmark: exit 0 also when a goal is missed. 1: the bench itself failed; 2: bad usage.
 """
 from __future__ import annotations
@@ -57,6 +60,8 @@ PAIRS_LEAST = 3  # undisturbed rounds of a block that make it count
 LONGEST_S = 600  # what the clients are told to run; they are interrupted long before
 FAILURES_MOST = 2  # of one client, before it is skipped for the rest
 BARE, CONTROL, EPOLL, URING, WRK = "bare", "bare+control", "loadgen", "loadgen io_uring", "wrk"
+BEFORE = "loadgen before"
+NAMES = (BARE, CONTROL, EPOLL, BEFORE, URING, WRK)  # in the order of the tables
 # Reasons of a verdict that do not spoil a rate in closed loop: it is interrupted, and stopped most
 # of the time; a saturated client is the point; and the kernel's counters are those of the whole
 # host.
@@ -102,9 +107,12 @@ class Answer:
     reason: str
 
 
-def goals_for(connections: int) -> list[Goal]:
-    """The goals stated for this many connections; the ratio to wrk is stated for 100 and 1000."""
+def goals_for(connections: int, has_before: bool = False) -> list[Goal]:
+    """The goals stated for this many connections; the ratio to wrk is stated for 100 and 1000, that
+    to a build of before where there is one."""
     goals = [Goal(EPOLL, BARE, connections, 0.97), Goal(URING, EPOLL, connections, 1.0, True)]
+    if has_before:
+        goals.append(Goal(EPOLL, BEFORE, connections, 0.99))
     least = {100: 1.35, 1000: 1.5}.get(connections)
     return goals + ([Goal(EPOLL, WRK, connections, least)] if least else [])
 
@@ -174,7 +182,8 @@ def answers(slices: Sequence[Slice], connections: int, skipped: Mapping[str, str
     """Every goal of this connection count, judged."""
     shows = _control(slices, connections)[2]
     found = []
-    for goal in goals_for(connections):
+    has_before = BEFORE in skipped or any(one.client == BEFORE for one in slices)
+    for goal in goals_for(connections, has_before):
         estimate = stats.estimate(paired_ratios(slices, goal.over, goal.under, connections))
         missing = [name for name in (goal.over, goal.under) if name in skipped]
         if missing:
@@ -227,12 +236,13 @@ def _bare(spin_ns: int) -> Callable[[int, int], list[str]]:
     return argv
 
 
-def _loadgen(engine: str) -> Callable[[int, int], list[str]]:
+def _loadgen(engine: str, program: Path | None = None) -> Callable[[int, int], list[str]]:
     # While it is stopped no request may time out.
     def argv(port: int, connections: int) -> list[str]:
         flags = f"-c {connections} -t 1 -d {LONGEST_S}s -T {LONGEST_S}s --warmup 1ms"
         target = f"http://127.0.0.1:{port}/"
-        return [str(loadgen_path()), *flags.split(), "--engine", engine, "--json", "-", target]
+        words = [str(program or loadgen_path()), *flags.split(), "--engine", engine]
+        return [*words, "--json", "-", target]
 
     return argv
 
@@ -262,6 +272,14 @@ class Plan:
     seed: int
     limit_s: float
     cpus: tuple[int, int]
+    before: str = ""  # another build of the load generator
+
+    @property
+    def clients(self) -> tuple[Client, ...]:
+        """All contenders."""
+        if not self.before:
+            return CLIENTS
+        return (*CLIENTS, Client(BEFORE, _loadgen("epoll", Path(self.before)), _loadgen_json))
 
 
 def absent() -> dict[str, str]:
@@ -337,7 +355,7 @@ def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> 
             say(f"time limit: {len(waiting)} blocks were not run")
             break
         connections = waiting.pop(0)
-        clients = [client for client in CLIENTS if client.name not in skipped]
+        clients = [client for client in plan.clients if client.name not in skipped]
         started = time.monotonic()
         found, failed = measure_block(clients, plan, connections, block, rng)
         longest = max(longest, time.monotonic() - started)
@@ -363,7 +381,7 @@ def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> 
 
 
 def _rates(slices: Sequence[Slice]) -> str:
-    names = [client.name for client in CLIENTS if any(s.client == client.name for s in slices)]
+    names = [name for name in NAMES if any(one.client == name for one in slices)]
     middle = {n: median(s.rate_rps for s in slices if s.client == n) for n in names}
     return ", ".join(f"{name} {rate / 1e3:.0f}k" for name, rate in middle.items())
 
@@ -407,8 +425,8 @@ def _table(here: Sequence[Slice]) -> list[str]:
         f"  {'client':18} {'requests/s, median [95 %]':>32} {'client CPU':>10} {'server CPU':>10}"
         f" {'slices':>6} {'us CPU/request':>14}"
     ]
-    for client in CLIENTS:
-        every = [one for one in here if one.client == client.name]
+    for name in NAMES:
+        every = [one for one in here if one.client == name]
         own = [one for one in every if not one.disturbed]
         blocks = {one.block for one in own}
         costs = [one.cost_us for one in every if math.isfinite(one.cost_us)]
@@ -416,7 +434,7 @@ def _table(here: Sequence[Slice]) -> list[str]:
         if not every:
             continue
         if not own:
-            lines.append(f"  {client.name:18} {'all slices disturbed':>32} {cost:>43}")
+            lines.append(f"  {name:18} {'all slices disturbed':>32} {cost:>43}")
             continue
         rate = stats.estimate(
             [median(one.rate_rps for one in own if one.block == block) for block in blocks]
@@ -425,7 +443,7 @@ def _table(here: Sequence[Slice]) -> list[str]:
         cpu = median(one.client_cpu for one in own)
         server = median(one.server_cpu for one in own)
         lines.append(
-            f"  {client.name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>6} {cost:>14}"
+            f"  {name:18} {rates:>32} {cpu:>10.0%} {server:>10.0%} {len(own):>6} {cost:>14}"
         )
     return lines
 
@@ -494,6 +512,13 @@ def _count(least: int, most: int) -> Callable[[str], int]:
     return parse_count
 
 
+def _program(text: str) -> str:
+    path = Path(text)
+    if not path.is_file() or not os.access(path, os.X_OK):
+        raise argparse.ArgumentTypeError(f"'{text}' is not a program: name a built load generator")
+    return str(path.absolute())
+
+
 def register(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser(
         "bench-loadgen",
@@ -515,6 +540,12 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--limit", type=_count(1, 86400), default=480, help="total time in seconds [480]"
     )
+    parser.add_argument(
+        "--before",
+        type=_program,
+        metavar="FILE",
+        help="another build of the load generator, which takes turns with this one",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write every slice and answer")
     parser.set_defaults(run=run)
 
@@ -535,6 +566,7 @@ def planned(given: argparse.Namespace) -> Plan:
         given.seed,
         given.limit,
         (cpus[0], cpus[1]),
+        given.before or "",
     )
 
 
