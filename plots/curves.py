@@ -27,6 +27,7 @@ from plots.style import ModelStyle
 
 MARK_PT = 7.0  # room an edge mark takes, points
 MOST_ROWS = 5
+SIDE_PT = 8.0  # the most between two models that stand side by side, points
 
 
 def _glyph(symbol: str) -> Path:
@@ -73,8 +74,10 @@ def draw_curves(
     left = min(axes.get_position().x0 for axes in all_axes)
     for axes, panel, series, (per_row, below, above) in zip(all_axes, panels, all_series, groups):
         strips = _frame_y(axes, panel, scale, rows_below, rows_above, "n/a" if missing else "≤ 0")
+        shifts = _shifts(axes, axis, levels, [m for m in series if not look[m].quiet])
         for model, line in series.items():
-            _draw_curve(axes, axis, panel, look[model], line, scale, strips)
+            shift = shifts.get(model, 0.0)
+            _draw_curve(axes, axis, panel, look[model], line, scale, strips, shift)
         _edge_marks(axes, axis, panel, look, below, per_row, strips.bottom_pt, scale)
         _edge_marks(axes, axis, panel, look, above, per_row, strips.top_pt, scale)
         if axes.get_position().x0 > left:
@@ -109,7 +112,7 @@ def _frame_x(axes: Axes, axis: Axis, levels: Sequence[float]) -> None:
             axes.set_xlim(first, last * ratio**0.02)
     else:
         span = (last - first) or abs(first) or 1.0
-        start = 0.0 if axis.scale == "auto" and first >= 0 else first - 0.08 * span
+        start = 0.0 if axis.scale in ("auto", "zero") and first >= 0 else first - 0.08 * span
         axes.set_xlim(start, last + 0.06 * span)
     low, high = axes.get_xlim()
     room = axes.get_position().width * axes.figure.get_figwidth()
@@ -131,6 +134,17 @@ def _spacing_pt(axes: Axes, axis: Axis, levels: Sequence[float]) -> float:
         return 60.0
     xs = [axes.transData.transform((level, 1.0))[0] for level in levels]
     return float(min(b - a for a, b in zip(xs, xs[1:]))) * 72 / float(axes.figure.dpi)
+
+
+def _shifts(
+    axes: Axes, axis: Axis, levels: Sequence[float], models: Sequence[str]
+) -> dict[str, float]:
+    """How far to the right of a level each model stands, points; nowhere, where they need not."""
+    if not axis.apart:
+        return {}
+    step = min(SIDE_PT, 0.5 * _spacing_pt(axes, axis, levels) / max(1, len(models)))
+    middle = (len(models) - 1) / 2
+    return {model: (index - middle) * step for index, model in enumerate(models)}
 
 
 @dataclass(frozen=True)
@@ -171,6 +185,15 @@ def _frame_y(
     )
     if not scale.log:
         places = [value for value in places if value >= scale.low - 1e-12]
+    if below or above:
+        # A number at the edge of a strip would stand on the strip's name.
+        def height_of(value: float) -> float:
+            return float((scale.map(value) - bottom) / unit)
+
+        lowest = below / 2 + SMALL_SIZE * 1.3 if below else 0.0
+        highest = height - above / 2 - SMALL_SIZE * 1.3 if above else height
+        clear = [value for value in places if lowest <= height_of(value) <= highest]
+        places = clear or places
     axes.yaxis.set_major_locator(FixedLocator(places))
     axes.yaxis.set_major_formatter(FixedFormatter([panel.format(value) for value in places]))
     axes.yaxis.set_minor_locator(NullLocator())
@@ -222,8 +245,12 @@ def _draw_curve(
     line: Sequence[Point],
     scale: Scale,
     strips: _Strips,
+    shift_pt: float = 0.0,
 ) -> None:
     """The line, its band, and its markers: filled where the value may be believed."""
+    place = axes.transData
+    if shift_pt:
+        place = place + ScaledTranslation(shift_pt / 72, 0, axes.figure.dpi_scale_trans)
     top, floor = strips.top, strips.floor
 
     def clip(value: float) -> float:
@@ -248,13 +275,17 @@ def _draw_curve(
         marker="." if look.quiet else "",
         markersize=2.5,
         gid=f"curve:{panel.metric}:{look.name}",
+        transform=place,
         zorder=1.5 if look.quiet else 3,
     )
     if look.quiet:
         return
     # Two replicates make a bar, not a band; a dense spectrum would be nothing but bars.
     least = 2 if axis.every > 1 else 3
-    banded = [p.spread and p.n >= least and not math.isnan(y) for p, y in zip(line, joined)]
+    banded = [
+        p.spread and p.n >= least and not math.isnan(y) and not axis.apart
+        for p, y in zip(line, joined)
+    ]
     axes.fill_between(
         xs,
         [clip(p.lo) for p in line],
@@ -274,8 +305,9 @@ def _draw_curve(
                 [xs[index]] * 2,
                 [clip(p.lo), clip(p.hi)],
                 color=look.colour,
-                linewidth=2.5 if lone else 1.0,
-                alpha=0.35 if lone else 0.6,
+                linewidth=2.5 if lone or axis.apart else 1.0,
+                alpha=0.35 if lone or axis.apart else 0.6,
+                transform=place,
                 gid=f"bar:{panel.metric}:{look.name}",
                 zorder=2,
             )
@@ -296,6 +328,7 @@ def _draw_curve(
                 markerfacecolor="white" if hollow else look.colour,
                 markeredgecolor=look.colour,
                 markeredgewidth=1.2 if hollow else 0.6,
+                transform=place,
                 gid=f"{'hollow' if hollow else 'solid'}:{panel.metric}:{look.name}",
                 zorder=5 if hollow else 4,
             )

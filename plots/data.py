@@ -226,6 +226,18 @@ class Results:
         older run, or a slice of one, whose findings are about all of it."""
         return question if self.fixed else self.titles.get(key, question)
 
+    def described(self, factor: str) -> Mapping[str, Any]:
+        """What the experiment says of a factor: its title, its unit, its scale."""
+        told = self.meta.get("experiment")
+        factors = told.get("factors") if isinstance(told, dict) else None
+        found = factors.get(factor) if isinstance(factors, dict) else None
+        return found if isinstance(found, dict) else {}
+
+    def words(self, factor: str) -> Mapping[str, str]:
+        """What the experiment calls the levels of a factor, those that have a name."""
+        found = self.described(factor).get("words")
+        return {str(k): str(v) for k, v in found.items()} if isinstance(found, dict) else {}
+
     @cached_property
     def _answer(self) -> dict[str, Any]:
         text = conclusion(self.path, "answer.json")

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, cast
@@ -14,7 +14,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from plots.data import DataError, Results, load_run
-from plots.page import RC
+from plots.page import NOTES_FILE, RC, Sheet
 
 FORMATS = ("png", "svg", "pdf")
 # A run whose other factors have more levels than this would make a pile of figures of each kind
@@ -46,18 +46,18 @@ def kinds() -> dict[str, Kind]:
     return {name: cast(Kind, importlib.import_module(f"plots.mpl.{name}")) for name in names}
 
 
-def draw_figure(kind: Kind, run: Results) -> Figure:
+def draw_figure(kind: Kind, run: Results) -> Sheet:
     """One figure, in memory."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
-        figure = Figure(dpi=100)
+        figure = Sheet(dpi=100)
         FigureCanvasAgg(figure)
         kind.draw(run, figure)
     return figure
 
 
-def draw_run(run: Results) -> dict[str, Figure]:
+def draw_run(run: Results) -> dict[str, Sheet]:
     """Every figure that applies to `run`, by file stem."""
     figures = {}
     for name, kind in kinds().items():
@@ -88,7 +88,8 @@ def draw_all(
     """Draw every figure that applies to the run in `run_dir`; returns the files written. highlight:
     models that are drawn in colour, most others then grey.
 
-    They go to run_dir/figures (or `out`), one per figure and format. An empty list means that the
+    They go to run_dir/figures (or `out`), one per figure and format, and the notes to all of them
+    into NOTES_FILE beside them. An empty list means that the
     run holds nothing any figure shows. DataError: the run cannot be read, or a format is unknown,
     or a model to be highlighted is not in it.
     """
@@ -106,7 +107,27 @@ def draw_all(
                 # No date in the file: the same run gives the same bytes.
                 figure.savefig(path, dpi=PNG_DPI, metadata=_METADATA[suffix])
             written.append(path)
+    if figures:
+        path = folder / NOTES_FILE
+        path.write_text(notes_page(figures), encoding="utf-8")
+        written.append(path)
     return written
+
+
+def notes_page(figures: Mapping[str, Sheet]) -> str:
+    """The footnotes of all figures as Markdown: what their marks stand for, point by point.
+
+    Figures with the same notes stand together."""
+    alike: dict[tuple[str, ...], list[str]] = {}
+    for name, sheet in figures.items():
+        texts = (*sheet.notes, *dict.fromkeys(note.text for note in sheet.footnotes))
+        alike.setdefault(texts, []).append(name)
+    lines = ["# Notes to the figures", "", "docs/figures.md says how to read each of them.", ""]
+    for texts, names in alike.items():
+        lines += [f"## {', '.join(names)}", ""]
+        lines += [f"**{' · '.join(figures[name].title.splitlines())}**  " for name in names]
+        lines += ["", *(f"- {text}" for text in texts), *([""] if texts else [])]
+    return "\n".join(lines).rstrip("\n") + "\n"
 
 
 _METADATA: dict[str, dict[str, str | None]] = {

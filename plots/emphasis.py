@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from plots.data import Point, Results
+from plots.page import Footnote
 from plots.style import ModelStyle, styles
 
 # Up to so many models are all drawn in colour.
@@ -26,12 +27,16 @@ def emphasised(run: Results) -> frozenset[str]:
     drawn = [m for m in run.models if any(p.model == m and not p.missing for p in run.points)]
     if len(drawn) <= MOST and not run.highlight:
         return frozenset(run.models)
-    told = run.meta.get("experiment")
-    reference = str(told.get("reference") or REFERENCE) if isinstance(told, dict) else REFERENCE
-    found = {reference, *run.highlight}
+    found = {reference_of(run), *run.highlight}
     if len(drawn) > MOST:
         found |= set(_ends(run))
     return frozenset(found & set(run.models))
+
+
+def reference_of(run: Results) -> str:
+    """The model that the others of the run are compared with."""
+    told = run.meta.get("experiment")
+    return str(told.get("reference") or REFERENCE) if isinstance(told, dict) else REFERENCE
 
 
 def _ends(run: Results) -> list[str]:
@@ -63,15 +68,16 @@ def quieten(look: dict[str, ModelStyle], loud: frozenset[str]) -> dict[str, Mode
     }
 
 
-def note(look: dict[str, ModelStyle]) -> list[str]:
+def note(look: dict[str, ModelStyle]) -> list[Footnote]:
     """What the grey curves are; nothing where there is none."""
     quiet = [name for name, one in look.items() if one.quiet]
     if not quiet:
         return []
-    return [
-        f"Grey: {_names(quiet)}. Family by family they are in the figure families;"
+    text = (
+        f"Grey: {', '.join(quiet)}. Family by family they are in the figure families;"
         " --highlight A,B of `tenk plot` draws those of your choice in colour."
-    ]
+    )
+    return [Footnote(f"grey: {_names(quiet)}", text)]
 
 
 def told_of(look: dict[str, ModelStyle], points: Sequence[Point]) -> list[Point]:

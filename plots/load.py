@@ -12,7 +12,7 @@ from matplotlib.transforms import ScaledTranslation
 from plots import emphasis
 from plots.data import Results
 from plots.emphasis import looks
-from plots.page import Ending, Page
+from plots.page import Ending, Note, Page
 from plots.curves import draw_curves
 from plots.notes import notes_of
 from plots.scale import Axis, Panel, scale_of
@@ -41,7 +41,9 @@ def saturated(run: Results, model: str) -> bool:
     return any(p.missing or p.estimate < SHORT * p.x(AXIS.factor) for p in line[-1:])
 
 
-def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel]) -> Page:
+def draw_load(
+    figure: Figure, run: Results, title: str, panels: Sequence[Panel], axis: Axis = AXIS
+) -> Page:
     """Panels side by side on one y axis, capacities marked under them and told in the legend."""
     all_series = [run.series(panel.metric, AXIS.factor) for panel in panels]
     points = [p for series in all_series for line in series.values() for p in line]
@@ -60,7 +62,10 @@ def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel])
     ]
     look = looks(run)
     ends = [end for end in ends if not look[end.model].quiet]
-    notes = [*notes_of(run, AXIS, emphasis.told_of(look, points), panels), *emphasis.note(look)]
+    notes: list[Note] = [
+        *notes_of(run, AXIS, emphasis.told_of(look, points), panels),
+        *emphasis.note(look),
+    ]
     if best:
         notes.insert(
             0,
@@ -80,7 +85,7 @@ def draw_load(figure: Figure, run: Results, title: str, panels: Sequence[Panel])
     scale = scale_of(panels[0], points)
     # A model without any value is told of in legend and notes; a cross at each load adds nothing.
     shown = [{m: line for m, line in every.items() if m in measured} for every in all_series]
-    draw_curves(page.axes, AXIS, panels, shown, look, scale)
+    draw_curves(page.axes, axis, panels, shown, look, scale)
     for axes, panel in zip(page.axes, panels):
         for model, rate in best.items():
             if look[model].quiet:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: MIT
-"""The notes under a figure: what its marks mean, where they are, and what was not measured."""
+"""The footnotes of a figure: what its marks mean, where they are, and what was not measured."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from plots.data import DOUBTFUL, Point, Results, number
+from plots.page import Footnote
 from plots.scale import Axis, Panel
 
 # A note of more characters than this, some two lines, tells where and leaves out why.
@@ -19,17 +20,25 @@ _MEANING = {
     "failed": "! failed",
     "unsupported": "× not supported",
 }
+# What the figure itself says of each.
+_KEYS = {
+    "client-limited": "○ hollow: in doubt",
+    "suspect": "○ hollow: in doubt",
+    "void": "? void",
+    "failed": "! failed",
+    "unsupported": "× not supported",
+}
 
 
 def notes_of(
     run: Results, axis: Axis, points: Sequence[Point], panels: Sequence[Panel] = ()
-) -> list[str]:
+) -> list[Footnote]:
     """What the marks mean and where they are, one note per kind, models with one story together."""
     grid = run.levels(axis.factor)
     grid = tuple(
         sorted({*grid, *(level for _, level in run.planned(axis.factor))}, key=lambda s: number(s))
     )
-    notes = []
+    notes: list[Footnote] = []
     for status in ("unsupported", "failed", "client-limited", "suspect", "void"):
         stories: dict[tuple[tuple[str, ...], str], list[str]] = {}
         for model in run.models:
@@ -51,20 +60,18 @@ def notes_of(
             if len(text) > LONG and status in DOUBTFUL:
                 where = _where(run, axis, [p for p in points if p.status == status])
                 text = f"{_MEANING[status]}; reasons in summary.tsv: {where}."
-            notes.append(text)
+            notes.append(Footnote(_KEYS[status], text))
     remarks: dict[str, list[Point]] = {}
     for p in points:
         for remark in remarks_of(p):
             remarks.setdefault(remark, []).append(p)
     if remarks:
         told = (f"{_where(run, axis, where)} ({remark})" for remark, where in remarks.items())
-        notes.append(f"Remarks: {'; '.join(told)}.")
+        notes.append(Footnote("remarks", f"Remarks: {'; '.join(told)}."))
     infinite = _where(run, axis, [p for p in points if p.estimate == math.inf])
     if infinite:
-        notes.append(
-            "↑ infinite (more requests stayed unanswered than the percentile leaves out): "
-            f"{infinite}."
-        )
+        text = "↑ infinite (more requests stayed unanswered than the percentile leaves out)"
+        notes.append(Footnote("↑ infinite", f"{text}: {infinite}."))
     hidden = [
         p
         for panel in panels
@@ -73,7 +80,8 @@ def notes_of(
         if p.metric == panel.metric and math.isfinite(p.estimate) and p.estimate <= 0
     ]
     if hidden:
-        notes.append(f"↓ nought or below (lost in the noise): {_where(run, axis, hidden)}.")
+        text = f"↓ nought, or lost in the noise: {_where(run, axis, hidden)}."
+        notes.append(Footnote("↓ nought, or lost in the noise", text))
     gaps = run.unmeasured(axis.factor)
     if gaps:
         shared: dict[tuple[str, ...], list[str]] = {}
@@ -83,9 +91,8 @@ def notes_of(
             f"{', '.join(models)} at {level_range(levels, grid, axis)}"
             for levels, models in shared.items()
         )
-        notes.append(
-            f"Not measured{'' if run.complete else ' (run ended early)'}: {'; '.join(told)}."
-        )
+        early = "" if run.complete else " (run ended early)"
+        notes.append(Footnote("gaps: not measured", f"Not measured{early}: {'; '.join(told)}."))
     return notes
 
 

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""The page every figure shares: title, provenance, panels, label column, notes.
+"""The page every figure shares: title, provenance, panels, label column, notes, and the keys of
+the footnotes.
 
 Sizes are inches at 100 px each, so that a figure 9 in wide reads at the width of a README. The
 layout is computed, not fitted by trial: texts are measured and wrapped, labels are spread until
@@ -30,6 +31,8 @@ SWATCH = 0.34
 ROW = 0.165
 TITLE_SIZE, LINES_SIZE, TEXT_SIZE, SMALL_SIZE = 13.0, 10.5, 8.5, 8.0
 INK, GREY, FAINT = "#1F1F1F", "#5F5F5F", "#E3E3E3"
+# Beside the figures of a run: what their marks stand for, point by point.
+NOTES_FILE = "notes.md"
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",
@@ -105,6 +108,25 @@ def spread(wanted: Sequence[float], gap: float, low: float, high: float) -> list
 
 
 @dataclass(frozen=True)
+class Footnote:
+    """What stands on the page beside a figure, and the few words of it that stand in the figure."""
+
+    key: str
+    text: str
+
+
+Note = str | Footnote
+
+
+class Sheet(Figure):  # type: ignore[misc]
+    """A figure that knows what belongs beside it."""
+
+    title = ""
+    notes: tuple[str, ...] = ()
+    footnotes: tuple[Footnote, ...] = ()
+
+
+@dataclass(frozen=True)
 class Ending:
     """Where a model's curve ends: None if it has none, or stops short of the right edge."""
 
@@ -123,7 +145,7 @@ class Page:
         title: str,
         *,
         points: Sequence[Point],
-        notes: Sequence[str],
+        notes: Sequence[Note],
         rows: int = 1,
         columns: int = 1,
         height: float = 3.9,
@@ -133,15 +155,20 @@ class Page:
         interval: str | None = None,
         look: Mapping[str, ModelStyle] | None = None,
         left: float = LEFT,
+        right: float | None = None,
     ) -> None:
-        """`height` is a panel's least height; `labels` the texts the label column must hold;
+        """`notes` stand below the panels; of those that are footnotes the keys do, on one line, and
+        the rest is for NOTES_FILE (plots.draw writes it). `height` is a panel's least height;
+        `labels` the texts the label column must hold;
         `look` the styles of the curves, where these are not the run's models; `left` the room in
-        inches for what stands on the y axis."""
+        inches for what stands on the y axis; `right` that beside each panel, where the caller puts
+        the names there."""
         self.figure, self.run = figure, run
         self.styles: Mapping[str, ModelStyle] = styles(run.models) if look is None else look
         texts = labels if labels is not None else [s.label for s in self.styles.values()]
         column = max((text_width(text, TEXT_SIZE) for text in texts), default=0.0)
         self.column = LEADER + SWATCH + 0.08 + max(column, 0.9) + EDGE if texts else EDGE
+        self.column = self.column if right is None else right
         body = WIDTH - 2 * EDGE
         several = "\n" in title  # several findings: each begins a line, and they are set smaller
         title_size, title_row = (LINES_SIZE, 0.2) if several else (TITLE_SIZE, 0.24)
@@ -151,19 +178,27 @@ class Page:
             for line in _hanging(part, body, title_size, bold=True, indent=several)
         ]
         origin_lines = wrap(provenance(run, points, interval), SMALL_SIZE, body)
-        note_lines = [line for note in notes for line in _hanging(note, body)]
+        footnotes = [note for note in notes if isinstance(note, Footnote)]
+        plain = [note for note in notes if isinstance(note, str)]
+        note_lines = [line for note in plain for line in _hanging(note, body)]
+        keys = list(dict.fromkeys(footnote.key for footnote in footnotes))
+        key_lines = wrap(" · ".join([*keys, f"which and why: {NOTES_FILE}"]), SMALL_SIZE, body)
+        key_lines = key_lines if keys else []
+        below = len(note_lines) + len(key_lines)
+        if isinstance(figure, Sheet):
+            figure.title, figure.notes, figure.footnotes = title, tuple(plain), tuple(footnotes)
 
         head = EDGE + title_row * len(title_lines) + 0.16 * len(origin_lines) + 0.12
         gap_y = 0.5 + (0.28 if headings else 0.1)
         least = (len(texts) + 2) * ROW
         height = max(height, (least - (rows - 1) * gap_y) / rows)
-        foot = 0.5 + (0.16 * len(note_lines) + 0.1 if note_lines else 0.0) + EDGE * 0.6
+        foot = 0.5 + (0.16 * below + 0.1 if below else 0.0) + EDGE * 0.6
         top = head + (0.26 if headings else 0.06)
         total = top + rows * height + (rows - 1) * gap_y + foot
         figure.set_size_inches(WIDTH, total)
         self.total = total
 
-        gap_x = 0.26 if shared_y else LEFT
+        gap_x = (0.26 if shared_y else LEFT) + (right or 0.0)
         width = (WIDTH - left - self.column - (columns - 1) * gap_x) / columns
         self.axes: list[Axes] = []
         for index in range(rows * columns):
@@ -185,10 +220,11 @@ class Page:
         for line in origin_lines:
             self._text(EDGE, y, line, SMALL_SIZE, GREY, "origin")
             y -= 0.16
-        y = EDGE * 0.6 + 0.16 * len(note_lines)
-        for line in note_lines:
-            self._text(EDGE, y, line, SMALL_SIZE, GREY, "note")
-            y -= 0.16
+        y = EDGE * 0.6 + 0.16 * below
+        for kind, lines in (("note", note_lines), ("key", key_lines)):
+            for line in lines:
+                self._text(EDGE, y, line, SMALL_SIZE, GREY, kind)
+                y -= 0.16
 
     def _text(
         self, x: float, y: float, text: str, size: float, colour: str, gid: str, **more: Any
@@ -329,7 +365,7 @@ def provenance(run: Results, points: Sequence[Point], interval: str | None) -> s
     if most:
         count = f"{most}" if least == most else f"{least}–{most}"
         parts.append(f"{count} replicate{'s' if most > 1 else ''} each")
-    parts.append(interval if interval is not None else _interval(run, points))
+    parts.append(interval if interval is not None else interval_of(run, points))
     parts.append(_commit(run.meta.get("git")))
     parts.append(str(run.meta.get("started") or "")[:10])
     if not run.complete:
@@ -338,7 +374,7 @@ def provenance(run: Results, points: Sequence[Point], interval: str | None) -> s
     return " · ".join(part.replace(" ", "\N{NO-BREAK SPACE}") for part in parts if part)
 
 
-def _interval(run: Results, points: Sequence[Point]) -> str:
+def interval_of(run: Results, points: Sequence[Point]) -> str:
     """What the bands are. Below five replicates the bootstrap cannot leave the observed range.
 
     An interval made of n observed values covers the median with at most 1 - 2**(1-n).

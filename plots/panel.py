@@ -15,7 +15,7 @@ from plots import emphasis
 from plots.data import Results
 from plots.emphasis import looks
 from plots.notes import notes_of
-from plots.page import Ending, Page
+from plots.page import Ending, Note, Page, interval_of
 from plots.scale import Axis, Panel, Series, scale_of
 
 CONNECTIONS = Axis("connections", "connections")
@@ -37,7 +37,7 @@ def draw_panels(
     height: float = 3.9,
     shared_y: bool = True,
     leaders: bool = True,
-    notes: Sequence[str] = (),
+    notes: Sequence[Note] = (),
     all_series: Sequence[Series] | None = None,
 ) -> Page:
     """Draw `panels` side by side (or in `columns`) with one label column, and the notes below.
@@ -67,6 +67,7 @@ def draw_panels(
         height=height,
         shared_y=shared_y,
         labels=[f"{look[e.model].label} {e.remark}".strip() for e in ends],
+        interval=interval_of(run, points).replace("band:", "bar:") if axis.apart else None,
         look=look,
     )
     if shared_y:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from plots.data import Point
-from plots.style import format_count
+from plots.style import format_level
 
 WIDE = 50  # an "auto" x axis is logarithmic when its levels span more than this ratio
 
@@ -37,15 +37,18 @@ class Axis:
     """The factor on the x axis; scale as in Panel.
 
     `places` are the ticks, where they are not the levels or round numbers; with levels too dense
-    to mark each, only every `every`-th point carries a marker, for telling the curves apart.
+    to mark each, only every `every`-th point carries a marker, for telling the curves apart. apart:
+    the models stand side by side at each level, their intervals as bars: bands between levels that
+    nothing lies between would cover each other.
     """
 
     factor: str
     label: str
-    format: Format = format_count
+    format: Format = format_level
     scale: str = "log"
     places: tuple[float, ...] = ()
     every: int = 1
+    apart: bool = False
 
 
 @dataclass(frozen=True)

@@ -21,11 +21,11 @@ from plots.data import (
 )
 from plots import emphasis
 from plots.emphasis import looks
-from plots.page import Ending, Page
+from plots.page import Ending, Footnote, Note, Page
 from plots.curves import draw_curves
 from plots.notes import notes_of
 from plots.scale import Axis, Panel, scale_of
-from plots.style import format_count, format_inverse, format_ns
+from plots.style import format_level, format_inverse, format_ns
 
 METRIC = "response_ns"
 PANEL = Panel(METRIC, "response time", format_ns, "log")
@@ -160,16 +160,17 @@ def draw_spectra(figure: Figure, run: Results) -> None:
     ends = [end for end in ends if not look[end.model].quiet]
     states = [p for p in at_level.points if p.model not in series or p.status != "ok"]
     key = next((name for name in KEYS if name in run.factors), run.factors[0])
-    notes = notes_of(at_level, Axis(key, key), states)
+    notes: list[Note] = [*notes_of(at_level, Axis(key, key), states)]
     infinite = [model for model, line in series.items() if line[-1].estimate == math.inf]
     if infinite:
-        notes.append(f"↑ from here on infinite (unanswered requests): {', '.join(infinite)}.")
+        text = f"↑ from here on infinite (unanswered requests): {', '.join(infinite)}."
+        notes.append(Footnote("↑ infinite", text))
     notes.append("Legend in the order in which the curves end, slowest tail first.")
     notes += emphasis.note(look)
     page = Page(
         figure,
         run,
-        f"How are response times distributed at {level_words(level)}?",
+        f"How are response times distributed at {level_words(level, run)}?",
         points=points,
         notes=notes,
         height=4.2,
@@ -183,12 +184,20 @@ def draw_spectra(figure: Figure, run: Results) -> None:
     page.label(page.axes[0], ends, leaders=False)
 
 
-def level_words(level: Level) -> str:
-    units = {"connections": "connections", "offered_rps": "requests/s offered"}
-    words = ", ".join(
-        f"{text if math.isnan(number(text)) else format_count(number(text))} {units[name]}"
-        if name in units
-        else f"{name} {text}"
-        for name, text in level
-    )
+def level_words(level: Level, run: Results | None = None) -> str:
+    """ "10k idle connections"; of a factor that the run has words for, those."""
+    units = {
+        "connections": "connections",
+        "offered_rps": "requests/s offered",
+        "idle": "idle connections",
+        "silent": "silent connections",
+        "workers": "workers",
+    }
+
+    def told(name: str, text: str) -> str:
+        known = run.words(name).get(text) if run is not None else None
+        plain = text if math.isnan(number(text)) else format_level(number(text))
+        return known or (f"{plain} {units[name]}" if name in units else f"{name} {text}")
+
+    words = ", ".join(told(name, text) for name, text in level)
     return words.replace("1 connections", "1 connection") if words.startswith("1 c") else words

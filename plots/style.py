@@ -159,6 +159,11 @@ def format_count(value: float) -> str:
     return _trim(value)
 
 
+def format_level(value: float) -> str:
+    """A level of a factor likewise, but 1024 as it is."""
+    return format_count(value) if float(f"{value:.3g}") == value or value >= 1e5 else f"{value:g}"
+
+
 def format_ns(value: float) -> str:
     """Nanoseconds in the unit that keeps the number short: "250 µs", "1.5 s"."""
     if not value:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from synthetic_run import write_run
+from test_plots import assert_readable
 
 from plots import DataError, draw_all
-from plots.data import Results, load_run
+from plots.data import Point, Results, load_run
 from plots.draw import draw_figure, highlighted, kinds
-from plots.emphasis import MOST, QUIET, emphasised, looks
+from plots.emphasis import COST, MOST, QUIET, emphasised, looks
+from plots.mpl.families import LEAST_RATIO
 
 FAMILIES = ("blocking", "readiness", "completion")
 MANY = ["epoll_lt", "poll", *(f"model_{n}" for n in range(MOST + 6))]
@@ -88,7 +91,9 @@ def test_the_others_are_thin_and_grey_without_a_label_and_a_note_says_so(
     assert f"the {quiet} other models" in words(figure)
 
 
-def test_each_family_has_a_panel_in_which_it_alone_has_colour(many: Results) -> None:
+def test_each_family_has_a_panel_in_which_it_and_the_reference_alone_have_colour(
+    many: Results,
+) -> None:
     kind = kinds()["families"]
     assert kind.applies(many)
     figure = draw_figure(kind, many)
@@ -99,8 +104,32 @@ def test_each_family_has_a_panel_in_which_it_alone_has_colour(many: Results) -> 
             for line in axes.lines
             if str(line.get_gid()).startswith("curve:") and line.get_color() != QUIET
         }
-        assert loud == {m for m in many.models if many.families[m] == family}
-        assert axes.get_ylim() == figure.axes[0].get_ylim()
+        assert loud == {"epoll_lt", *(m for m in many.models if many.families[m] == family)}
+        assert axes.get_xlim() == figure.axes[0].get_xlim()
+
+
+def test_the_panel_of_a_family_is_on_its_own_scale_which_holds_all_of_it(many: Results) -> None:
+    dear = replace(many, points=tuple(_dearer(p, "poll") for p in many.points))
+    figure = draw_figure(kinds()["families"], dear)
+    assert_readable(figure)
+    panels = dict(zip(FAMILIES, figure.axes))
+    assert panels["readiness"].get_ylim()[1] > 100 * panels["blocking"].get_ylim()[1]
+    for family, axes in panels.items():
+        low, high = axes.get_ylim()
+        own = [
+            p.estimate
+            for p in dear.points
+            if p.metric == COST and p.n and dear.families[p.model] == family
+        ]
+        assert low <= min(own) and max(own) <= high
+        assert high >= LEAST_RATIO * low  # a few per cent look like a few per cent
+
+
+def _dearer(point: Point, model: str) -> Point:
+    """The same point, of that model a thousand times dearer."""
+    if point.model != model or point.metric != COST:
+        return point
+    return replace(point, estimate=1e3 * point.estimate, lo=1e3 * point.lo, hi=1e3 * point.hi)
 
 
 def test_few_models_need_no_panel_for_each_family(tmp_path: Path) -> None:

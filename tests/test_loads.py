@@ -266,8 +266,24 @@ def test_a_sentence_keeps_the_options_of_a_model_in_its_name() -> None:
 
 
 def test_the_figure_of_a_factor_is_titled_by_the_first_claim_that_holds() -> None:
-    one = experiment.parse(tomllib.loads(EXPERIMENT), "tiny.toml")
+    raw = tomllib.loads(EXPERIMENT)
+    raw["claims"] = 2 * raw["claims"]
+    one = experiment.parse(raw, "tiny.toml")
     said = [Verdict(f"{outcome}.", outcome, "") for outcome in ("refuted", "supported")]
     nothing = Answer((), (), (), (), ())
     assert answer.document(one, nothing, said)["titles"]["factor"] == "supported"
     assert "factor" not in answer.document(one, nothing, said[:1])["titles"]
+    # The figure shows the main metric: what holds of another one is no title for it.
+    other = experiment.parse({**raw, "metric": "p99_ns"}, "tiny.toml")
+    assert "factor" not in answer.document(other, nothing, said)["titles"]
+
+
+def test_an_answer_calls_a_level_what_the_experiment_calls_it() -> None:
+    raw = tomllib.loads(EXPERIMENT)
+    raw["factors"]["connections"]["words"] = {"0": "clients that stay"}
+    one = experiment.parse(raw, "tiny.toml")
+    finding = Finding("throughput_rps", "slow", {"connections": 0}, (), (), (), (), (), 0.1)
+    said = answer._sentence(one, finding, [("fast", "2")])
+    assert said == "With clients that stay fast has 2 times the throughput of slow"
+    elsewhere = replace(finding, factors={"connections": 1024})
+    assert answer._sentence(one, elsewhere, [("fast", "2")]).startswith("At 1024 connections fast")

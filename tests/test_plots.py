@@ -82,7 +82,9 @@ def drawn_levels(figure: Any, metric: str, model: str) -> set[float]:
 
 
 def notes(figure: Any) -> str:
-    return " ".join(t.get_text().strip() for t in figure.texts if t.get_gid() == "note")
+    """All that is said of a figure: what stands below it, and what stands beside it."""
+    below = [t.get_text().strip() for t in figure.texts if t.get_gid() == "note"]
+    return " ".join([*below, *(note.text for note in figure.footnotes)])
 
 
 def texts(figure: Any) -> list[tuple[str, Any]]:
@@ -441,8 +443,12 @@ def test_one_more_factor_gives_one_figure_per_level(tmp_path: Path) -> None:
 def test_files_are_written_and_the_same_run_gives_the_same_bytes(tmp_path: Path) -> None:
     path = write_run(tmp_path / "m" / "c10k" / "run", models=["epoll_lt", "select"])
     files = draw_all(path)
-    assert {f.name for f in files} == {f"{k}.{s}" for k in C10K_FIGURES for s in ("png", "svg")}
-    assert all(f.parent == path / "figures" and f.stat().st_size > 5000 for f in files)
+    assert {f.name for f in files} == {
+        *(f"{k}.{s}" for k in C10K_FIGURES for s in ("png", "svg")),
+        "notes.md",
+    }
+    drawings = [f for f in files if f.name != "notes.md"]
+    assert all(f.parent == path / "figures" and f.stat().st_size > 5000 for f in drawings)
     before = {f: f.read_bytes() for f in files}
     draw_all(path)
     assert {f: f.read_bytes() for f in files} == before
@@ -796,6 +802,7 @@ def test_the_command_draws_a_run(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     written = {Path(line).name for line in done.stdout.splitlines()}
     assert written == {f"{k}.svg" for k in C10K_FIGURES} | {
+        "notes.md",
         "throughput-print.pdf",
         "spectrum-print.pdf",
     }

@@ -17,8 +17,15 @@ from plots.draw import draw_run
 from plots.gnuplot_driver import draw_pdf
 
 
-def factor_run(folder: Path, name: str = "any", metric: str = "p99_ns", **factors: Any) -> Path:
-    """A made-up run of two models over these factors: levels, or (levels, scale)."""
+def factor_run(
+    folder: Path,
+    name: str = "any",
+    metric: str = "p99_ns",
+    words: dict[str, dict[str, str]] | None = None,
+    **factors: Any,
+) -> Path:
+    """A made-up run of two models over these factors: levels, or (levels, scale). words: what the
+    experiment calls the levels of a factor."""
     path = folder / "m" / name / "r"
     path.mkdir(parents=True)
     told = {k: v if isinstance(v, tuple) else (v, "linear") for k, v in factors.items()}
@@ -27,7 +34,10 @@ def factor_run(folder: Path, name: str = "any", metric: str = "p99_ns", **factor
         "name": name,
         "question": "What does it cost?",
         "metric": metric,
-        "factors": {k: {"title": f"{k} of them", "scale": s} for k, (_, s) in told.items()},
+        "factors": {
+            k: {"title": f"{k} of them", "scale": s, "words": (words or {}).get(k, {})}
+            for k, (_, s) in told.items()
+        },
         "profiles": {"quick": {"levels": {k: levels for k, (levels, _) in told.items()}}},
     }
     run = {**meta(name, models), "experiment": experiment}
@@ -84,6 +94,25 @@ def test_an_ordinal_factor_has_its_levels_side_by_side(tmp_path: Path) -> None:
     figure = factor_figure(factor_run(tmp_path, silent=([0, 19, 20, 25], "ordinal")))
     assert tick_names(figure.axes[0]) == ["0", "19", "20", "25"]
     assert drawn_levels(figure, "p99_ns", "epoll_lt") == {0, 1, 2, 3}
+
+
+def test_levels_have_the_names_that_the_experiment_gives_them(tmp_path: Path) -> None:
+    words = {"mix": {"/": "plain", "/a 1": "one of two"}, "idle": {"0": "no idle connection"}}
+    figure = factor_figure(factor_run(tmp_path, words=words, mix=["/", "/a 1"], idle=[0, 7]))
+    assert [t.replace("\n", " ") for t in tick_names(figure.axes[0])] == ["plain", "one of two"]
+    headings = [a._left_title.get_text() for a in figure.axes]
+    assert headings == ["no idle connection", "7 idle of them"]
+
+
+def test_models_stand_side_by_side_at_a_level_that_is_no_number(tmp_path: Path) -> None:
+    figure = factor_figure(factor_run(tmp_path, server=["a", "b", "c"]))
+    (axes,) = figure.axes
+    at = []
+    for model in ("thread_pool -w 20", "epoll_lt"):
+        (line,) = [one for one in axes.lines if one.get_gid() == f"solid:p99_ns:{model}"]
+        at.append(float(line.get_transform().transform((0.0, 1.0))[0]))
+    assert at[0] < at[1]
+    assert at[1] - at[0] < 0.5 * (axes.transData.transform((1.0, 1.0))[0] - at[0])
 
 
 def test_each_level_of_a_further_factor_has_a_panel_on_the_same_scale(tmp_path: Path) -> None:

@@ -187,6 +187,35 @@ def test_what_is_behind_a_verdict_is_a_number_or_how_many_parts_are_what(
     assert present.behind(settled(parts)) == said
 
 
+def test_the_title_of_a_figure_tells_one_part_or_one_of_each_verdict_where_they_differ() -> None:
+    raw = tomllib.loads(EXPERIMENT)
+    raw["factors"]["connections"]["words"] = {"8": "", "1": "one client"}
+    at = {"connections": 8}
+    metric = "server_cpu_us_per_request"
+    raw["claims"] = [
+        {
+            **{"text": f"{model} is dear.", "metric": metric, "relation": "above"},
+            **{"a": {"model": model, **at}, "b": {"model": "slow", **at}},
+        }
+        for model in ("fast", "faster", "fastest")
+    ]
+    raw["claims"][2]["a"]["connections"] = raw["claims"][2]["b"]["connections"] = 1
+    one = experiment.parse({**raw, "name": "07_fast", "textbook": TABLE}, "07_fast.toml")
+    assert one.textbook is not None
+
+    def title(*outcomes: str, overall: str) -> str:
+        number = Numbers("x", "ratio", 2.0, 1.9, 2.1, 1.0, math.nan, "cells", 5)
+        parts = [Verdict("", outcome, "", numbers=(number,)) for outcome in outcomes]
+        return present.title(one, judge.Settled("07_fast", one.textbook, overall, tuple(parts)))
+
+    same = title(SUPPORTED, SUPPORTED, SUPPORTED, overall=SUPPORTED)
+    assert same.startswith("fast 2.00 times the") and "faster" not in same.split("\u201c")[0]
+    assert " at " not in same  # eight connections go without saying
+    differ = title(SUPPORTED, UNDECIDED, REFUTED, overall=DEPENDS)
+    assert "fast 2.00 times" in differ and "fastest 2.00 times" in differ
+    assert " with one client" in differ and "faster 2" not in differ
+
+
 def test_claims_are_told_in_the_order_of_their_numbers_and_counted() -> None:
     later = replace(settled([REFUTED]), textbook=replace(settled([]).textbook, number=9))
     found = [later, settled([SUPPORTED])]

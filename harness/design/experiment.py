@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Factor:
     title: str
     unit: str
     scale: str  # "log", "linear" or "ordinal" (side by side, as texts are): how a plot shows it
+    words: Mapping[str, str] = field(default_factory=dict)  # what people call a level, if not it
 
 
 @dataclass(frozen=True)
@@ -214,6 +215,7 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
                 str(value.get("title", key)),
                 str(value.get("unit", "")),
                 str(value.get("scale", "linear")),
+                {str(level): str(words) for level, words in value.get("words", {}).items()},
             )
             for key, value in raw["factors"].items()
         )

@@ -16,6 +16,7 @@ from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Sl
 from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
 from harness.present import wording
+from harness.store import level_text
 
 SCHEMA = "tenk.answer/1"
 MOST_SENTENCES = 10  # of all experiments of one `tenk run`
@@ -85,9 +86,16 @@ def titles(experiment: Experiment, answer: Answer) -> dict[str, str]:
     return found
 
 
-def _claimed(verdicts: Sequence[Verdict]) -> dict[str, str]:
-    """The title of a figure about levels and not about models: the first claim that holds."""
-    held = [one.text for one in verdicts if one.outcome == SUPPORTED]
+def _claimed(experiment: Experiment, verdicts: Sequence[Verdict]) -> dict[str, str]:
+    """The title of a figure about levels and not about models: the first claim that holds of what
+    the figure shows, the main metric."""
+    held = [
+        verdict.text
+        for claim, verdict in zip(experiment.claims, verdicts)
+        if verdict.outcome == SUPPORTED
+        and claim.a.metric == experiment.metric
+        and not claim.control
+    ]
     return {"factor": held[0].rstrip(".")} if held else {}
 
 
@@ -100,7 +108,7 @@ def document(
         "schema": SCHEMA,
         "experiment": experiment.name,
         "sentences": sentences(experiment, answer),
-        "titles": {**titles(experiment, answer), **_claimed(verdicts)},
+        "titles": {**titles(experiment, answer), **_claimed(experiment, verdicts)},
         "slopes": [
             {
                 "model": s.model,
@@ -163,12 +171,21 @@ def _interval(difference: Difference) -> str:
 
 
 def _at(experiment: Experiment, factors: Mapping[str, Any]) -> str:
-    """ "10k connections"; every factor that has several levels, in its own unit."""
+    """ "at 10k connections"; every factor that has several levels, in its own unit. Where the
+    experiment has words for one: "with 10k connections and no idle one"."""
     units = {f.name: f.unit for f in experiment.factors}
-    return " and ".join(
-        _amount_of(v, units.get(k) or k) if isinstance(v, (int, float)) else f"{k} {v or '–'}"
-        for k, v in factors.items()
-    )
+    words = {(f.name, level): said for f in experiment.factors for level, said in f.words.items()}
+
+    def told(name: str, level: Any) -> str:
+        if said := words.get((name, level_text(level))):
+            return said
+        if isinstance(level, (int, float)):
+            return _amount_of(level, units.get(name) or name)
+        return f"{name} {level or '–'}"
+
+    by_name = any((name, level_text(level)) in words for name, level in factors.items())
+    said = " and ".join(told(name, level) for name, level in factors.items())
+    return f"{'with' if by_name else 'at'} {said}"
 
 
 def _amount_of(value: float, unit: str) -> str:
@@ -202,14 +219,14 @@ def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
     if since:
         starts = _distinct([d.since for d in since if d.since is not None])
         told = [
-            f"at {_at(experiment, start)} for {_list([d.model for d in since if d.since == start])}"
+            f"{_at(experiment, start)} for {_list([d.model for d in since if d.since == start])}"
             for start in starts
         ]
         said.append(f"The difference begins {_list(told)}.")
     there = [d for d in both if d.at.factors != finding.factors]
     if there:
         told = [
-            f"{d.model} {times(d.at.estimate)}{_interval(d)} times at"
+            f"{d.model} {times(d.at.estimate)}{_interval(d)} times"
             f" {_at(experiment, d.at.factors)}"
             for d in there
         ]
@@ -230,7 +247,8 @@ def _sentence(experiment: Experiment, finding: Finding, told: Sequence[tuple[str
     verb = _VERBS.get(finding.metric)
     has = [" " if verb or index else " has " for index in range(len(told))]
     words = _list([f"{model}{verb_}{times_}" for (model, times_), verb_ in zip(told, has)])
-    start = f"At {_at(experiment, finding.factors)}"
+    start = _at(experiment, finding.factors)
+    start = start[:1].upper() + start[1:]
     end = f"times {_of(finding.metric)} of {finding.reference}"
     return " ".join([start, *([verb] if verb else []), words, end])
 

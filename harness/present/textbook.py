@@ -22,9 +22,9 @@ from harness.judge.textbook import DEPENDS, OUTCOMES, Settled
 from harness.present import levels as ratios
 from harness.present import wording
 from harness.present.levels import HOW
+from harness.store import level_text
 
 PREFIXED = ("ns", "us", "bytes")  # units that wording.quantity writes itself
-IN_TITLE = 2  # parts that the title of a figure tells
 WORDS = {SUPPORTED: "Right.", REFUTED: "Wrong.", DEPENDS: "It depends.", UNDECIDED: "Open."}
 
 
@@ -79,18 +79,19 @@ def sentence(settled: Settled) -> str:
 
 
 def title(one: Experiment, settled: Settled) -> str:
-    """Of its figure: what was measured, the verdict behind it."""
+    """Of its figure: what was measured, the verdict behind it. One part tells it; where parts
+    differ, the first that is supported and the first that is refuted."""
     claim = settled.textbook.claim.rstrip(".")
     claims = [c for c in one.claims if not c.control]
-    told: list[str] = []
-    asked: list[tuple[Operand, Operand | None]] = []
+    told: dict[str, tuple[Operand, Operand | None, str]] = {}  # of each outcome the first
     for which, part in zip(claims, settled.parts):
         phrase = _phrase(one, which, part) if part.outcome != UNDECIDED else ""
+        asked = [(a, b) for a, b, _ in told.values()]
         if phrase and (which.a, which.b) not in asked:  # else the same, measured in another way
-            told.append(phrase)
-            asked.append((which.a, which.b))
+            told.setdefault(part.outcome, (which.a, which.b, phrase))
     said = f"\u201c{claim}\u201d: {settled.outcome}"
-    begin = "; ".join(told[:IN_TITLE])
+    phrases = [phrase for _, _, phrase in told.values()]
+    begin = "; ".join(phrases if settled.outcome == DEPENDS else phrases[:1])
     begin = begin if begin.split(" ")[0] in _models(one) else begin[:1].upper() + begin[1:]
     return f"{begin}. {said}" if told else f"{said}: {behind(settled)}"
 
@@ -128,16 +129,22 @@ def _bare(one: Numbers) -> str:
 
 
 def _levels(one: Experiment, operand: Operand) -> str:
-    """ " at 100 connections"; of each factor that the operand names."""
+    """ " at 100 connections"; of each factor that the operand names, unless its word for the level
+    is "", or the level is that of a server without further options."""
     units = {factor.name: factor.unit for factor in one.factors}
-    told = []
+    words = {factor.name: factor.words for factor in one.factors}
+    told, by = [], "at"
     for name, value in operand.where.items():
-        if name != "model":
+        known = words.get(name, {}).get(level_text(value))
+        if known:
+            told.append(known)
+            by = "with"
+        elif name != "model" and value != "" and known is None:
             unit = units.get(name) or name
             unit = unit.removesuffix("s") if value == 1 else unit
             amounts = isinstance(value, (int, float))
             told.append(f"{wording.level(value)} {unit}" if amounts else str(value))
-    return f" at {', '.join(told)}" if told else ""
+    return f" {by} {', '.join(told)}" if told else ""
 
 
 def rows(found: Sequence[Settled]) -> list[tuple[str, str, str, str]]:

@@ -131,11 +131,11 @@ def fixed(value: float, half: float) -> str:
 
 
 def level(value: Any) -> str:
-    """A level as a heading: 10000 as 10k, 1 as 1."""
+    """A level as a heading: 10000 as 10k, 1 as 1, but 1024 as it is."""
     if not isinstance(value, (int, float)):
         return str(value) or "–"
     for limit, name in ((1e6, "M"), (1e3, "k")):
-        if value >= limit:
+        if value >= limit and (value >= 1e5 or float(f"{value:.3g}") == value):
             return f"{value / limit:g}{name}"
     return f"{value:g}"
 

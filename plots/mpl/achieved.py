@@ -5,9 +5,9 @@ from dataclasses import replace
 
 from matplotlib.figure import Figure
 
-from plots.data import Results, number
+from plots.data import Results
 from plots.load import AXIS, draw_load
-from plots.scale import WIDE, Panel
+from plots.scale import Panel
 from plots.style import format_count
 
 X = AXIS.factor
@@ -20,12 +20,11 @@ def applies(run: Results) -> bool:
 
 
 def draw(run: Results, figure: Figure) -> None:
-    """One panel, both axes alike, with the diagonal on which achieved equals offered load."""
-    rates = [number(level) for level in run.levels(X)]
-    panel = replace(PANEL, scale="log") if rates[-1] > WIDE * rates[0] > 0 else PANEL
-    page = draw_load(
-        figure, run, run.title("kept", "How much of the offered load is served?"), [panel]
-    )
+    """One panel, both axes from nought, with the diagonal on which achieved equals offered load.
+
+    Not logarithmic: there, half of what was offered looks like all of it."""
+    title = run.title("kept", "How much of the offered load is served?")
+    page = draw_load(figure, run, title, [PANEL], replace(AXIS, scale="zero"))
     axes = page.axes[0]
     ends = [
         max(axes.get_xlim()[0], axes.get_ylim()[0]),

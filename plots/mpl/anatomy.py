@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots import families
 from plots.data import Point, Results, number
-from plots.page import FAINT, INK, TEXT_SIZE, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -179,13 +179,14 @@ def _at(level: tuple[tuple[str, str], ...]) -> str:
     return " ".join(parts)
 
 
-def _notes(run: Results, told: set[str]) -> list[str]:
+def _notes(run: Results, told: set[str]) -> list[Note]:
     """What is missing, and why."""
-    notes = [
+    notes: list[Note] = [
         "Per request, on one scale for all levels. The number is the total; → the bar is cut."
         " ▲ wake-ups."
     ]
     missing = {p.model: p.reason for p in run.points if p.model not in told and p.reason}
     if missing:
-        notes.append("Not measured: " + "; ".join(f"{m} ({why})" for m, why in missing.items()))
+        text = "Not measured: " + "; ".join(f"{m} ({why})" for m, why in missing.items())
+        notes.append(Footnote(f"not measured: {', '.join(missing)}", text))
     return notes

@@ -49,8 +49,8 @@ def draw(run: Results, figure: Figure) -> None:
         run.title("claim", f"{run.settled.claim} {WORDS[run.settled.outcome]}"),
         points=[],
         notes=[
-            "Each row has a scale of its own. Shaded: where the claim would be right. Bar: 95 %"
-            " interval. A control is what must come out if the measurement sees anything."
+            "Each row has its own scale. Shaded: where the claim would be right."
+            " Bar: 95 % interval."
         ],
         height=height,
         headings=False,

@@ -8,7 +8,7 @@ from dataclasses import replace
 from matplotlib.figure import Figure
 
 from plots.data import Point, Results, number
-from plots.page import Ending, Page
+from plots.page import Ending, Footnote, Note, Page
 from plots.curves import draw_curves
 from plots.notes import notes_of
 from plots.scale import Axis, Panel, scale_of
@@ -47,16 +47,18 @@ def draw(run: Results, figure: Figure) -> None:
     all_curves = [_curves(run, *cell) for cell in cells]
     points = [p for curves in all_curves for line in curves.values() for p in line]
     used = [kind for kind in KINDS if any(curves[kind] for curves in all_curves)]
-    columns = min(3, len(cells))
-    notes = [
+    columns = 2 if len(cells) == 4 else min(3, len(cells))
+    notes: list[Note] = [
         "Response time counts from when a request was due, service time from when it was sent: "
         "what waits behind a frozen server is late in the first and absent from the second."
     ]
     if any(p.estimate == math.inf for p in points):
-        notes.append("↑ infinite: more requests stayed unanswered than the percentile leaves out.")
+        text = "↑ infinite: more requests stayed unanswered than the percentile leaves out."
+        notes.append(Footnote("↑ infinite", text))
     if dropped:
         told = "; ".join(_words(*cell) for cell in dropped)
-        notes.append(f"Measured, not drawn for want of room: {told}.")
+        text = f"Measured, not drawn for want of room: {told}."
+        notes.append(Footnote(f"{len(dropped)} cells without a panel", text))
     if run.factors:
         factor = Axis(run.factors[0], run.factors[0])
         notes += notes_of(run, factor, [p for p in run.points if p.status != "ok"])

@@ -20,7 +20,7 @@ from plots.data import Point, Results, level_text, number
 from plots.page import SMALL_SIZE, Page, text_width, wrap
 from plots.panel import draw_panels
 from plots.scale import Axis, Format, Panel
-from plots.style import format_bytes, format_count, format_ns, format_us
+from plots.style import format_bytes, format_count, format_level, format_ns, format_us
 
 X = None
 MOST_PANELS = 9
@@ -72,10 +72,17 @@ def draw(run: Results, figure: Figure) -> None:
     )
     view = _by_place(run, shown.factor, names) if ordinal else run
     seen = [_by_place(part, shown.factor, names) for part in parts] if ordinal else parts
-    marks, keys = _marks(names, columns) if ordinal else ([], "")
+    words = run.words(shown.factor)
+    marks, keys = _marks(names, columns, words) if ordinal else ([], "")
     axis = _axis(run, shown.factor, names, marks) if ordinal else _axis(run, shown.factor, names)
     panels = [
-        Panel(metric, _panel_heading(run, part, metric, len(metrics)), _format(run, metric))
+        Panel(
+            metric,
+            _panel_heading(run, part, metric, len(metrics)),
+            _format(run, metric),
+            # A tail of milliseconds must not press those of microseconds into one line.
+            "log" if metric.endswith("_ns") else "auto",
+        )
         for metric in metrics
         for part in parts
     ]
@@ -117,14 +124,8 @@ def _question(run: Results) -> str:
     return str(_experiment(run).get("question") or run.experiment)
 
 
-def _described(run: Results, factor: str) -> Mapping[str, Any]:
-    factors = _experiment(run).get("factors")
-    found = factors.get(factor) if isinstance(factors, dict) else None
-    return found if isinstance(found, dict) else {}
-
-
 def _scale(run: Results, factor: str) -> str:
-    return str(_described(run, factor).get("scale") or "linear")
+    return str(run.described(factor).get("scale") or "linear")
 
 
 def _shown(run: Results) -> _Shown | None:
@@ -189,13 +190,14 @@ def _by_place(run: Results, factor: str, names: Sequence[str]) -> Results:
     return replace(run, points=points, meta={**run.meta, "plan": moved})
 
 
-def _marks(names: Sequence[str], panels: int) -> tuple[list[str], str]:
-    """What stands on the x axis for each level, in at most two lines; letters where the names are
-    too long for that, with a note that says which is which."""
-    texts = [_named(name) for name in names]
+def _marks(names: Sequence[str], panels: int, words: Mapping[str, str]) -> tuple[list[str], str]:
+    """What stands on the x axis for each level, in a few lines; letters where the names are
+    too long for that, with a note that says which is which. words: of levels that have any."""
+    texts = [words.get(name) or _named(name) for name in names]
     room = 5.6 / min(COLUMNS, panels) / len(names) - 0.08
     lines = [_in_lines(text, room) for text in texts]
-    if all(len(one) <= 2 for one in lines) and not _too_wide(lines, room):
+    most = 3 if all(words.get(name) for name in names) else 2
+    if all(len(one) <= most for one in lines) and not _too_wide(lines, room):
         return ["\n".join(one) for one in lines], ""
     letters = [chr(ord("A") + index) for index in range(len(names))]
     return letters, "; ".join(f"{a}: {text}" for a, text in zip(letters, texts)) + "."
@@ -215,17 +217,20 @@ def _too_wide(lines: Sequence[Sequence[str]], room: float) -> bool:
 
 def _named(level: str) -> str:
     value = number(level)
-    return format_count(value) if not math.isnan(value) else level or "–"
+    return format_level(value) if not math.isnan(value) else level or "–"
 
 
 def _axis(run: Results, factor: str, names: Sequence[str], marks: Sequence[str] = ()) -> Axis:
-    told = _described(run, factor)
+    told = run.described(factor)
     title = str(told.get("title") or told.get("unit") or factor)
     if marks:
         two = any("\n" in mark for mark in marks)  # they leave no room for a title
         places = tuple(float(place) for place in range(len(marks)))
-        return Axis(factor, "" if two else title, lambda x: _named(names[int(x)]), "linear", places)
-    return Axis(factor, title, format_count, _scale(run, factor))
+        return Axis(
+            *(factor, "" if two else title, lambda x: _named(names[int(x)]), "linear", places),
+            apart=True,
+        )
+    return Axis(factor, title, scale=_scale(run, factor))
 
 
 def _name_places(page: Page, marks: Sequence[str]) -> None:
@@ -244,8 +249,9 @@ def _heading(run: Results, part: Results) -> str:
     """Of a panel: the levels of the other factors, each with its title where it is a number."""
     told = []
     for name, level in part.fixed:
-        title = str(_described(run, name).get("unit") or _described(run, name).get("title") or name)
-        told.append(level or "–" if math.isnan(number(level)) else f"{_named(level)} {title}")
+        title = str(run.described(name).get("unit") or run.described(name).get("title") or name)
+        plain = level or "–" if math.isnan(number(level)) else f"{_named(level)} {title}"
+        told.append(run.words(name).get(level) or plain)
     return ", ".join(told)
 
 

@@ -1,17 +1,19 @@
 # SPDX-License-Identifier: MIT
-"""Many models: a panel for each family, its own in colour and all others behind them in grey."""
+"""Many models: a panel for each family, its own and the reference in colour and all others behind
+them in grey."""
 
 import math
+from dataclasses import replace
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.curves import draw_curves
-from plots.data import Results
-from plots.emphasis import COST, MOST, RATE, quieten
+from plots.data import Point, Results
+from plots.emphasis import COST, MOST, RATE, quieten, reference_of
 from plots.families import grouped
-from plots.page import INK, LEADER, SMALL_SIZE, WIDTH, Page, spread
-from plots.scale import Axis, Panel, Series, scale_of
+from plots.page import INK, LEADER, SMALL_SIZE, WIDTH, Page, spread, text_width
+from plots.scale import Axis, Panel, Scale, Series, scale_of
 from plots.style import ModelStyle, format_count, format_us, styles
 
 X = None
@@ -20,6 +22,9 @@ PANELS = (
     Panel(RATE, "throughput (requests/s)", format_count, "log"),
 )
 PANEL_IN = 1.9
+COLUMNS = 2
+# An axis shows at least this ratio, so that what differs by a few per cent looks alike.
+LEAST_RATIO = 4.0
 ROW_IN = 0.14
 
 
@@ -31,11 +36,13 @@ def applies(run: Results) -> bool:
 
 
 def draw(run: Results, figure: Figure) -> None:
-    """All panels have one scale, so that families can be compared."""
+    """Each panel on the scale of its family: on one for all, the dearest model would press the
+    others into a line. The reference stands in each, to compare by."""
     shown = _shown(run)
     assert shown is not None
     factor, panel = shown
-    axis = Axis(factor, factor.replace("_", " "), scale="auto")
+    told = run.described(factor)
+    axis = Axis(factor, str(told.get("unit") or factor.replace("_", " ")), scale="auto")
     series = {
         model: line
         for model, line in run.series(panel.metric, factor).items()
@@ -44,27 +51,43 @@ def draw(run: Results, figure: Figure) -> None:
     parts = grouped(run, list(series))
     points = [p for line in series.values() for p in line if not p.missing]
     look = styles(run.models)
+    anchor = reference_of(run)
+    plain = f"{panel.heading[0].upper()}{panel.heading[1:]}, family by family"
+    title = run.title(f"slope:{panel.metric}", run.title(panel.metric, plain))
     page = Page(
         figure,
         run,
-        f"{panel.heading[0].upper()}{panel.heading[1:]}, family by family",
+        title,
         points=points,
-        notes=["Grey: the models of all other families. One scale for all panels."],
-        rows=len(parts),
-        columns=1,
+        notes=[f"Grey: all other families. Each panel has its own scale, and {anchor} is in each."],
+        rows=-(-len(parts) // COLUMNS),
+        columns=COLUMNS,
         height=PANEL_IN,
-        labels=list(series),
+        shared_y=False,
+        labels=[],
         look=look,
+        right=LEADER + max(text_width(look[m].label, SMALL_SIZE) for m in series) + 0.1,
     )
-    scale = scale_of(panel, points)
-    for axes, (family, members) in zip(page.axes, parts):
+    for axes in page.axes[len(parts) :]:
+        page.figure.delaxes(axes)
+    for axes, (family, own_models) in zip(page.axes, parts):
+        members = list(dict.fromkeys([*(m for m in [anchor] if m in series), *own_models]))
         own = quieten(look, frozenset(members))
+        scale = _scale(panel, [p for p in points if p.model in members])
         # Those behind first, so that the family lies on top.
         ordered = {m: series[m] for m in [*(n for n in series if n not in members), *members]}
         lines = {m: [p for p in line if not p.missing] for m, line in ordered.items()}
         headed = Panel(panel.metric, f"{family or 'other'}", panel.format, panel.scale)
         draw_curves([axes], axis, [headed], [lines], own, scale)
         _label(page, axes, lines, members, own, factor)
+
+
+def _scale(panel: Panel, points: list[Point]) -> Scale:
+    """Logarithmic, about the values of these."""
+    found = scale_of(replace(panel, scale="log"), points)
+    middle = math.sqrt(found.low * found.high)
+    half = math.sqrt(LEAST_RATIO)
+    return replace(found, low=min(found.low, middle / half), high=max(found.high, middle * half))
 
 
 def _shown(run: Results) -> tuple[str, Panel] | None:

@@ -11,7 +11,7 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from plots.data import Results
 from plots.families import FAMILIES, ROW_IN
-from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Page, text_width
+from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Footnote, Note, Page, text_width
 from plots.style import format_bytes
 
 X = None
@@ -126,9 +126,11 @@ def _bars(
         ).set_gid(f"total:{model}")
 
 
-def _notes(run: Results, told: Mapping[str, object]) -> list[str]:
+def _notes(run: Results, told: Mapping[str, object]) -> list[Note]:
     """Which scale, and what is missing with the reason."""
-    notes = ["Bytes per connection on a logarithmic scale; sorted by the sum of the two columns."]
+    notes: list[Note] = [
+        "Bytes per connection on a logarithmic scale; sorted by the sum of the two columns."
+    ]
     missing: dict[str, list[str]] = {}
     for p in run.points:
         if p.model not in told and p.reason:
@@ -137,5 +139,6 @@ def _notes(run: Results, told: Mapping[str, object]) -> list[str]:
                 names.append(p.model)
     if missing:
         said = "; ".join(f"{', '.join(names)} ({why})" for why, names in missing.items())
-        notes.append(f"Not measured: {said}.")
+        few = ", ".join(name for names in missing.values() for name in names)
+        notes.append(Footnote(f"not measured: {few}", f"Not measured: {said}."))
     return notes

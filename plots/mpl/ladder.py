@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots.data import Point, Results, number
 from plots.mpl.sign import is_sign
-from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Page, text_width
+from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Footnote, Note, Page, text_width
 from plots.scale import ticks
 from plots.style import format_count, styles
 
@@ -140,9 +140,11 @@ def _rung(axes: Axes, run: Results, point: Point, row: int, edge: float, room: f
 
 def _notes(
     rungs: Sequence[str], panels: dict[tuple[str, tuple[tuple[str, str], ...]], list[Point]]
-) -> list[str]:
+) -> list[Note]:
     """What the rungs are, and which could not be compared."""
-    notes = ["docs/models.md says which rung is compared with which, and what it changes."]
+    notes: list[Note] = [
+        "docs/models.md says which rung is compared with which, and what it changes."
+    ]
     doubts = {p.reason for points in panels.values() for p in points if p.status != "ok"}
-    notes += [f"?: {reason}" for reason in sorted(doubts) if reason]
+    notes += [Footnote("? in doubt", f"?: {reason}") for reason in sorted(doubts) if reason]
     return notes

@@ -10,13 +10,7 @@ from plots.style import format_bytes
 
 X = CONNECTIONS.factor
 PANELS = [
-    Panel(
-        "kernel_bytes_per_connection",
-        "kernel memory per connection, whole machine",
-        format_bytes,
-        "log",
-        2,
-    ),
+    Panel("kernel_bytes_per_connection", "kernel memory per connection", format_bytes, "log", 2),
     Panel("user_bytes_per_connection", "user memory per connection", format_bytes, "log", 2),
 ]
 
@@ -29,4 +23,7 @@ def applies(run: Results) -> bool:
 def draw(run: Results, figure: Figure) -> None:
     """Kernel and user side by side on one scale; the labels go with user memory, which differs."""
     title = run.title("user_bytes_per_connection", "How much memory does a connection hold?")
-    draw_panels(figure, run, title, CONNECTIONS, usable(PANELS, run, CONNECTIONS))
+    panels = usable(PANELS, run, CONNECTIONS)
+    note = "The kernel's is the whole machine's: of both ends of a connection."
+    notes = [note] if panels[0] is PANELS[0] else []
+    draw_panels(figure, run, title, CONNECTIONS, panels, notes=notes)

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from plots.data import Point, Results
-from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Page, text_width
+from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Footnote, Note, Page, text_width
 from plots.scale import ticks
 from plots.style import format_count, format_us, styles
 
@@ -126,13 +126,13 @@ def _amount(value: float, digits: int) -> str:
     return f"{value:.0f}" if abs(value) >= 10 ** (digits - 1) else f"{value:.{digits}g}"
 
 
-def _notes(points: Sequence[Point]) -> list[str]:
+def _notes(points: Sequence[Point]) -> list[Note]:
     """What is in doubt, and that a bar below nought is no mistake."""
-    notes = []
+    notes: list[Note] = []
     if any(p.estimate < 0 for p in points):
         notes.append("Below nought: cheaper than the baseline, which waits for each client anew.")
     doubts = sorted({f"{p.model}: {p.status}" for p in points if p.status in ("suspect", "void")})
-    return notes + ([f"?: {'; '.join(doubts)}"] if doubts else [])
+    return [*notes, *([Footnote("? in doubt", f"?: {'; '.join(doubts)}.")] if doubts else [])]
 
 
 def _is_number(text: str) -> bool:

@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 
 from plots.data import Interval, Meeting, Point, Results, number
 from plots.mpl.sign import is_sign
-from plots.page import FAINT, GREY, INK, TEXT_SIZE, WIDTH, Page
+from plots.page import FAINT, GREY, INK, TEXT_SIZE, WIDTH, Footnote, Note, Page
 from plots.scale import ticks
 from plots.style import format_count, styles
 
@@ -23,6 +23,8 @@ TWIN, CONTROL = "twin", "control"
 MARKS = {"together": ("o", 0.16), "turns": ("s", -0.16)}
 # Of an interval that is wider than all estimates together, so much is shown beyond them.
 ROOM = 1.25
+# What stands on the axis where all of it fits.
+ROUND = (0.1, 0.2, 0.3, 0.5, 0.7, 1.0, 1.2, 1.5, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0, 50.0, 100.0)
 
 
 @dataclass(frozen=True)
@@ -61,6 +63,11 @@ def draw(run: Results, figure: Figure) -> None:
         labels=list(labels.values()),
         interval="ratio, bar: 95 % interval over fresh servers",
     )
+    both = len({bar.arrangement for bars in panels for bar in bars}) > 1
+
+    def above(arrangement: str) -> float:
+        return MARKS[arrangement][1] if both and arrangement in MARKS else 0.0
+
     for axes, level, bars in zip(page.axes, levels, panels):
         # On a scale of its own: what differs by a tenth at one level may by tenfold at another.
         limits = _range([bar.ratio for bar in bars])
@@ -68,10 +75,10 @@ def draw(run: Results, figure: Figure) -> None:
         _frame(axes, len(rows), limits, reference)
         for bar in bars:
             colour = look[bar.row].colour if bar.row in look else GREY
-            _bar(axes, bar, rows.index(bar.row), colour, limits)
+            _bar(axes, bar, rows.index(bar.row) - above(bar.arrangement), colour, limits)
         for meeting in meetings:
             if meeting.factors == level and math.isfinite(meeting.expected):
-                _expected(axes, meeting, rows.index(CONTROL))
+                _expected(axes, meeting, rows.index(CONTROL) - above(meeting.arrangement))
     _name_rows(page, rows, labels)
 
 
@@ -115,9 +122,13 @@ def _frame(axes: Axes, rows: int, limits: tuple[float, float], reference: str) -
     axes.set_xscale("log")
     axes.set_xlim(limits)
     axes.set_ylim(rows - 0.4, -0.6)
-    places = ticks(*limits, log=True, most=5)
+    room = axes.get_position().width * WIDTH
+    most = max(3, min(7, int(room / 0.5)))
+    places = [place for place in ROUND if limits[0] <= place <= limits[1]]
     if len(places) < 3:  # less than a few tens of per cent
-        places = ticks(*limits, log=False, most=5)
+        places = ticks(*limits, log=False, most=most)
+    elif len(places) > most:
+        places = ticks(*limits, log=True, most=most)
     axes.set_xticks(places, [f"{place:.3g}" for place in places])
     axes.minorticks_off()
     axes.set_yticks([])
@@ -129,9 +140,8 @@ def _frame(axes: Axes, rows: int, limits: tuple[float, float], reference: str) -
     axes.axvline(1.0, color=INK, linewidth=0.8, zorder=1).set_gid("one")
 
 
-def _bar(axes: Axes, bar: Bar, row: int, colour: str, limits: tuple[float, float]) -> None:
-    marker, above = MARKS[bar.arrangement]
-    y = row - above
+def _bar(axes: Axes, bar: Bar, y: float, colour: str, limits: tuple[float, float]) -> None:
+    marker = MARKS[bar.arrangement][0]
     gid = f"ratio:{bar.arrangement}:{bar.row}"
     sound = bar.status == "ok"
     if math.isfinite(bar.ratio.lo) and math.isfinite(bar.ratio.hi):
@@ -145,9 +155,8 @@ def _bar(axes: Axes, bar: Bar, row: int, colour: str, limits: tuple[float, float
     dot.set_gid(gid)
 
 
-def _expected(axes: Axes, meeting: Meeting, row: int) -> None:
+def _expected(axes: Axes, meeting: Meeting, y: float) -> None:
     """Where the control should be."""
-    y = row - MARKS[meeting.arrangement][1] if meeting.arrangement in MARKS else row
     (line,) = axes.plot([meeting.expected] * 2, [y - 0.3, y + 0.3], color="#C22F2F", linewidth=1.2)
     line.set(zorder=4)
     line.set_gid(f"expected:{meeting.arrangement}")
@@ -186,9 +195,9 @@ def _unit(factor: str) -> str:
     return {"offered_rps": "requests/s", "idle": "idle connections"}.get(factor, factor)
 
 
-def _notes(run: Results, meetings: Sequence[Meeting]) -> list[str]:
+def _notes(run: Results, meetings: Sequence[Meeting]) -> list[Note]:
     there = {m.arrangement for m in meetings}
-    told = []
+    told: list[Note] = []
     if "together" in there:
         rates = [
             f"{format_count(m.offered_rps)}/s each at {_heading(m.factors)}"
@@ -197,10 +206,9 @@ def _notes(run: Results, meetings: Sequence[Meeting]) -> list[str]:
             and math.isfinite(m.offered_rps)
             and "offered_rps" not in dict(m.factors)
         ]
-        told.append(
-            "● together: on the same CPUs at the same time"
-            + (f", at equal offered load ({'; '.join(rates)})." if rates else ".")
-        )
+        told.append("● together: on the same CPUs at the same time, at equal offered load.")
+        if rates:
+            told.append(Footnote("loads", f"Offered load together: {'; '.join(rates)}."))
     if "turns" in there:
         told.append("□ in turns: each has the CPU to itself, under the load of the cells.")
     told.append(
@@ -215,11 +223,12 @@ def _notes(run: Results, meetings: Sequence[Meeting]) -> list[str]:
             places.append(_heading(meeting.factors))
     for names, levels in gone.items():
         if names:
-            told.append(f"Not compared at {', '.join(levels)}: {', '.join(names)}.")
+            text = f"Not compared at {', '.join(levels)}: {', '.join(names)}."
+            told.append(Footnote("some not compared", text))
     return told
 
 
-def _doubts(points: Sequence[Point]) -> list[str]:
+def _doubts(points: Sequence[Point]) -> list[Footnote]:
     said: dict[tuple[str, str], dict[str, None]] = {}
     for p in points:
         arrangement, _, metric = p.metric.partition(":")
@@ -228,6 +237,8 @@ def _doubts(points: Sequence[Point]) -> list[str]:
             said.setdefault((p.status, p.reason), {})[where] = None
     mark = {"void": "×", "suspect": "pale"}
     return [
-        f"{mark[status]}, {status}: {', '.join(where)} ({reason})."
+        Footnote(
+            f"{mark[status]}: {status}", f"{mark[status]}, {status}: {', '.join(where)} ({reason})."
+        )
         for (status, reason), where in said.items()
     ]

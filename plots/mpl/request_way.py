@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots import families
 from plots.data import DOUBTFUL, Point, Results, number
-from plots.page import FAINT, INK, TEXT_SIZE, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -108,8 +108,8 @@ def _bar(axes: Axes, place: float, model: str, parts: Mapping[str, float], end: 
     )
 
 
-def _notes(run: Results, models: Sequence[str]) -> list[str]:
-    notes = [
+def _notes(run: Results, models: Sequence[str]) -> list[Note]:
+    notes: list[Note] = [
         "Each part: mean over the middle half of the requests, by response time; of several"
         " replicates the median."
     ]
@@ -118,7 +118,10 @@ def _notes(run: Results, models: Sequence[str]) -> list[str]:
         if p.metric == SUM and p.n and p.status in DOUBTFUL:
             at = f"{p.model} at {format_count(rate(p.factors))}"
             doubted.setdefault(p.status, []).append(at)
-    notes += [f"In doubt, {status}: {', '.join(these)}." for status, these in doubted.items()]
+    notes += [
+        Footnote("some in doubt", f"In doubt, {status}: {', '.join(these)}.")
+        for status, these in doubted.items()
+    ]
     missing = [m for m in run.models if m not in models]
     if missing:
         notes.append(f"Not told: {', '.join(missing)}.")

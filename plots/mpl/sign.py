@@ -14,7 +14,20 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
 from plots.data import Interval, Meeting, Point, Results, number
-from plots.page import EDGE, FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, WIDTH, Page, text_width, wrap
+from plots.page import (
+    EDGE,
+    FAINT,
+    GREY,
+    INK,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    WIDTH,
+    Footnote,
+    Note,
+    Page,
+    text_width,
+    wrap,
+)
 from plots.style import format_count
 
 X = None
@@ -270,28 +283,36 @@ def _title(table: Table, meetings: Sequence[Meeting]) -> str:
     )
 
 
-def _notes(table: Table, run: Results) -> list[str]:
+def _notes(table: Table, run: Results) -> list[Note]:
     count = len(table.cells)
-    told = [
+    told: list[Note] = [
         "Server CPU time per request against the reference: blue is cheaper, orange dearer, the"
-        " deepest colour half and twice as much. Grey and hatched: the interval holds 1, so the"
-        " sign cannot be told; the number there is an estimate and no finding.",
-        f"Each interval is of 95 % by itself: of {count} places about {max(1, round(count / 20))}"
-        " would be coloured if nothing differed at all. Look for whole rows and columns.",
+        " deepest colour half and twice as much. Grey and hatched: cannot tell.",
+        Footnote(
+            "95 % each",
+            "Grey and hatched: the interval holds 1, so the sign cannot be told; the number there"
+            " is an estimate and no finding.",
+        ),
+        Footnote(
+            "95 % each",
+            f"Each interval is of 95 % by itself: of {count} places about"
+            f" {max(1, round(count / 20))} would be coloured if nothing differed at all."
+            " Look for whole rows and columns.",
+        ),
     ]
     void = [key for key, cell in table.cells.items() if cell.status == "void"]
     if void:
         told.append("void: the reference differed from itself there, so nothing may be believed.")
     if any(cell.status == "suspect" for cell in table.cells.values()):
-        told.append(
-            "Where the known cost of the control was missed, the interval is wider by as much."
-        )
+        text = "Where the known cost of the control was missed, the interval is wider by as much."
+        told.append(Footnote("some widened", text))
     known = [key for key in table.cells if table.cells[key].known]
     if len(known) < len(table.cells):
-        told.append("?: too few runs counted for an interval.")
+        told.append(Footnote("? too few runs", "?: too few runs counted for an interval."))
     gone = {name for meeting in run.meetings for name in meeting.left_out}
     if gone:
-        told.append(f"n/a: left out at that level ({', '.join(sorted(gone))}).")
+        text = f"n/a: left out at that level ({', '.join(sorted(gone))})."
+        told.append(Footnote("n/a: left out", text))
     elif len(table.cells) < len(table.rows) * len(table.columns):
         told.append("n/a: no run counted.")
     return told
