@@ -5,18 +5,26 @@ harness/conformance/faults.py says what is injected and what must come of it.
 """
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import fcntl
+import os
 import re
+import select
+import socket
 from pathlib import Path
+from types import SimpleNamespace
+from typing import cast
 
+import lean
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
 from harness import errors
 from harness.measure import models
 from harness.conformance import faults
-from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan, run_one
-from harness.conformance.subject import Conditions
+from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan
+from harness.conformance.subject import Conditions, Subject
 
 CASES = {case.name: case for case in faults.discover()}
 WHY_NOT = faults.missing()
@@ -38,7 +46,7 @@ def _built() -> list[models.Model]:
     ],
 )
 def test_server_meets_fault(job: Job) -> None:
-    result = run_one(job)
+    result = lean.run_one(job)
     if result.outcome == NOT_APPLICABLE:
         pytest.skip(result.text)
     assert result.outcome == OK, f"{result.text}\n\n{job.case.doc}"
@@ -51,7 +59,7 @@ def test_only_a_server_that_says_so_may_end_where_a_socket_cannot_be_watched() -
     for model in aborting:
         silent = dataclasses.replace(model, describe={**model.describe, "library_aborts": False})
         for one, outcome in ((model, OK), (silent, FAIL)):
-            result = run_one(Job(one, "http", CASES["register_ENOSPC"]))
+            result = lean.run_one(Job(one, "http", CASES["register_ENOSPC"]))
             assert result.outcome == outcome, result.text
 
 
@@ -63,9 +71,22 @@ def test_fault_fells_a_server_not_made_for_it(claim: Claim, tmp_path: Path) -> N
     link = tmp_path / claim.server
     link.symlink_to(BROKEN / f"{claim.server}.py")
     job = Job(models.describe(link), claim.protocol, CASES[claim.case])
-    result = run_one(job, Conditions(patience=0.5))
+    result = lean.run_one(job, Conditions(patience=0.5))
     assert result.outcome == FAIL, f"{claim.case} did nothing: {result.outcome} {result.text}"
     assert re.search(claim.says, result.text), f"something else happened: {result.text}"
+
+
+def test_only_descriptors_whose_changes_are_told_count_as_edge_triggered() -> None:
+    itself = cast(Subject, SimpleNamespace(server_pid=os.getpid()))
+    with contextlib.ExitStack() as stack:
+        level, edge, signalled = (stack.enter_context(socket.socket()) for _ in range(3))
+        before = faults.edges(itself)
+        told = stack.enter_context(select.epoll())
+        told.register(level, select.EPOLLIN)
+        told.register(edge, select.EPOLLIN | select.EPOLLET)
+        fcntl.fcntl(signalled, fcntl.F_SETFL, os.O_ASYNC)
+        found = {fd for pid, fd in faults.edges(itself) - before if pid == os.getpid()}
+        assert found == {edge.fileno(), signalled.fileno()}
 
 
 @pytest.mark.parametrize("purpose", ["accept", "receive", "send", "wait", "register", "bind"])
@@ -77,5 +98,5 @@ def test_correct_server_of_another_hand_survives(tmp_path: Path) -> None:
     link = tmp_path / "reference"
     link.symlink_to(BROKEN / "reference.py")
     for job in plan([models.describe(link)], list(CASES.values())):
-        result = run_one(job)
+        result = lean.run_one(job)
         assert result.outcome != FAIL, f"{result.case}: {result.text}"

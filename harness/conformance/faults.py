@@ -13,8 +13,10 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import errno
+import functools
 import os
 import re
+import select
 import shutil
 import signal
 import subprocess
@@ -34,7 +36,9 @@ from harness.paths import ROOT, build_dir
 
 SHIMS = ROOT / "tests" / "faults"
 BULK = 150_000
+DYING_S = 0.3  # from the first sign of its end to the end
 TIMEOUT_S = 4.0  # for one answer
+EDGE_S = 0.5  # for one that must come by an edge: after that, a server at rest was told of none
 ENOUGH = 4  # clients lost: more would only take time
 PROTOCOLS = ("http", "rot13", "echo")  # the first of these that a model speaks
 
@@ -63,6 +67,7 @@ UNSEEN = "no client may notice"
 ONE_PEER = "clients it hits may be lost; the server and all later clients may not"
 OWN = "it goes on, or ends with exit status 1 and a line that names the call"
 START = "it ends at once: exit status 1 (or 77) and a line that names the call"
+OWED = "edge-triggered: after EAGAIN the kernel owes it an edge"
 
 # Names under which a message may speak of a call.
 ALIASES = {
@@ -187,7 +192,14 @@ def _inject(t: Trial, fault: Fault) -> None:
             return
         subject = t.start()
         with _strace(subject, fault, log):
-            lost = _traffic(t, subject)
+            owed = (
+                (fault.error, fault.expect) == ("EAGAIN", UNSEEN)
+                and _is_owed_an_edge(t, subject, fault.purpose)
+                and _injected(log) > 0
+            )
+            lost = [] if owed else _traffic(t, subject)
+        if owed:
+            raise NotApplicable(OWED)
         tried = _injected(log)
         if not tried and fault.purpose in URING and _uses_uring(t):
             lost, tried, subject = _through_the_ring(t, subject, fault)
@@ -196,12 +208,22 @@ def _inject(t: Trial, fault: Fault) -> None:
                 f"makes no call to {fault.purpose.replace('_', ' ')} while it serves"
             )
         if lost and fault.error == "EAGAIN" and _is_told_of_changes(log):
-            raise NotApplicable("edge-triggered: after EAGAIN the kernel owes it an edge")
+            raise NotApplicable(OWED)
         _judge(t, subject, fault, lost, tried)
 
 
 def _judge(t: Trial, subject: Subject, fault: Fault, lost: list[str], tried: int) -> None:
-    ended = subject.wait(0.3)
+    # What clients notice may be the first sign of its end.
+    ended = subject.wait(DYING_S if lost else 0)
+    unserved: Failed | None = None
+    if ended is None:
+        if lost and fault.expect == UNSEEN:
+            raise Failed(f"{len(lost)} clients noticed (after {tried} faults): {lost[0]}")
+        try:
+            for i in range(3):
+                t.probe(subject, f"when the faults were over, client {i + 1}")
+        except Failed as failed:
+            unserved, ended = failed, subject.wait(DYING_S)
     if ended is not None:
         aborts = fault.purpose == "register" and t.model.describe.get("library_aborts")
         if fault.expect != OWN and not aborts:
@@ -212,17 +234,46 @@ def _judge(t: Trial, subject: Subject, fault: Fault, lost: list[str], tried: int
                 f"({_names(fault)}): {subject.errors()!r}"
             )
         subject.finished = True
-        return
-    if lost and fault.expect == UNSEEN:
-        raise Failed(f"{len(lost)} clients noticed (after {tried} faults): {lost[0]}")
-    for i in range(3):
-        t.probe(subject, f"when the faults were over, client {i + 1}")
+    elif unserved:
+        raise unserved
 
 
 def _is_told_of_changes(log: Path) -> bool:
     """By epoll, or by signals: strace calls O_ASYNC by its older name."""
     told = log.read_text("utf-8", "replace")
     return "EPOLLET" in told or "FASYNC" in told
+
+
+def _is_owed_an_edge(t: Trial, subject: Subject, purpose: str) -> bool:
+    """Whether the first client waits in vain for a server that rests, and that has asked to be told
+    of changes. Nothing ever changes for that client, so there is no need to let others wait too."""
+    before = edges(subject)
+    with t.connect(subject) as peer:
+        peer.timeout_s = EDGE_S * t.conditions.patience
+        try:
+            t.talk.converse(peer, 3, 20, BULK)
+        except Failed:
+            # It is told of changes of its listening socket, or of that of this client.
+            its = before if purpose == "accept" else edges(subject) - before
+            return bool(its) and subject.settle(EDGE_S)
+    return False
+
+
+def edges(subject: Subject) -> set[tuple[int, int]]:
+    """Process and number of the descriptors whose changes it is told of: by epoll with EPOLLET, or
+    by signals (O_ASYNC). See proc_pid_fdinfo(5)."""
+    found = set()
+    for pid in process.tree(subject.server_pid):
+        for info in Path(f"/proc/{pid}/fdinfo").glob("*"):
+            with contextlib.suppress(OSError):
+                text = info.read_text("ascii", "replace")
+                for fd, events in re.findall(r"^tfd:\s*(\d+) events:\s*([0-9a-f]+)", text, re.M):
+                    if int(events, 16) & select.EPOLLET:
+                        found.add((pid, int(fd)))
+                flags = re.search(r"^flags:\s*([0-7]+)", text, re.M)
+                if flags and int(flags[1], 8) & os.O_ASYNC:
+                    found.add((pid, int(info.name)))
+    return found
 
 
 def _names(fault: Fault) -> str:
@@ -282,12 +333,13 @@ def _injected(log: Path) -> int:
 
 
 def _at_start(t: Trial, fault: Fault, log: Path) -> None:
-    prefix = ("strace", "-f", "-qq", *_inject_options(fault, log))
+    # With a filter the kernel stops it for these calls alone. (Not where strace is attached.)
+    prefix = ("strace", "-f", "--seccomp-bpf", "-qq", *_inject_options(fault, log))
     conditions = dataclasses.replace(t.conditions, prefix=prefix)
     try:
         subject = t.start(conditions=conditions)
         # Some of what it needs may be made only after the ready line; then it must end now.
-        wait_until(lambda: _injected(log) > 0 or not subject.alive(), 0.5)
+        subject.settle(0.5)
         if _injected(log) and (ended := subject.wait(2.0)):
             subject.finished = True
             raise DidNotStart(ended.status, subject.errors())
@@ -365,8 +417,13 @@ def _with_shim(
 
 
 def _uses_uring(t: Trial) -> bool:
-    done = subprocess.run(["ldd", str(t.model.path)], capture_output=True, text=True, check=False)
-    return "liburing" in done.stdout
+    return _is_linked_with(t.model.path, "liburing")
+
+
+@functools.cache
+def _is_linked_with(program: Path, library: str) -> bool:
+    done = subprocess.run(["ldd", str(program)], capture_output=True, text=True, check=False)
+    return library in done.stdout
 
 
 def shim(name: str) -> Path:
