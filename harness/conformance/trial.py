@@ -70,6 +70,7 @@ class Trial:
         """A fresh server on a free port of 127.0.0.1, speaking the trial's protocol."""
         argv = [*self.model.argv, "-p", "0", "-P", self.protocol, *options]
         subject = Subject(argv, conditions or self.conditions)
+        subject.never_waits = bool(self.model.describe.get("busy_polls"))
         self._subjects.append(subject)
         return subject
 
