@@ -239,7 +239,7 @@ endif
 # --- everything else -----------------------------------------------------------------------------
 
 # Packages first, in a make of its own: which models can be built depends on what it installs.
-PHONY += deps test lint clean help
+PHONY += deps test test-all lint clean help
 deps:
 	@harness/deps build run test
 
@@ -252,6 +252,10 @@ test:
 	+$(Q)$(MAKE) --no-print-directory unit
 	$(call say,PYTEST,tests)
 	$(Q)$(PYTHON) -m pytest -q -n $(TEST_JOBS) tests $(PYTEST_ARGS)
+
+# The same with every conformance case on every protocol of every model (tests/in_turn.py).
+test-all: export TENK_EVERY_PROTOCOL := 1
+test-all: test
 
 # The conformance suite of sanitized servers, and of some under valgrind: about 6 minutes.
 PHONY += sanitize
@@ -353,7 +357,7 @@ help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
 	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots report'
-	@echo '         test unit check sanitize fuzz · lint format readme models-table claims · deps install uninstall clean'
+	@echo '         test test-all unit check sanitize fuzz · lint format readme models-table claims · deps install uninstall clean'
 
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
 PHONY += bench-loadgen

@@ -8,8 +8,11 @@ from __future__ import annotations
 
 import re
 import subprocess
+from collections import Counter
 from pathlib import Path
 
+import in_turn
+import lean
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
@@ -25,9 +28,10 @@ HASTY = Conditions(patience=0.4)
 
 
 def _jobs(chosen: list[models.Model]) -> list[pytest.param]:
+    names = sorted(path.stem for path in (ROOT / "servers").glob("*.c*"))
     return [
         pytest.param(job, id=f"{job.model.name}-{job.protocol}-{job.case.name}")
-        for job in plan(chosen, list(CASES.values()))
+        for job in in_turn.chosen(plan(chosen, list(CASES.values())), names)
     ]
 
 
@@ -56,7 +60,44 @@ def _built() -> list[models.Model]:
 
 @pytest.mark.parametrize("job", _jobs(_built()))
 def test_server(job: Job) -> None:
-    _hold(run_one(job))
+    _hold(lean.run_one(job))
+
+
+def _made_up(protocols: tuple[str, ...] = ("echo", "http", "rot13")) -> list[Job]:
+    several = [models.Model(f"model_{k}", Path("x"), protocols=protocols) for k in range(9)]
+    return plan(several, list(CASES.values()))
+
+
+def test_each_case_meets_each_of_its_protocols_and_each_model_each_case(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(in_turn.EVERY, raising=False)
+    every = _made_up()
+    chosen = in_turn.chosen(every, [f"model_{k}" for k in range(9)])
+    assert set(chosen) <= set(every)
+    tried = Counter((job.case.name, job.protocol) for job in chosen)
+    for case in CASES.values():
+        spoken = case.spoken(every[0].model)
+        whole = case.gate or case.once or case.protocols
+        for protocol in spoken:
+            assert tried[case.name, protocol] == (9 if whole else 9 / len(spoken))
+    by_model = {(job.model.name, job.case.name) for job in chosen}
+    assert by_model == {(job.model.name, job.case.name) for job in every}
+
+
+def test_nothing_is_left_out_where_every_protocol_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv(in_turn.EVERY, "1")
+    assert in_turn.chosen(_made_up(), [f"model_{k}" for k in range(9)]) == _made_up()
+
+
+def test_a_model_of_one_protocol_is_tested_with_all_its_cases(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delenv(in_turn.EVERY, raising=False)
+    every = _made_up(("http",))
+    assert in_turn.chosen(every, [f"model_{k}" for k in range(9)]) == every
 
 
 def test_servers_are_built() -> None:
@@ -80,7 +121,7 @@ CAUGHT = claims("caught")
 def test_case_passes_a_correct_server_of_another_hand(name: str, tmp_path: Path) -> None:
     reference = _python_server("reference", tmp_path)
     for job in plan([reference], [CASES[name]]):
-        result = run_one(job)
+        result = lean.run_one(job)
         assert result.outcome != FAIL, f"{result.protocol}: {result.text}"
 
 
@@ -90,7 +131,7 @@ def test_case_passes_a_correct_server_of_another_hand(name: str, tmp_path: Path)
 def test_case_catches_a_broken_server(fault: Claim, tmp_path: Path) -> None:
     broken = _python_server(fault.server, tmp_path)
     assert not broken.unavailable, broken.unavailable
-    result = run_one(Job(broken, fault.protocol, CASES[fault.case]), HASTY)
+    result = lean.run_one(Job(broken, fault.protocol, CASES[fault.case]), HASTY)
     assert result.outcome == FAIL, f"{fault.case} did not notice"
     assert re.search(fault.says, result.text), f"it noticed something else: {result.text}"
 
