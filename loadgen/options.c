@@ -95,9 +95,11 @@ const struct option_row option_table[] = {
 	{"rounds", 0, OPTION_INT, FIELD(rounds), "N", "0", 0, 1e5, NULL, "rounds",
 	 "turns: slices of each target; 0: as many as make up --duration over all targets"},
 	{"slice", 0, OPTION_AUTO, FIELD(slice_ns), "TIME|auto", "auto", 1e6, 3600 * SECONDS, NULL, "ns",
-	 "several URLs: length of a slice; auto: 50ms, or 10 times what one request per connection takes"},
+	 "several URLs: length of a slice; auto: 50ms, or --slice-passes times what one request per connection takes"},
+	{"slice-passes", 0, OPTION_INT, FIELD(slice_passes), "N", "10", 1, 1000, NULL, "passes",
+	 "several URLs: how often every connection is served in an auto slice, and twice as often as in an auto time to settle"},
 	{"settle", 0, OPTION_AUTO, FIELD(settle_ns), "TIME|auto", "auto", 0, 3600 * SECONDS, NULL, "ns",
-	 "turns: load before each slice; auto: 20ms, or 5 times what one request per connection takes"},
+	 "turns: load before each slice; auto: 20ms, or half of --slice-passes times what one request per connection takes"},
 	{"server-cpu", 0, OPTION_LIST, FIELD(server_cpus), "SPEC", NULL, 0, 0, NULL, "",
 	 "read the server's CPU time at the ends of the window or of each slice, from pid:N, tree:N or cgroup:PATH, or none; once per URL"},
 	{"stamps", 0, OPTION_CHOICE, FIELD(stamps), "WHOSE", "none", 0, 0, "none|kernel", "",
@@ -457,7 +459,8 @@ static void refuse_any(const struct options *o, const char *const *names, const 
 /* What goes with one URL, with several in turns, and with several together. */
 static void check_targets(const struct options *o)
 {
-	static const char *const several[] = {"arrangement", "rounds", "slice", "settle", NULL};
+	static const char *const several[] = {"arrangement",  "rounds", "slice",
+					      "slice-passes", "settle", NULL};
 	static const char *const single[] = {"interval", "hlog", "hgrm", "way", NULL};
 	static const char *const passes[] = {"warmup-passes", NULL};
 	static const char *const together[] = {"rounds", "settle", NULL};
@@ -474,6 +477,9 @@ static void check_targets(const struct options *o)
 	}
 	refuse_any(o, single, "with several URLs; --json has what was measured slice by slice");
 	refuse_any(o, passes, "with several URLs; --warmup says how long they may warm up");
+	if (o->slice_ns != DURATION_AUTO && options_given(o, "slice-passes"))
+		die(EXIT_BAD_USAGE, "--slice-passes: not allowed with a time of --slice, which "
+				    "says how long a slice is");
 	if (o->workers * (int64_t)o->urls.count > WORKERS_MAX)
 		die(EXIT_BAD_USAGE,
 		    "--workers: '%" PRId64 "' for each of %zu URLs is more than %d processes",

@@ -71,10 +71,11 @@ struct options {
 	const char *source_ip;
 	const char *engine;
 	const char *cpus;
-	int arrangement;   /* enum arrangement; several URLs */
-	int64_t rounds;    /* turns: slices per target; 0: as many as --duration holds */
-	int64_t slice_ns;  /* or DURATION_AUTO */
-	int64_t settle_ns; /* or DURATION_AUTO */
+	int arrangement;      /* enum arrangement; several URLs */
+	int64_t rounds;       /* turns: slices per target; 0: as many as --duration holds */
+	int64_t slice_ns;     /* or DURATION_AUTO */
+	int64_t slice_passes; /* of an "auto" slice; an "auto" settling has half as many */
+	int64_t settle_ns;    /* or DURATION_AUTO */
 	struct option_list server_cpus; /* none, or one for each URL */
 	int64_t interval_ns;
 	bool latency;

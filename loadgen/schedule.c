@@ -34,9 +34,10 @@ uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elaps
 
 struct timing schedule_timing(const struct options *o, uint64_t pass_ns)
 {
+	uint64_t passes_ns = (uint64_t)o->slice_passes * pass_ns;
 	struct timing t = {
-		.settle_ns = longer(SETTLE_LEAST_NS, SETTLE_PASSES * pass_ns),
-		.slice_ns = longer(SLICE_LEAST_NS, SLICE_PASSES * pass_ns),
+		.settle_ns = longer(SETTLE_LEAST_NS, passes_ns / 2),
+		.slice_ns = longer(SLICE_LEAST_NS, passes_ns),
 	};
 
 	if (o->settle_ns != DURATION_AUTO)

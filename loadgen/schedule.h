@@ -13,9 +13,10 @@
 
 #include "loadgen/options.h"
 
+/* In the warm-up, which learns the passes: to settle, and at most so many to measure. */
 enum {
-	SLICE_PASSES = 10,
-	SETTLE_PASSES = 5,
+	WARM_SETTLE_PASSES = 5,
+	WARM_SLICE_PASSES = 10,
 };
 
 #define SLICE_LEAST_NS  UINT64_C(50000000)
@@ -32,7 +33,10 @@ void schedule_order(uint64_t seed, uint64_t round, uint32_t n, uint32_t order[])
 /* The pass of `connections` that had `replies` in elapsed_ns, at most 1 h; 0 if there was no reply. */
 uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elapsed_ns);
 
-/* A target's timing from the options and its pass; "auto" is max(50 ms, 10) and max(20 ms, 5). */
+/*
+ * A target's timing from the options and its pass; "auto" is max(50 ms, --slice-passes) for a slice
+ * and max(20 ms, half of --slice-passes) to settle.
+ */
 struct timing schedule_timing(const struct options *o, uint64_t pass_ns);
 
 /*

@@ -453,11 +453,16 @@ struct span {
 	uint64_t least_ns, most_ns, replies;
 };
 
+static uint64_t warm_slice_passes(const struct options *o)
+{
+	return o->slice_passes < WARM_SLICE_PASSES ? (uint64_t)o->slice_passes : WARM_SLICE_PASSES;
+}
+
 static struct span span_of(const struct taker *k, uint64_t now_ns, bool warmup, bool settling)
 {
 	uint64_t ns = settling ? k->seat->timing.settle_ns : k->seat->timing.slice_ns;
 	uint64_t most_ns = (uint64_t)k->turns->options->warmup_ns;
-	uint64_t passes = settling ? SETTLE_PASSES : SLICE_PASSES;
+	uint64_t passes = settling ? WARM_SETTLE_PASSES : warm_slice_passes(k->turns->options);
 
 	if (!warmup)
 		return (struct span){.least_ns = now_ns + ns, .most_ns = now_ns + ns};

@@ -93,6 +93,13 @@ static void auto_is_passes_but_at_least_so_long(void **state)
 	t = schedule_timing(&options, 100 * NS_PER_MS);
 	assert_int_equal(t.slice_ns, NS_PER_S);
 	assert_int_equal(t.settle_ns, NS_PER_S / 2);
+	options.slice_passes = 3;
+	t = schedule_timing(&options, 100 * NS_PER_MS);
+	assert_int_equal(t.slice_ns, 300 * NS_PER_MS);
+	assert_int_equal(t.settle_ns, 150 * NS_PER_MS);
+	t = schedule_timing(&options, 10 * NS_PER_MS);
+	assert_int_equal(t.slice_ns, 50 * NS_PER_MS);
+	assert_int_equal(t.settle_ns, 20 * NS_PER_MS);
 	options.slice_ns = 7 * (int64_t)NS_PER_MS;
 	options.settle_ns = 0;
 	t = schedule_timing(&options, 100 * NS_PER_MS);
