@@ -16,7 +16,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, Any
@@ -524,6 +524,21 @@ def all_runs(results: Path | None = None) -> list[Path]:
     runs = sorted((p.parent for p in root.glob("*/*/*/run.json")), key=lambda p: p.name)
     own = [path for path in runs if path.parent.parent.name != "reference"]
     return own or runs
+
+
+@contextlib.contextmanager
+def held(folder: Path) -> Iterator[None]:
+    """Keep others from measuring into this folder; SetupError where somebody does so already. The
+    lock is the kernel's (flock) and ends with this process, however it ends."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise SetupError(f"{folder}: another process measures it: wait for its end") from None
+        yield
+    finally:
+        os.close(handle)
 
 
 def find(name: str, results: Path | None = None) -> list[Path]:

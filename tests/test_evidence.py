@@ -8,18 +8,21 @@ import os
 import signal
 import tomllib
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from duel_fakes import add_loadgen, add_server
 
-from harness import cli, errors
+from harness import cli, errors, store
 from harness.commands import evidence as command
 from harness.design import evidence as design
+from harness.design.duel import MOST_IN_TURN
 from harness.design.evidence import Series
 from harness.design.pieces import Piece, Slice
 from harness.judge import evidence as judge
+from harness.judge.duel import BLOCKS, Ratio
 from harness.judge.standings import Setup
 from harness.measure import duel_log, meter
 from harness.measure.evidence import Findings
@@ -101,7 +104,8 @@ def children() -> set[int]:
 def test_equal_servers_make_a_record_a_table_and_the_slices_it_was_made_from(
     ground: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    write(ground)
+    # Long enough for several runs of each duel, as below.
+    write(ground, profile={"seconds": [3]})
     status, found = run(ground)
     said = capsys.readouterr().out
     assert status == errors.EXIT_OK, said
@@ -159,6 +163,7 @@ def test_a_level_that_cannot_be_measured_is_left_out_with_its_reason(ground: Pat
     [
         (["--models", "ref"], "--models"),
         (["--resume", "somewhere"], "--resume"),
+        (["--also", "mine=http://127.0.0.1:1/"], "--also"),
         (["--no-check"], "--no-check"),
         (["--no-plot"], "--no-plot"),
         (["--profile", "huge"], "--profile"),
@@ -179,18 +184,114 @@ def test_what_an_evidence_run_would_not_heed_is_refused_by_name(
 def test_an_interrupted_run_keeps_what_was_measured_and_leaves_nothing_running(
     ground: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    def interrupt(_listener: object, findings: Findings) -> None:
-        if sum(map(len, findings.pieces.values())) == 3:
-            os.kill(os.getpid(), signal.SIGINT)
-
-    monkeypatch.setattr(command._Listener, "run", interrupt)
+    interrupt_after(monkeypatch, 3)
     write(ground, profile={"neighbours": ["server"], "duels": 100, "seconds": [0.1]})
     status, found = run(ground)
     assert status == errors.EXIT_INTERRUPTED
-    assert "interrupted" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    assert "interrupted" in said and f"--resume {folder}" in said
     assert found["complete"] is False
     assert [len(series["runs"]) for series in found["pieces"]] == [3]
     assert not children()
+
+
+def interrupt_after(monkeypatch: pytest.MonkeyPatch, runs: int) -> None:
+    def interrupt(_listener: object, _one: Series, findings: Findings) -> set[int]:
+        if findings.runs == runs:
+            os.kill(os.getpid(), signal.SIGINT)
+        return set()
+
+    monkeypatch.setattr(command._Listener, "run", interrupt)
+
+
+def test_an_interrupted_run_goes_on_with_its_rates_and_measures_only_what_is_missing(
+    ground: Path,
+) -> None:
+    write(ground, profile={"connections": [10, 20], "shares": [0, 0.05], "seconds": [0.5]})
+    with pytest.MonkeyPatch.context() as patch:
+        interrupt_after(patch, 5)
+        status, before = run(ground)
+    assert status == errors.EXIT_INTERRUPTED
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    assert tenk("run", "--resume", "tiny", "--out", ground / "results") == errors.EXIT_OK
+    (again,) = (ground / "results").glob("*/tiny/*")
+    after = json.loads((again / "evidence.json").read_text())
+    assert again == folder and after["complete"] is True
+    assert [row["duels"] + row["blank"] for row in after["rows"]] == [2] * 4
+    for old, new in zip(before["pieces"], after["pieces"]):
+        assert new["runs"][: len(old["runs"])] == old["runs"]
+    assert after["levels"][: len(before["levels"])] == before["levels"]
+    pieces = duel_log.read(folder / "slices.jsonl.gz")
+    numbers = [number for series in after["pieces"] for number in series["runs"]]
+    assert sorted(numbers) == sorted({piece.number for piece in pieces})
+    assert after["started"] == before["started"] and not children()
+
+
+def test_a_run_is_not_gone_on_with_when_it_is_complete_or_what_it_measures_is_another(
+    ground: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(ground)
+    status, found = run(ground)
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    assert status == errors.EXIT_OK
+
+    def refused(*arguments: object) -> str:
+        capsys.readouterr()
+        assert tenk("run", "--resume", folder, *arguments) == errors.EXIT_USAGE
+        said = capsys.readouterr().err
+        assert len(said.splitlines()) == 1
+        return said
+
+    assert "complete already" in refused()
+    file = folder / "evidence.json"
+    file.write_text(json.dumps({**found, "complete": False}))
+    assert "--seed" in refused("--seed", 7)
+    write(ground, profile={"duels": 3})
+    assert "profile default says something else now" in refused()
+    write(ground)
+    add_server(ground / "build", "ref", cost=10_001)
+    assert "binary ref (rebuilt since)" in refused()
+    file.write_text(
+        json.dumps({k: v for k, v in found.items() if k != "levels"} | {"complete": False})
+    )
+    assert "older version" in refused()
+
+
+def test_nobody_else_measures_into_a_run(ground: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(ground)
+    run(ground)
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    with store.held(folder):
+        assert tenk("run", "--resume", folder) == errors.EXIT_FAILURE
+    assert "another process measures it" in capsys.readouterr().err
+
+
+def test_a_rate_that_a_pair_does_not_keep_up_with_is_lowered_and_its_runs_begin_anew(
+    ground: Path,
+) -> None:
+    loadgen = add_loadgen(ground / "build", fault="short of a little")
+    write(ground, profile={"duels": 4})
+    status, found = run(ground)
+    assert status == errors.EXIT_OK
+    first = float(loadgen.with_name("loadgen.first").read_text())
+    (level,) = found["levels"]
+    (rate,) = level["rates"]
+    assert 0.5 * first < rate["offered_rps"] < 0.97 * first
+    (row,) = found["rows"]
+    assert row["starved"] == 0 and row["duels"] + row["blank"] == 4
+
+
+def test_eight_in_turns_are_a_duel_of_eight_with_both_controls_in_groups(ground: Path) -> None:
+    write(ground, asks="resolution", profile={"arrangements": ["turns of eight"], "seconds": [0.1]})
+    status, found = run(ground)
+    assert status == errors.EXIT_OK
+    (folder,) = (ground / "results").glob("*/tiny/*")
+    pieces = duel_log.read(folder / "slices.jsonl.gz")
+    met = set().union(*(piece.names for piece in pieces))
+    assert met == {"ref", "ref again", "ref +3%", *design.copies("ref")} and len(met) == 10
+    assert all(len(piece.names) <= MOST_IN_TURN for piece in pieces)
+    assert [one["arrangement"] for one in found["rows"]] == ["turns of eight"]
 
 
 def test_all_three_arrangements_are_measured_at_one_level_and_their_widths_stand_side_by_side(
@@ -342,6 +443,37 @@ def test_nothing_is_asked_of_power_nor_of_a_row_without_duels() -> None:
     assert judge.outcome("honesty", row(duels=0), 1) == ""
 
 
+def test_the_worst_of_six_lines_of_forty_has_three_wrong_nine_times_in_ten_by_chance() -> None:
+    found = judge.joint([(0, 40), (3, 40), (2, 40), (2, 40), (0, 40), (0, 40)])
+    assert found is not None
+    assert (found.wrong, found.duels, found.worst, found.worst_of) == (7, 240, 3, 40)
+    # 1 - B(2; 40, 0.05) is 0.3233; of six independent lines one at least: 1 - 0.6767^6.
+    assert found.worst_chance == pytest.approx(1 - (1 - 0.32326) ** 6, abs=1e-4)
+    assert found.chance == pytest.approx(0.9580, abs=0.0005)
+
+
+def test_a_table_with_too_many_wrong_duels_in_every_line_is_told_by_all_lines_together() -> None:
+    found = judge.joint([(4, 40)] * 6)
+    assert found is not None and found.worst_chance > 0.4 and found.chance < 0.002
+    assert judge.joint([(0, 0)]) is None
+    few = judge.joint([(1, 4), (3, 40)], 0.05)
+    assert few is not None and (few.worst, few.worst_of) == (1, 4)
+
+
+def test_lines_of_one_series_share_their_runs_so_only_one_of_them_counts_for_chance() -> None:
+    lines = [row(seconds=5.0, duels=40), row(seconds=10.0, duels=20), row(seconds=20.0, duels=5)]
+    other = row(series=Series(1, "none", 0.5, 0.0, "together"), duels=7)
+    assert judge.independent([*lines, other]) == [lines[0], other]
+
+
+def test_how_much_of_a_known_cost_is_found_is_as_uncertain_as_both_are() -> None:
+    ratio = Ratio(1.03, 1.027, 1.033, 0.0015, 1e6, 50, BLOCKS)
+    exact = judge.size_found(row(known=1.03, average=ratio))
+    assert exact == pytest.approx((1.0, 0.9, 1.1))
+    rough = judge.size_found(row(known=1.03, average=ratio, uncertainty=0.1))
+    assert rough == pytest.approx((1.0, 1 - 0.02**0.5, 1 + 0.02**0.5))
+
+
 def test_one_in_twenty_duels_may_be_wrong() -> None:
     assert [judge.allowed(n) for n in (6, 19, 20, 40)] == [0, 0, 1, 2]
 
@@ -454,3 +586,27 @@ def test_a_known_cost_has_its_size_in_each_run_however_the_cost_of_a_request_cha
     assert found.average is not None
     assert found.known == pytest.approx(found.average.estimate, rel=1e-9)
     assert judge.size_found(found) is not None and found.covers == found.duels == 1
+
+
+def test_the_width_of_eight_in_turns_is_that_of_the_typical_contender() -> None:
+    copies = design.copies("ref")
+    groups = [["ref", "ref again", "ref +3%", *some] for some in (copies[:4], copies[4:])]
+    blocks = []
+    for number in range(8):
+        names = groups[number % 2]
+        plain = a_run(number, 10.0, 0.0)
+        cost = {name: 1e7 * (1 + 0.01 * ((number // 2 + i) % 3)) for i, name in enumerate(names)}
+        cost["ref"] = 1e7
+        slices = [replace(plain.slices[0], name=n, server_cpu_ns=c) for n, c in cost.items()]
+        blocks.append(
+            replace(
+                plain, arrangement="turns", names=tuple(names), slices=tuple(slices), fraction=0
+            )
+        )
+    series = Series(10, "none", 0.0, 0.0, "turns of eight")
+    setup = Setup(names=("ref",), roles={}, in_flight=1, workers=1, own_cpus=True)
+    (found,) = judge.rows({series: blocks}, lambda _: [8.0], setup)
+    assert (found.duels, found.blank, found.runs) == (1, 0, 8)
+    assert 0.001 < found.half_width < 0.05
+    (without,) = judge.rows({series: blocks[::2]}, lambda _: [4.0], setup)
+    assert (without.duels, without.blank) == (0, 1), "half of the contenders were never met"

@@ -254,7 +254,8 @@ class Referee:
             resolution[one.arrangement] = max(known, resolution.get(one.arrangement, 0.0))
         starved = [p.number for p in record.pieces if p.rate_rps and standings.starved(setup, p)]
         rounds = max((one.wanted_rounds for one in found), default=0)
-        return duel.Outlook(resolution, rounds, frozenset(starved))
+        blank = {(one.arrangement, one.fraction): frozenset(one.blank) for one in found}
+        return duel.Outlook(resolution, rounds, frozenset(starved), blank)
 
     def end(self) -> None:
         """Give the terminal back; twice does no harm."""

@@ -87,6 +87,8 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
     out = console.make()
     if evidence.named(args.experiments):
         return evidence.run(args, out)
+    if (folder := evidence.resumes(args)) is not None:
+        return evidence.resume(args, folder, out)
     results = results_dir() if args.out is None else args.out
     assignments = (
         _resumed(args, results, locks) if args.resume is not None else _requested(args, results)

@@ -204,14 +204,15 @@ def groups(
     """Who takes turns with whom. Each group begins with the reference, the twin and the control.
 
     Where all do not fit (`most`, or the connections of all in half of the memory), the rest is
-    dealt out evenly, in the order given.
+    cut into groups as even as can be, in the order given.
     """
     core = [e for e in entries if e.role != CONTENDER]
     others = [e for e in entries if e.role == CONTENDER]
     fit = memory_bytes // 2 // max(1, connections * BYTES_PER_CONNECTION)
     room = max(1, min(most, fit) - len(core))
     count = max(1, -(-len(others) // room))
-    return [core + others[i::count] for i in range(count)]
+    cuts = [round(i * len(others) / count) for i in range(count + 1)]
+    return [core + others[a:b] for a, b in zip(cuts, cuts[1:])]
 
 
 def shuffled(items: Sequence[T], *key: object) -> list[T]:

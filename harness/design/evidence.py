@@ -28,6 +28,9 @@ HONESTY, POWER, ACCURACY, RESOLUTION = "honesty", "power", "accuracy", "resoluti
 ASKS = (HONESTY, POWER, ACCURACY, RESOLUTION)
 # Whose CPU a neighbour keeps half busy.
 NONE, SERVER, CLIENT = "none", "server", "client"
+# In turns as well, but with as many contenders as a table of models has, and the two controls.
+CROWD = "turns of eight"
+CROWD_CONTENDERS = 8
 NEIGHBOURS = (NONE, SERVER, CLIENT)
 
 # Duels of any number in the TOML are bounded, because a mistyped one takes days.
@@ -105,14 +108,16 @@ class Profile:
         return next(counts, self.duels)
 
     def series(self) -> list[Series]:
-        """All of them. In turns and alone the loop is closed, so they have no fraction."""
+        """All of them. In turns and alone the loop is closed, so they have no fraction; in a CROWD
+        all are equal, so it has no share."""
         found: dict[Series, None] = {}
         for connections, neighbour, share, arrangement in itertools.product(
             self.connections, self.neighbours, self.shares, self.arrangements
         ):
             fractions = (self.fractions or (0.0,)) if arrangement == TOGETHER else (0.0,)
             for fraction in fractions:
-                found[Series(connections, neighbour, fraction, share, arrangement)] = None
+                own = 0.0 if arrangement == CROWD else share
+                found[Series(connections, neighbour, fraction, own, arrangement)] = None
         return [one for one in found if self.longest(one)]
 
     def estimate_s(self) -> float:
@@ -138,6 +143,11 @@ class Evidence:
     targets: tuple[Target, ...]
     profiles: Mapping[str, Profile]
     raw: Mapping[str, Any]
+
+
+def copies(reference: str) -> list[str]:
+    """The names of the contenders in a CROWD: the reference again and again."""
+    return [f"{reference} ({number})" for number in range(2, CROWD_CONTENDERS + 1)]
 
 
 def available(directory: Path = FOLDER) -> list[str]:
@@ -209,7 +219,7 @@ def _target(table: Mapping[str, Any]) -> Target:
     _only(table, "targets.", "connections arrangement seconds half_width")
     return Target(
         int(table["connections"]),
-        _one_of("arrangement", table["arrangement"], (TOGETHER, TURNS)),
+        _one_of("arrangement", table["arrangement"], (TOGETHER, TURNS, CROWD)),
         _number("targets.seconds", table["seconds"], 1, 86400),
         _number("targets.half_width", table["half_width"], 0.0001, 1),
     )
@@ -234,7 +244,7 @@ def _profile(name: str, table: Mapping[str, Any]) -> Profile:
         neighbours=words("neighbours", NEIGHBOURS),
         fractions=numbers("fractions", 0.01, 0.95),
         shares=numbers("shares", 0, 1),
-        arrangements=words("arrangements", (TOGETHER, TURNS, ALONE)),
+        arrangements=words("arrangements", (TOGETHER, TURNS, CROWD, ALONE)),
         seconds=tuple(sorted(numbers("seconds", 0.1, 86400))),
         duels=int(_number(f"{name}.duels", table["duels"], 1, MOST_DUELS)),
         run_s=_number(f"{name}.run_s", table["run_s"], 0.1, 60),

@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from statistics import median
 
 
-from harness.design.duel import ALONE, CONTROL, REFERENCE, TWIN
+from harness.design import evidence as design
+from harness.design.duel import ALONE, CONTENDER, CONTROL, REFERENCE, TURNS, TWIN
 from harness.design.evidence import (
     ACCURACY,
+    CROWD,
     HONESTY,
     NONE,
     RESOLUTION,
@@ -46,8 +48,9 @@ class Row:
     99 % interval (by which a duel is void). found: 95 % intervals above 1. covers: 95 % intervals
     that hold the known ratio, as far as that is known. half_width: of the 95 % intervals, the
     median, as a fraction.
-    known, average: the known ratio, and what all runs of the series together come to. starved:
-    runs left out because one side did not keep up; runs: all. foreign: CPUs that other programs
+    known, average: the known ratio, and what all runs of the series together come to. uncertainty:
+    how well the added part of known is known, as a fraction. starved: runs left out because one
+    side did not keep up; runs: all. foreign: CPUs that other programs
     kept busy, by the median slice; None where it is not known.
     """
 
@@ -65,6 +68,7 @@ class Row:
     starved: int
     runs: int
     foreign: float | None
+    uncertainty: float = 0.0
 
 
 def rows(
@@ -106,6 +110,58 @@ def outcome(asks: str, row: Row, count: int) -> str:
     return CHANCE if chance >= DOUBT / max(1, count) else MISSED
 
 
+@dataclass(frozen=True)
+class Joint:
+    """All lines of a table together. wrong, duels, share: how many duels were wrong of how many,
+    and what a sound method has. chance: the probability that a sound method has so many or more.
+    worst, worst_of: the line with the largest share of wrong duels; worst_chance: the probability
+    that some line of the table has so many or more of so many."""
+
+    wrong: int
+    duels: int
+    share: float
+    chance: float
+    worst: int
+    worst_of: int
+    worst_chance: float
+
+
+def joint(counts: Sequence[tuple[int, int]], share: float = 1 - LEVEL) -> Joint | None:
+    """Whether a table is what a sound method gives: the wrong duels of all lines are binomial, and
+    those of the worst line are the largest of several binomial numbers. counts: wrong duels and
+    duels of each line, which share no run; lines without duels say nothing. None where all are
+    such."""
+    known = [(bad, duels) for bad, duels in counts if duels]
+    if not known:
+        return None
+    wrong, duels = sum(bad for bad, _ in known), sum(n for _, n in known)
+    # Lines may differ in their number of duels: the worst one is the least likely one.
+    tails = [_at_least(bad, n, share) for bad, n in known]
+    least = min(tails)
+    worst, worst_of = known[tails.index(least)]
+    none_so_bad = math.prod(1 - _reaches(least, n, share) for _, n in known)
+    return Joint(
+        wrong, duels, share, _at_least(wrong, duels, share), worst, worst_of, 1 - none_so_bad
+    )
+
+
+def independent(rows_: Sequence[Row]) -> list[Row]:
+    """Of each series the length with most duels: lines of one series share their runs."""
+    most: dict[Series, Row] = {}
+    for row in rows_:
+        if row.series not in most or row.duels > most[row.series].duels:
+            most[row.series] = row
+    return list(most.values())
+
+
+def starved_of(
+    setup: Setup, pieces: Mapping[Series, Sequence[Piece]], series: Series
+) -> frozenset[int]:
+    """Numbers of the runs of a series in which one side did not keep up with the offered rate."""
+    own = _setup(setup, series, pieces[series])
+    return frozenset(p.number for p in pieces[series] if p.rate_rps and standings.starved(own, p))
+
+
 def share_interval(hits: int, tries: int) -> tuple[float, float]:
     """The 95 % interval of a probability (Clopper and Pearson, Biometrika 26, 1934)."""
     lo = distributions.beta_ppf(0.025, hits, tries - hits + 1) if hits else 0.0
@@ -115,12 +171,18 @@ def share_interval(hits: int, tries: int) -> tuple[float, float]:
 
 def size_found(row: Row) -> tuple[float, float, float] | None:
     """What was found of a known cost, as a share of it, with its 95 % interval: 1 is right. Over
-    all runs of the series. None for a twin, and where one of both is not known."""
+    all runs of the series. None for a twin, and where one of both is not known.
+
+    Neither is known exactly, and their errors are independent: the squares of both add up.
+    """
     if row.average is None or not math.isfinite(row.known) or row.known <= 1:
         return None
     size = row.known - 1
     ratio = row.average
-    return (ratio.estimate - 1) / size, (ratio.lo - 1) / size, (ratio.hi - 1) / size
+    share = (ratio.estimate - 1) / size
+    below, above = ((one - ratio.estimate) / size for one in (ratio.lo, ratio.hi))
+    beside = share * row.uncertainty if math.isfinite(row.uncertainty) else 0.0
+    return share, share - math.hypot(below, beside), share + math.hypot(above, beside)
 
 
 def times_alone(row: Row, table: Sequence[Row]) -> float | None:
@@ -152,20 +214,22 @@ def _meant(one: Target, row: Row) -> bool:
 
 def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) -> Row:
     own = _setup(setup, series, pieces)
-    name = next(n for n in own.roles if n != own.names[0])
+    name = next(n for n, role in own.roles.items() if role in (TWIN, CONTROL))
     found: list[
         tuple[Ratio, float, float]
     ] = []  # its ratio, the known one, and how far that is off
+    widths: list[float] = []
     blank = 0
     for runs in cut(pieces, [p.wall_s for p in pieces], seconds):
         standing = _stand(own, runs, series)
         ratio = _usable(standing, name)
-        if ratio is None:
+        if ratio is None or any(_usable(standing, n) is None for n in own.names[1:]):
             blank += 1
         else:
             known = standing.expected if series.share else 1.0
             off = abs(known - 1) * standing.uncertainty
             found.append((ratio, known, off if math.isfinite(off) else 0.0))
+            widths.append(_width(standing, own.names[1:] or [name]))
     whole = _stand(own, pieces, series)
     return Row(
         series=series,
@@ -176,21 +240,26 @@ def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) 
         different99=sum(not _holds(r.interval(VOID_LEVEL), 1) for r, _, _ in found),
         found=sum(r.lo > 1 for r, _, _ in found),
         covers=sum(r.lo - off <= known <= r.hi + off for r, known, off in found),
-        half_width=median([r.half_width for r, _, _ in found]) if found else math.nan,
+        half_width=median(widths) if widths else math.nan,
         known=whole.expected if series.share else 1.0,
         average=_usable(whole, name),
         starved=whole.starved.get(name, 0),
         runs=len(pieces),
         foreign=_foreign(pieces),
+        uncertainty=whole.uncertainty if series.share else 0.0,
     )
 
 
 def _setup(setup: Setup, series: Series, pieces: Sequence[Piece]) -> Setup:
     reference = setup.names[0]
-    met = next((n for p in pieces for n in p.names if n != reference), "")
+    crowd = design.copies(reference) if series.arrangement == CROWD else []
+    met = next(
+        (n for p in pieces for n in p.names if n != reference and _is_twin(n, series, crowd)), ""
+    )
+    roles = {reference: REFERENCE, met: CONTROL if series.share else TWIN}
     return Setup(
-        names=setup.names,
-        roles={reference: REFERENCE, met: CONTROL if series.share else TWIN},
+        names=(reference, *crowd),
+        roles={**roles, **dict.fromkeys(crowd, CONTENDER)},
         in_flight=setup.in_flight * series.connections,
         workers=min(setup.workers, series.connections),
         own_cpus=setup.own_cpus,
@@ -198,12 +267,34 @@ def _setup(setup: Setup, series: Series, pieces: Sequence[Piece]) -> Setup:
 
 
 def _stand(setup: Setup, pieces: Sequence[Piece], series: Series) -> Standing:
-    return standings.stand(setup, pieces, series.arrangement, series.fraction)
+    arrangement = TURNS if series.arrangement == CROWD else series.arrangement
+    return standings.stand(setup, pieces, arrangement, series.fraction)
+
+
+def _is_twin(name: str, series: Series, crowd: Sequence[str]) -> bool:
+    """Whom the reference meets in a pair; of a CROWD, which also has a control, the twin."""
+    return series.arrangement != CROWD or (name not in crowd and name.endswith(" again"))
+
+
+def _width(standing: Standing, names: Sequence[str]) -> float:
+    """Half of the interval of a typical contender."""
+    return median([r.half_width for n in names if (r := _usable(standing, n)) is not None])
 
 
 def _usable(standing: Standing, name: str) -> Ratio | None:
     ratio = standing.ratios.get(name, {}).get(CPU)
     return ratio if ratio is not None and ratio.basis == BLOCKS else None
+
+
+def _at_least(bad: int, duels: int, share: float) -> float:
+    """The probability that so many duels or more of a sound method are wrong."""
+    return distributions.binomial_sf(bad - 1, duels, share) if bad else 1.0
+
+
+def _reaches(chance: float, duels: int, share: float) -> float:
+    """The probability that a line of so many duels is as unlikely as `chance`, or more so."""
+    tails = [_at_least(bad, duels, share) for bad in range(duels + 1)]
+    return next((tail for tail in tails if tail <= chance * (1 + 1e-9)), 0.0)
 
 
 def _holds(interval: tuple[float, float], value: float) -> bool:

@@ -87,6 +87,14 @@ class Standing:
         return self.names[0]
 
     @property
+    def blank(self) -> list[str]:
+        """Who took part, and has nothing that counts."""
+        others = {name: count for name, count in self.samples.items() if name != self.reference}
+        if self.arrangement == TOGETHER:
+            return [name for name in others if CPU not in self.ratios.get(name, {})]
+        return [name for name, count in others.items() if not count]
+
+    @property
     def judged_control(self) -> Control | None:
         """Whether the known cost was found at its size; None where it was not measured."""
         ratio = self.ratios.get(self.control, {}).get(CPU)

@@ -13,13 +13,14 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from harness.design import duel as design
-from harness.design.duel import ALONE, CONTENDER, TOGETHER, TURNS, Plan
+from harness.design.duel import ALONE, CONTENDER, TOGETHER, TURNS, Entry, Plan
 from harness.design.pieces import Piece
 from harness.measure import pilot
 from harness.measure.staging import Bench, Record, Stage
@@ -45,6 +46,8 @@ FIT_BLOCKS = 3
 # run may be the machine's: so many of them, and this share of the runs, must be.
 SLOWER, SLOWER_MOST = 0.75, 6
 STARVED_LEAST, STARVED_SHARE = 2, 1 / 3
+# Of whom nothing counts when the time is over gets so many more pieces, within the overtime.
+MAKE_UPS = 3
 # A server whose CPU time while nobody asks is above this share of a CPU disturbs the others.
 SILENT_BELOW = 0.001
 # A language's runtime tidies up after its turn: garbage is collected, code compiled. That goes on
@@ -56,11 +59,13 @@ GUEST_SILENT_BELOW = 0.02
 class Outlook:
     """What the pieces so far say of the next. resolution: of each arrangement (a fraction; 1 where
     it is not known). rounds: worth measuring in a block, 0 where that is not known. starved:
-    numbers of the runs together in which one side did not keep up with the offered rate."""
+    numbers of the runs together in which one side did not keep up with the offered rate. blank: of
+    whom nothing counts, by arrangement and fraction of capacity."""
 
     resolution: Mapping[str, float]
     rounds: int = 0
     starved: frozenset[int] = frozenset()
+    blank: Mapping[tuple[str, float], frozenset[str]] = field(default_factory=dict)
 
 
 class Listener(Protocol):
@@ -106,6 +111,7 @@ class _Match:
         self._runs = 0
         self._blocks = 0
         self._slower = 0
+        self._made_up: Counter[str] = Counter()
         self._stretch = 1.0  # how much longer a round takes than its slices should
 
     def play(self) -> None:
@@ -114,6 +120,8 @@ class _Match:
         while True:
             self._stage.require()
             chosen = self._next()
+            if chosen is None and self._make_up():
+                continue
             if chosen is None:
                 self._record.ended = "time"
                 return
@@ -136,7 +144,7 @@ class _Match:
         Each has the same share at first. Once their resolution is known, the coarser gets more, up
         to three quarters: that is what it needs.
         """
-        left = self._plan.seconds - (time.monotonic() - self._record.began)
+        left = self._left_s()
         weights = _weights(self._arrangements(), self._outlook.resolution)
         for chosen in sorted(weights, key=lambda a: self._used[a] / weights[a]):
             loads = max(1, len(self._record.rates)) if chosen == TOGETHER else 1
@@ -147,14 +155,43 @@ class _Match:
                 return chosen
         return None
 
+    def _left_s(self) -> float:
+        return self._plan.seconds - (time.monotonic() - self._record.began)
+
+    def _make_up(self) -> bool:
+        """In overtime, one more piece for somebody of whom nothing counts so far; whether there was
+        one to be measured."""
+        room = self._left_s() + OVERTIME * self._plan.seconds
+        for (arrangement, fraction), names in sorted(self._outlook.blank.items()):
+            for name in sorted(names):
+                if self._made_up[name] >= MAKE_UPS:
+                    continue
+                if arrangement == TOGETHER and self._pair_s() <= room:
+                    met = [e for e in self._stage.pairs(fraction) if e.name == name]
+                    for entry in met:
+                        self._made_up[name] += 1
+                        self._pair(entry, fraction)
+                        return True
+                if arrangement == TURNS:
+                    overhead = self._stage.overhead_s[TURNS]
+                    met_in = [g for g in self._stage.groups() if name in [e.name for e in g]]
+                    if met_in and self._block_s() + overhead <= room:
+                        self._made_up[name] += 1
+                        self._block(met_in[0])
+                        return True
+        return False
+
     def _unit_s(self, arrangement: str) -> float:
         overhead = self._stage.overhead_s[arrangement]
         if arrangement == TURNS:
             return len(self._stage.groups()) * (self._block_s() + overhead)
         if arrangement == ALONE:
             return 2 * len(self._record.spinning()) * (ALONE_S + overhead)
-        one = self._run_s() + self._stage.warmup_s() + overhead
-        return len(self._stage.pairs(0.0)) * one
+        return len(self._stage.pairs(0.0)) * self._pair_s()
+
+    def _pair_s(self) -> float:
+        """One run of a pair."""
+        return self._run_s() + self._stage.warmup_s() + self._stage.overhead_s[TOGETHER]
 
     def _reached(self) -> bool:
         """Where somebody is alone, its resolution is whatever the time allows."""
@@ -178,27 +215,41 @@ class _Match:
         for entry in pairs:
             if entry.role == CONTENDER and entry not in self._record.able():
                 continue
-            at = f" at {rates[fraction]:.0f}/s each" if rates[fraction] else ""
-            self._listener.stage(f"together: {self._record.reference.name} and {entry.name}{at}")
-            piece = self._stage.pair(entry, fraction, self._run_s(), self._runs)
-            self._runs += 1
-            if piece is None:
-                continue
-            self._add(piece)
-            if self._too_fast(fraction):
+            if self._pair(entry, fraction) and self._too_fast(fraction):
                 self._go_slower()
                 return
+
+    def _pair(self, entry: Entry, fraction: float) -> bool:
+        """One run of a pair; whether it came to something."""
+        rate = self._record.rates[fraction]
+        at = f" at {rate:.0f}/s each" if rate else ""
+        self._listener.stage(f"together: {self._record.reference.name} and {entry.name}{at}")
+        piece = self._stage.pair(entry, fraction, self._run_s(), self._runs)
+        self._runs += 1
+        if piece is not None:
+            self._add(piece)
+        return piece is not None
 
     def _together(self) -> list[Piece]:
         return [p for p in self._record.pieces if p.arrangement == TOGETHER]
 
     def _too_fast(self, fraction: float) -> bool:
-        """Whether a rate that we chose ourselves is more than some pair sustains."""
+        """Whether a rate that we chose ourselves is more than the pairs sustain, or than one of
+        them does in any of its runs. Not when there is no time to begin anew."""
         if not self._plan.fractions or self._slower >= SLOWER_MOST:
             return False
-        runs = [p.number for p in self._together() if p.fraction == fraction]
-        starved = sum(number in self._outlook.starved for number in runs)
-        return starved >= STARVED_LEAST and starved > STARVED_SHARE * len(runs)
+        runs = [p for p in self._together() if p.fraction == fraction]
+        starved = [p for p in runs if p.number in self._outlook.starved]
+        if len(starved) >= STARVED_LEAST and len(starved) > STARVED_SHARE * len(runs):
+            return True
+        again = LEAST[TOGETHER] * len(self._record.rates) * self._unit_s(TOGETHER)
+        if again > self._left_s() + OVERTIME * self._plan.seconds:
+            return False
+        met, lost = (
+            Counter(name for p in some for name in p.names if name != self._record.reference.name)
+            for some in (runs, starved)
+        )
+        return any(lost[name] == met[name] >= STARVED_LEAST for name in met)
 
     def _go_slower(self) -> None:
         """What a pair sustains was taken for too high: all runs together begin anew."""
@@ -223,18 +274,21 @@ class _Match:
     def _turns(self) -> None:
         """One block of every group."""
         for group in self._stage.groups():
-            self._listener.stage(f"turns: block {self._blocks + 1}, {len(group)} in turn")
-            rounds = self._rounds(len(group))
-            piece, _ = self._stage.block(group, rounds, self._blocks)
-            self._blocks += 1
-            if piece is not None:
-                self._stretch = piece.loaded_s / (rounds * len(group) * self._stage.turn_s())
-                self._leave_out_the_restless(piece)
-                self._add(piece)
+            self._block(group)
 
-    def _rounds(self, entries: int) -> int:
+    def _block(self, group: Sequence[Entry]) -> None:
+        self._listener.stage(f"turns: block {self._blocks + 1}, {len(group)} in turn")
+        rounds = self._rounds(group)
+        piece, _ = self._stage.block(group, rounds, self._blocks)
+        self._blocks += 1
+        if piece is not None:
+            self._stretch = piece.loaded_s / (rounds * self._stage.round_s(group))
+            self._leave_out_the_restless(piece)
+            self._add(piece)
+
+    def _rounds(self, group: Sequence[Entry]) -> int:
         """Of a block: as many as are worth it, within what fits into the time."""
-        round_s = entries * self._stage.turn_s() * self._stretch
+        round_s = self._stage.round_s(group) * self._stretch
         fitting = max(LEAST_ROUNDS, round(self._block_s() / round_s))
         least = max(LEAST_ROUNDS, round(BLOCK_LEAST_S / round_s))
         return max(least, min(fitting, self._outlook.rounds or fitting))

@@ -22,10 +22,14 @@ from harness.measure.meter import Sources
 from harness.measure.placement import Placement
 from harness.measure.process import ProcessError
 
-# A slice in turns and its settling, in seconds and in passes, as the load generator chooses them. A
-# pass is the time in which every connection is served once.
+# A slice in turns and its settling, in seconds and in passes, as the load generator chooses them
+# for each target by itself. A pass is the time in which every connection is served once; to settle
+# there are half as many.
 SLICE_S, SLICE_PASSES = 0.05, 10
 SETTLE_S, SETTLE_PASSES = 0.02, 5
+# Two slices in turn differ by nearly the same whether they are long or short, so many short ones
+# tell more: passes are given up for rounds, and the last ones only where the least would not fit.
+MANY_ROUNDS, FEW_PASSES = 6, 5
 SHORT_PASSES = 2
 PILOT_PASSES = 1  # it only wants to know the size
 # Of the time there is for turns, what shortened slices may give to starting and connecting.
@@ -93,7 +97,7 @@ class Stage:
         self._folder = folder
         self._in_a_row = 0
         self._learnt: set[str] = set()
-        self._turn_passes: float = PILOT_PASSES
+        self._turn_passes = PILOT_PASSES
 
     # --- who meets whom ---------------------------------------------------------------------------
 
@@ -110,8 +114,10 @@ class Stage:
         return [*others, *design.controls(self.record.reference, extra)]
 
     def groups(self) -> list[list[Entry]]:
-        """Who takes turns with whom."""
+        """Who takes turns with whom: the fast with the fast, so that their rounds do not last as
+        long as the slow ones' slices."""
         reference, *others = self.record.able()
+        others.sort(key=lambda entry: -self.record.capacity.get(entry.name, 0.0))
         core = [reference, *design.controls(reference, self.extra_ns.get((TURNS, 0.0), 1))]
         return design.groups([*core, *others], self.connections, self.bench.memory_bytes)
 
@@ -121,8 +127,7 @@ class Stage:
         self, entries: Sequence[Entry], rounds: int, number: int, *key: object
     ) -> tuple[Piece | None, list[str]]:
         """Turns: so many rounds of all entries; and who worked in child processes."""
-        slice_s, settle_s = self._short_turn() if self._turn_passes < SLICE_PASSES else (0.0, 0.0)
-        timing = targets.Timing(TURNS, rounds=rounds, slice_s=slice_s, settle_s=settle_s)
+        timing = targets.Timing(TURNS, rounds=rounds, slice_passes=self._turn_passes)
         return self._piece(entries, timing, self.plan.load, 0.0, number, (TURNS, *key, number))
 
     def pair(
@@ -131,7 +136,7 @@ class Stage:
         """Together: the reference and one other, at the rate of that fraction."""
         load = self._load_together(fraction)
         slice_s = max(SLICE_S, min(SLICE_PASSES * self.pass_s(load), seconds / 4))
-        timing = targets.Timing(TOGETHER, 0, seconds, self.warmup_s(), slice_s)
+        timing = targets.Timing(TOGETHER, 0, 0, seconds, self.warmup_s(), slice_s)
         both = [self.record.reference, entry]
         place = (TOGETHER, fraction, *key, number)
         return self._piece(both, timing, load, fraction, number, place)[0]
@@ -202,26 +207,32 @@ class Stage:
         rate = load.offered_rps or min(self.record.capacity.values(), default=PILOT_RPS)
         return load.connections / rate if rate > 0 else 0.0
 
-    def turn_s(self) -> float:
-        """A slice with its settling."""
-        return sum(self._short_turn())
+    def turn_s(self, entry: Entry) -> float:
+        """A slice of an entry with its settling. The controls are as fast as the reference."""
+        sustained = self.record.capacity
+        usual = sustained.get(self.record.reference.name, PILOT_RPS)
+        rate = self.plan.load.offered_rps or sustained.get(entry.name, usual) or usual
+        one = self.plan.load.connections / rate if rate > 0 else 0.0
+        passes = self._turn_passes
+        return max(SLICE_S, passes * one) + max(SETTLE_S, passes / 2 * one)
+
+    def round_s(self, entries: Sequence[Entry]) -> float:
+        """A turn of each."""
+        return sum(map(self.turn_s, entries))
 
     def fit_turns(self, seconds: float, blocks: int, rounds: int) -> None:
-        """Shorten slices and settling, where so many blocks of every group, of so many rounds,
-        would not fit into so many seconds; not below what SHORT_PASSES take."""
-        self._turn_passes = SLICE_PASSES
+        """Shorten slices and settling, where so many blocks of every group would not fit into so
+        many seconds: to FEW_PASSES where they are to have MANY_ROUNDS, and to SHORT_PASSES where
+        they are to have `rounds`."""
         groups = self.groups()
-        wanted = blocks * rounds * sum(len(group) for group in groups) * self.turn_s()
-        beside = min(OVERHEAD_MOST * seconds, blocks * len(groups) * self.overhead_s[TURNS])
-        if wanted > seconds - beside:
-            share = (seconds - beside) / wanted
-            self._turn_passes = max(SHORT_PASSES, SLICE_PASSES * share)
-
-    def _short_turn(self) -> tuple[float, float]:
-        """Seconds of a slice and of its settling."""
-        one = self.pass_s(self.plan.load)
-        settle = SETTLE_PASSES / SLICE_PASSES * self._turn_passes
-        return max(SLICE_S, self._turn_passes * one), max(SETTLE_S, settle * one)
+        room = seconds - min(OVERHEAD_MOST * seconds, blocks * len(groups) * self.overhead_s[TURNS])
+        tries = [(passes, MANY_ROUNDS) for passes in range(SLICE_PASSES, FEW_PASSES - 1, -1)]
+        tries += [(passes, rounds) for passes in range(FEW_PASSES, SHORT_PASSES - 1, -1)]
+        for passes, each in tries:
+            self._turn_passes = passes
+            # One more round is the warm-up.
+            if blocks * (each + 1) * sum(map(self.round_s, groups)) <= room:
+                return
 
     def warmup_s(self) -> float:
         """Before a run together. Every connection has been served once by then (--prime); in a
@@ -301,7 +312,8 @@ class Stage:
         cpus = self.bench.placement.client
         report = self._folder / "duel.json"
         command = targets.argv(self.bench.loadgen, load, found, timing, cpus, seed, report)
-        allowed = targets.allowed_s(load, len(found), timing, self.turn_s())
+        slowest = max(map(self.turn_s, order))
+        allowed = targets.allowed_s(load, len(found), timing, slowest)
         try:
             with client.asked_for(load, targets.requests_path(report)):
                 document = targets.run(command, cpus, allowed)

@@ -40,16 +40,16 @@ class Target:
 
 @dataclass(frozen=True)
 class Timing:
-    """How long a run of the load generator is. In turns: `rounds` slices of each target; together:
-    `seconds` after `warmup_s`, cut into slices of `slice_s`. Where slice_s is 0, slices and
-    settling are as the load generator chooses."""
+    """How long a run of the load generator is. In turns: `rounds` slices of each target, in each of
+    which its connections are served `slice_passes` times; together: `seconds` after `warmup_s`, cut
+    into slices of `slice_s`."""
 
     arrangement: str
     rounds: int = 0
+    slice_passes: int = 0
     seconds: float = 0.0
     warmup_s: float = 0.0
     slice_s: float = 0.0
-    settle_s: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -106,13 +106,10 @@ def argv(
     words += client.options(load, requests_path(json_path))
     words += ["--arrangement", timing.arrangement]
     if timing.arrangement == TURNS:
-        words += ["--rounds", str(timing.rounds)]
+        words += ["--rounds", str(timing.rounds), "--slice-passes", str(timing.slice_passes)]
     else:
         words += ["-d", f"{timing.seconds:.4g}s", "--warmup", f"{timing.warmup_s:.4g}s"]
-    if timing.slice_s:
         words += ["--slice", f"{timing.slice_s:.4g}s"]
-    if timing.settle_s:
-        words += ["--settle", f"{timing.settle_s:.4g}s"]
     for target in targets:
         words += ["--server-cpu", target.cpu]
     words += ["--json", str(json_path)]
@@ -168,7 +165,8 @@ def read(document: Mapping[str, Any], names: Sequence[str]) -> Report:
 
 
 def allowed_s(load: Load, targets: int, timing: Timing, slice_s: float) -> float:
-    """How long a run may take before it counts as hanging; slice_s: of one slice with settling."""
+    """How long a run may take before it counts as hanging; slice_s: the slowest one's, with its
+    settling."""
     connecting = targets * load.all_connections * 2e-3
     if timing.arrangement == TOGETHER:
         loaded = timing.seconds + timing.warmup_s

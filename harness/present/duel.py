@@ -15,7 +15,7 @@ from rich.table import Table
 
 from harness.design.duel import ALONE, TOGETHER, TURNS, Plan
 from harness.design.metrics import METRICS
-from harness.judge import duel, standings
+from harness.judge import disturbance, duel, standings
 from harness.judge.duel import Ratio
 from harness.judge.tails import Tail
 from harness.judge.standings import CPU, P50, P99, RATE, Reason, Standing
@@ -94,6 +94,9 @@ def _about(
     if shared is None and alone is None:
         if turns is not None and turns.ratios.get(name):
             return f"{name}: its CPU time is not known; the table has its rate and latencies."
+        blank = [one for one in (together, turns) if one is not None and name in one.blank]
+        if blank:
+            return f"{name}: {'; '.join(why_blank(one, name) for one in blank)}."
         return f"{name}: nothing could be measured."
     if shared is not None and alone is not None and agree is False:
         assert together is not None and turns is not None
@@ -121,6 +124,33 @@ def _about(
         )
     word = "more" if ratio.estimate > 1 else "less"
     return f"{name} takes {_size(ratio)} {word} CPU per request than {reference}, {where}."
+
+
+def why_blank(one: Standing, name: str) -> str:
+    """Why nothing of somebody counts in an arrangement, and what would help."""
+    starved = one.starved.get(name, 0)
+    disturbed = {
+        why: count
+        for why, count in one.discarded.get(name, {}).items()
+        if why != disturbance.STARVED
+    }
+    said, remedies = [], []
+    if starved:
+        at = f"{wording.quantity(one.rate_rps, '')}/s each" if one.rate_rps else "a closed loop"
+        said.append(
+            f"in {starved} {'run' if starved == 1 else 'runs'} one side did not keep up with {at}"
+        )
+        remedies.append("a lower " + ("--load" if one.fraction else "-R") if one.rate_rps else "")
+    if disturbed:
+        slices = ", ".join(f"{why}: {count}" for why, count in sorted(disturbed.items()))
+        said.append(f"slices were disturbed ({slices})")
+    if not said:
+        said.append(f"the slices of {one.reference} beside it were disturbed")
+    if disturbed or not starved:
+        remedies.append("a quieter machine or more --seconds")
+    would = " and ".join(word for word in remedies if word)
+    would = f"; {would} would help" if would else ""
+    return f"{one.arrangement}: nothing counts: {' and '.join(said)}{would}"
 
 
 def _load(one: Standing) -> str:
@@ -232,6 +262,7 @@ def notes(one: Standing) -> list[str]:
     if hungry:
         said = ", ".join(f"{n}: {k}" for n, k in sorted(hungry.items()))
         lines.append(f"runs left out because one side did not keep up: {said}")
+    lines += [f"{name}: {why_blank(one, name)}" for name in one.blank]
     return lines
 
 

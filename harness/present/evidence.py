@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from harness.design.duel import ALONE, TOGETHER
+from harness.design.duel import ALONE, TOGETHER, TURNS
 from harness.design.evidence import ACCURACY, HONESTY, POWER, Evidence, Profile
 from harness.judge import evidence as judge
 from harness.judge.evidence import Row
@@ -95,6 +95,7 @@ def document(
         "reference": asked.reference,
         "profile": {**asdict(profile)},
         "answer": sentence(asked, rows),
+        "chance": chance(asked, rows),
         "rows": [_record(asked, row, rows) for row in rows],
         **runs,
     }
@@ -165,6 +166,7 @@ def _legend(asked: Evidence, rows: Sequence[Row]) -> list[str]:
             " a sound method does now and then; missed, so many have a probability below"
             f" {judge.DOUBT:g} in the whole table."
         )
+    said += chance(asked, rows)
     if any(row.series.share for row in rows):
         said.append(
             "known: what the servers measured their added cost to be, over what a request cost the"
@@ -176,6 +178,31 @@ def _legend(asked: Evidence, rows: Sequence[Row]) -> list[str]:
         runs = sum(row.runs for row in each.values())
         said.append(f"{starved} of {runs} runs were left out because one side did not keep up.")
     return said
+
+
+def chance(asked: Evidence, rows: Sequence[Row]) -> list[str]:
+    """What chance would make of the whole table, and of its worst line."""
+    said = []
+    if asked.asks == HONESTY:
+        said.append(_joint("by 95 %", [(r.different, r.duels) for r in judge.independent(rows)]))
+        counts = [(r.different99, r.duels) for r in judge.independent(rows)]
+        said.append(_joint("by 99 %", counts, 0.01))
+    if asked.asks == ACCURACY:
+        counts = [(r.duels - r.covers, r.duels) for r in judge.independent(rows)]
+        said.append(_joint("by 95 %", counts))
+    return [text for text in said if text]
+
+
+def _joint(what: str, counts: Sequence[tuple[int, int]], share: float = 0.05) -> str:
+    found = judge.joint(counts, share)
+    if found is None:
+        return ""
+    return (
+        f"All lines together, {what}: {found.wrong} of {found.duels} wrong, where a sound method"
+        f" has {found.share * found.duels:.3g}, and so many or more with probability"
+        f" {found.chance:.2g}. The worst line has {found.worst} of {found.worst_of}; some line of"
+        f" such a table has as many or more with probability {found.worst_chance:.2g}."
+    )
 
 
 def _load(row: Row) -> str:
@@ -197,7 +224,8 @@ def _size(row: Row) -> str:
 
 
 def _alone(row: Row, rows: Sequence[Row]) -> float | None:
-    return None if row.series.arrangement == ALONE else judge.times_alone(row, rows)
+    pairs = (TOGETHER, TURNS)
+    return judge.times_alone(row, rows) if row.series.arrangement in pairs else None
 
 
 def _times(value: float | None) -> str:
