@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness import errors
 from harness.conformance import core
-from harness.conformance.grading import grader, sheet
+from harness.conformance.grading import grader, scope, sheet
 from harness.conformance.grading.submission import Submission, write_json
 from harness.present import submission as present
 
@@ -59,6 +59,7 @@ def seconds(option: str, text: str, low: float, high: float) -> float:
 def run(args: argparse.Namespace, cases: Sequence[core.Case]) -> int:
     """Grade args.file; the status says the outcome (submission.STATUS)."""
     what = task(args, Path(args.file), cases)
+    scope.enter([sys.executable, *sys.argv])
     target = Path(args.json) if args.json else None
     last: list[Submission] = []
     shown = sys.stderr.isatty()

@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import sys
+import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,7 +19,7 @@ from typing import TYPE_CHECKING, Any
 from harness import errors, paths
 from harness.commands import check_file
 from harness.conformance import catalogue
-from harness.conformance.grading import build, sheet, submission
+from harness.conformance.grading import build, resume, sandbox, scope, sheet, submission
 from harness.conformance.grading.submission import Submission, write_json
 from harness.measure.process import Child
 from harness.present import submission as present
@@ -29,8 +30,10 @@ if TYPE_CHECKING:
 SCHEMA = "tenk.grades/1"
 COMPILING_S = 240.0  # beyond the bound on a submission: compiling it, once more with a sanitizer
 LOOK_S = 0.1
-EPILOG = """DIR/grades.json is complete after every submission; DIR/grades.csv and
-DIR/index.html are the teacher's, DIR/students/NAME.html is for that student.
+EPILOG = """OUT/grades.json is complete after every submission; OUT/grades.csv and
+OUT/index.html are the teacher's, OUT/students/NAME.html is for that student.
+--resume keeps what OUT/grades.json knows to its end of a submission whose files, points and
+bounds are the same, graded by the same tenk; all others are graded again.
 exit status: 0 all were graded, whatever came of it · 1 something is missing or cannot be
 written · 2 bad usage · 3 a submission could not be graded · 130 interrupted, what is known
 is kept"""
@@ -57,7 +60,8 @@ def register(subparsers: Subparsers) -> None:
     add = parser.add_argument
     add("directory", nargs="?", type=Path, metavar="DIR", help="a file or directory per student")
     add("--list", type=Path, metavar="FILE", help="instead: one path per line, such as checkouts")
-    add("--out", type=Path, metavar="DIR", required=True, help="where the results go")
+    add("--out", type=Path, metavar="OUT", required=True, help="where the results go")
+    add("--resume", action="store_true", help="go on: keep what OUT knows and is still true")
     add("--jobs", metavar="N", default="", help="submissions at a time, 1 to 64 [one per CPU]")
     check_file.add_options(parser)
     parser.set_defaults(run=run)
@@ -69,14 +73,24 @@ def run(args: argparse.Namespace) -> int:
     jobs = _jobs(args.jobs)
     cases = catalogue.discover()
     check_file.task(args, entries[0].path, cases)  # what is wrong with an option shows now, once
+    scope.enter([sys.executable, *sys.argv])
     build.recipe()
+    known = resume.known(args.out / "grades.json", SCHEMA) if args.resume else {}
+    tasks = {entry.name: check_file.task(args, entry.path, cases) for entry in entries}
+    marks = {name: resume.mark(task) for name, task in tasks.items()}
     records = _make(args.out)
-    graded = _Graded(args.out, entries)
+    graded = _Graded(args.out, entries, marks)
+    kept = graded.keep(known)
     graded.write()
+    waiting = [entry for entry in entries if entry.name not in kept]
+    if args.resume:
+        print(f"kept {len(kept)} of {len(entries)}: the same files, points, bounds and tenk")
+    if waiting:
+        _say_what_is_not_held()
     failed: list[str] = []
     interrupted = False
     try:
-        _grade_all(entries, jobs, args, records, graded, failed)
+        _grade_all(waiting, jobs, args, records, graded, failed)
     except KeyboardInterrupt:
         interrupted = True
     graded.collect(records)
@@ -90,6 +104,15 @@ def run(args: argparse.Namespace) -> int:
         print(f"tenk: interrupted: {graded.count()} of {len(entries)} graded", file=sys.stderr)
         return errors.EXIT_INTERRUPTED
     return errors.EXIT_DOUBTFUL if failed else errors.EXIT_OK
+
+
+def _say_what_is_not_held() -> None:
+    """Before any of the students' code runs."""
+    with tempfile.TemporaryDirectory(prefix="tenk-grade-") as folder:
+        means = sandbox.means(Path(folder))
+    if means.missing:
+        print(f"tenk: not held on this machine: {', '.join(means.missing)};", file=sys.stderr)
+        print(f"tenk: {sandbox.remedy(means)}", file=sys.stderr)
 
 
 def _entries(args: argparse.Namespace) -> list[Entry]:
@@ -184,7 +207,7 @@ def _grade_all(
                 graded.write()
             if shown:
                 now = ", ".join(one.entry.name for one in running)
-                text = f"{graded.count()}/{len(entries)} graded · {now}"
+                text = f"{graded.count()}/{graded.all} graded · {now}"
                 print(f"\r\x1b[K{text}"[:100], end="", file=sys.stderr, flush=True)
     finally:
         if shown:
@@ -216,10 +239,22 @@ def _over(one: _Running) -> bool:
 class _Graded:
     """All records so far, and the files made of them."""
 
-    def __init__(self, out: Path, entries: Sequence[Entry]) -> None:
+    def __init__(self, out: Path, entries: Sequence[Entry], marks: Mapping[str, str]) -> None:
         self._out = out
         self._entries = {entry.name: entry for entry in entries}
+        self._marks = marks
         self._records: dict[str, dict[str, Any]] = {}
+
+    @property
+    def all(self) -> int:
+        return len(self._entries)
+
+    def keep(self, known: Mapping[str, dict[str, Any]]) -> set[str]:
+        """Take over the records of an earlier run that are still true; whose."""
+        for name, mark in self._marks.items():
+            if mark and name in known and known[name].get("graded_from") == mark:
+                self._records[name] = known[name]
+        return set(self._records)
 
     @property
     def records(self) -> list[dict[str, Any]]:
@@ -234,7 +269,8 @@ class _Graded:
         """Take over what a check wrote; whether it is all there."""
         with contextlib.suppress(OSError, ValueError):
             record = json.loads(path.read_text("utf-8"))
-            self._records[entry.name] = {**record, "name": entry.name}
+            mark = self._marks[entry.name]
+            self._records[entry.name] = {**record, "name": entry.name, "graded_from": mark}
             return bool(record["complete"])
         return False
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import textwrap
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -146,7 +147,19 @@ def page(record: Record) -> str:
 
 def overview(records: Sequence[Record], title: str, links: Mapping[str, str]) -> str:
     """The teacher's page; links: name → address of that student's page."""
-    return _render("grades.html.j2", records=records, title=title, links=links)
+    return _render(
+        "grades.html.j2", records=records, title=title, links=links, causes=often(records)
+    )
+
+
+def often(records: Sequence[Record]) -> list[tuple[str, str, int]]:
+    """What to speak of in the next lesson: each cause, its sentence, in how many submissions; the
+    most frequent first."""
+    titles = {cause["cause"]: cause["title"] for record in records for cause in record["causes"]}
+    count = Counter(name for one in records for name in {c["cause"] for c in one["causes"]})
+    return [
+        (name, titles[name], count[name]) for name in sorted(count, key=lambda n: (-count[n], n))
+    ]
 
 
 def _render(name: str, **values: Any) -> str:

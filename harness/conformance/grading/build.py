@@ -7,11 +7,13 @@ own: then nothing of servers/lib is linked. The compiler runs shut in like the p
 """
 from __future__ import annotations
 
+import contextlib
 import fcntl
+import os
 import re
 import shutil
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,9 +57,11 @@ class Workshop:
         return self.root / "bin"
 
     def lay_out(self, means: Means) -> None:
-        self.root.chmod(0o755)
+        # Another user must get in; where there is none, nobody else is to look in.
+        self.root.chmod(0o755 if means.own_user else 0o700)
         for path in (self.stage, self.src, self.out, self.bin):
             path.mkdir()
+            path.chmod(0o755)  # whatever the teacher's umask says
         sandbox.own(self.out, means)
 
 
@@ -109,11 +113,8 @@ def recipe(sanitizers: str = "") -> Recipe:
 
     A warning is no error of a student's, whatever WERROR in the environment says of ours.
     """
-    lock = paths.ROOT / "build" / ".how-to-compile.lock"
-    lock.parent.mkdir(exist_ok=True)
     command = ["make", "-s", "--no-print-directory", "how-to-compile"]
-    with open(lock, "w", encoding="ascii") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)  # two of them would make the same library at once
+    with _alone(paths.ROOT / "build" / ".how-to-compile.lock"):
         done = subprocess.run(
             command + ([f"SAN={sanitizers}"] if sanitizers else []),
             cwd=paths.ROOT,
@@ -129,19 +130,65 @@ def recipe(sanitizers: str = "") -> Recipe:
     return Recipe(*(words[name] for name in ("c", "c++", "link", "libs")))
 
 
-def take(submission: Path, include: Path | None, shop: Workshop) -> list[Path]:
-    """Copy the student's sources and headers, and the teacher's headers, into the workshop."""
-    kept = []
-    for path in sources(submission):
-        kept.append(Path(shutil.copyfile(path, shop.src / path.name)))
+@contextlib.contextmanager
+def _alone(lock: Path) -> Iterator[None]:
+    """Two at a time would make the same library at once; who may not write there makes nothing."""
+    with contextlib.ExitStack() as held:
+        with contextlib.suppress(PermissionError):
+            lock.parent.mkdir(exist_ok=True)
+            file = held.enter_context(open(lock, "w", encoding="ascii"))
+            fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def taken(submission: Path, include: Path | None) -> tuple[list[Path], list[Path]]:
+    """What is taken of a submission: its sources, and headers, the teacher's before its own."""
     folders = [include] if include else []
     if submission.is_dir():
         folders += [submission, submission / "src", submission / "include"]
-    for folder in folders:
-        for header in _plain_files(folder):
-            if header.suffix in HEADERS:
-                shutil.copyfile(header, shop.src / header.name)
-    return kept
+    headers = [path for one in folders for path in _plain_files(one) if path.suffix in HEADERS]
+    return sources(submission), headers
+
+
+def take(submission: Path, include: Path | None, shop: Workshop) -> list[Path]:
+    """Copy them into the workshop; the sources there."""
+    theirs, headers = taken(submission, include)
+    for header in headers:
+        _copy(header, shop.src)
+    return [_copy(path, shop.src) for path in theirs]
+
+
+def _copy(path: Path, folder: Path) -> Path:
+    copy = Path(shutil.copyfile(path, folder / path.name))
+    copy.chmod(0o644)
+    return copy
+
+
+def must_be_readable(how: Recipe, shop: Workshop, means: Means) -> None:
+    """Raises SetupError where the compiler, as the user that students' code runs as, could not read
+    what of ours it needs: that would be told as a student's mistake."""
+    if not means.own_user:
+        return
+    folders = _ours(how)
+    files = [str(path) for folder in folders for path in folder.iterdir() if path.is_file()]
+    ended = sandbox.run(
+        lambda: [path for path in files if not os.access(path, os.R_OK)],
+        BOUNDS,
+        means,
+        shop.stage,
+        readable=folders,
+    )
+    if ended.answer:
+        raise errors.SetupError(
+            f"{ended.answer[0]} cannot be read by the user that students' code runs as; "
+            f"run `chmod -R a+rX {paths.ROOT}`, in a directory that everybody may go into"
+        )
+
+
+def _ours(how: Recipe) -> list[Path]:
+    """The directories of this checkout that a submission is compiled with."""
+    libs = {(paths.ROOT / lib).parent for lib in how.libs}
+    return [paths.ROOT / "servers" / "lib", paths.ROOT / "common", *sorted(libs)]
 
 
 def compile_(files: Sequence[Path], how: Recipe, shop: Workshop, means: Means) -> Compiled:
@@ -165,13 +212,12 @@ def compile_(files: Sequence[Path], how: Recipe, shop: Workshop, means: Means) -
         "-ljansson",
         "-lm",
     ]
-    libs = {(paths.ROOT / lib).parent for lib in how.libs}
     ended = sandbox.run(
         lambda: _run(command),
         BOUNDS,
         means,
         shop.stage,
-        readable=[shop.src, paths.ROOT / "servers" / "lib", paths.ROOT / "common", *sorted(libs)],
+        readable=[shop.src, *_ours(how)],
         writable=[shop.out],
     )
     if ended.answer is None:

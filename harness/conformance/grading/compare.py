@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import subprocess
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ def run(asked: Comparison, program: Path, protocol: str, means: Means, shop: Wor
 
 def _duel(asked: Comparison, program: Path, protocol: str) -> tuple[Any, str]:
     """In the sandbox: what `tenk duel` writes, and the last thing it says."""
-    target = Path("/tmp/duel.json")
+    target = Path(tempfile.gettempdir()) / "duel.json"
     command = ["/usr/bin/python3", "-B", str(paths.ROOT / "harness" / "tenk"), "duel"]
     command += [asked.reference, str(program), "--arrangement", "together", "--no-keep"]
     command += ["--protocol", protocol, "-c", str(asked.connections)]

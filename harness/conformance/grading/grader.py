@@ -92,7 +92,6 @@ def grade(task: Task, told: Callable[[Submission], None]) -> Submission:
     """
     with tempfile.TemporaryDirectory(prefix="tenk-grade-") as folder:
         shop = Workshop(Path(folder))
-        shop.root.chmod(0o755)
         shop.stage.mkdir()
         means = sandbox.means(shop.stage)
         shop.stage.rmdir()
@@ -118,6 +117,7 @@ def _grade(state: _State) -> None:
     if not files:
         said.outcome, said.text = submission.NOT_COMPILED, "there is no .c or .cc file in it"
         return
+    build.must_be_readable(how, state.shop, state.means)
     made = build.compile_(files, how, state.shop, state.means)
     said.compiler, said.warnings = made.said, made.warnings
     if not made.ok:
@@ -328,6 +328,7 @@ def _sanitized(
             return ""
         path = shop.root / "san" / model.name
         path.parent.mkdir(exist_ok=True)
+        path.parent.chmod(0o755)
         shutil.copyfile(made.path, path)
         path.chmod(0o755)
         conditions = dataclasses.replace(
