@@ -229,6 +229,11 @@ def test_classes_have_percentiles_of_their_own_where_a_request_was_of_them() -> 
     assert derive.client_metrics(report) == {"usual_p50_ns": 5, "usual_p99_ns": float("inf")}
 
 
+def test_where_nothing_was_sent_there_is_no_service_time() -> None:
+    latency = {"response": {"count": 5, "max": "inf"}, "service": {"count": 0, "max": 0, "p50": 0}}
+    assert derive.client_metrics({"latency_ns": latency}) == {"max_ns": float("inf")}
+
+
 def test_what_is_not_in_the_report_is_no_metric() -> None:
     assert (
         derive.client_metrics(

@@ -58,16 +58,17 @@ class MemoryUse:
 def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     """Throughput, percentiles, lag, client CPU and fairness from tenk.loadgen/2."""
     out: dict[str, float] = {}
+    service = _dig(client, "latency_ns", "service")
     _put(out, "throughput_rps", _dig(client, "rate_rps", "achieved"))
     for percentile in PERCENTILES:
         _put(out, f"{percentile}_ns", _dig(client, "latency_ns", "response", percentile))
-        _put(out, f"service_{percentile}_ns", _dig(client, "latency_ns", "service", percentile))
+        _put(out, f"service_{percentile}_ns", _of_some(service, percentile))
         _put(out, f"arrival_{percentile}_ns", _dig(client, "latency_ns", "arrival", percentile))
         for of in (USUAL, RARE):
-            found = _class_percentile(client, of, percentile)
-            _put(out, f"{of}_{percentile}_ns", found)
+            latency = _dig(client, "classes", of, "latency_ns")
+            _put(out, f"{of}_{percentile}_ns", _of_some(latency, percentile))
     _put(out, "max_ns", _dig(client, "latency_ns", "response", "max"))
-    _put(out, "service_max_ns", _dig(client, "latency_ns", "service", "max"))
+    _put(out, "service_max_ns", _of_some(service, "max"))
     _put(out, "lag_p99_ns", _dig(client, "latency_ns", "lag", "p99"))
     _put(out, "connect_p50_ns", _dig(client, "latency_ns", "connect", "p50"))
     _put(out, "connect_p99_ns", _dig(client, "latency_ns", "connect", "p99"))
@@ -80,10 +81,9 @@ def client_metrics(client: Mapping[str, Any]) -> dict[str, float]:
     return out
 
 
-def _class_percentile(client: Mapping[str, Any], of: str, percentile: str) -> Any:
-    """Of one class of a mix; None where no request of it was due."""
-    latency = _dig(client, "classes", of, "latency_ns")
-    return _dig(latency, percentile) if number(_dig(latency, "count")) else None
+def _of_some(latency: Any, what: str) -> Any:
+    """A percentile or the maximum; None where no request was recorded, which has no time at all."""
+    return None if _dig(latency, "count") == 0 else _dig(latency, what)
 
 
 def _connects_per_s(client: Mapping[str, Any]) -> float | None:
