@@ -18,6 +18,15 @@
  *         glibc keeps all pending requests in one list, sorted by descriptor, behind one lock, and
  *         walks it for each new one (aio_misc.c): at thousands of busy connections little else
  *         happens.
+ *         4000 connections, for the sake of that lock. When thousands of requests end at once, as
+ *         many threads sleep in its queue, and the main thread somewhere among them: aio_error()
+ *         takes the lock, too. Unlocking wakes one. By the time that one has a CPU, another thread
+ *         that was running may have taken the lock, and it sleeps again, at the end of the queue.
+ *         So the queue gets shorter by one thread per wake-up, which beside busy programs takes
+ *         milliseconds. 10,000 clients that sent at once were seen to wait for more than a minute
+ *         for the first reply, with six busy programs on two CPUs. It looks like a deadlock, and
+ *         is none: gdb -p PID -batch -ex bt -ex 'p __aio_requests_mutex' (needs libc6-dbg) shows
+ *         main() in aio_error(), and a lock that nobody has.
  * Needs:  glibc.
  * Try:    build/servers/posix_aio -p 9000 &  P=$!; nc 127.0.0.1 9000 &  ls /proc/$P/task
  */
@@ -40,6 +49,7 @@
 
 #define BYTES_PER_CONN (64UL * 1024) /* a helper's kernel stack and touched pages, a buffer */
 #define NO_CONN        (-1)          /* in a signal: instead of a connection's descriptor */
+#define MOST_CONNS     4000          /* see Limits */
 
 static sigset_t completion; /* the signal that says so */
 
@@ -185,6 +195,7 @@ const struct model model = {
 	.family = "completion",
 	.needs = "glibc",
 	.flags = USES_MAX_CONNS,
+	.most = {MOST_CONNS, "glibc's one lock for all requests"},
 	.bytes_per_task = BYTES_PER_CONN,
 	.probe = probe,
 	.setup = setup,
