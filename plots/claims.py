@@ -11,8 +11,19 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from plots.data import Results, load_run
-from plots.draw import draw_figure, kinds
-from plots.page import EDGE, INK, RC, SMALL_SIZE, TEXT_SIZE, TITLE_SIZE, WIDTH, text_width
+from plots.draw import draw_figure, kinds, notes_page
+from plots.page import (
+    EDGE,
+    INK,
+    NOTES_FILE,
+    RC,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    TITLE_SIZE,
+    WIDTH,
+    Sheet,
+    text_width,
+)
 from plots.verdicts import COLOURS
 
 DPI = 110  # many figures on one page
@@ -23,7 +34,8 @@ NUMBER, VERDICT, PARTS = 0.5, 6.15, 7.25  # where the columns begin, in inches
 
 
 def draw_claims(runs: Mapping[str, Path], out: Path) -> list[Path]:
-    """A PNG for each run, by the name of its claim, and the one of all; returns what was written.
+    """A PNG for each run, by the name of its claim, the one of all, and the notes to those that
+    have any; returns what was written.
 
     The figure of a claim is the one that its experiment names, where that applies to the run and is
     one figure; else the generic one. DataError for a run that cannot be read.
@@ -32,12 +44,18 @@ def draw_claims(runs: Mapping[str, Path], out: Path) -> list[Path]:
     read = {name: load_run(path) for name, path in runs.items()}
     every = kinds()
     written = []
+    sheets: dict[str, Sheet] = {}
     for name, run in read.items():
         kind = every.get(_wanted(run), every[GENERIC])
         if (kind.X and len(run.slices(kind.X)) > 1) or not kind.applies(run):
             kind = every[GENERIC]
         if kind.applies(run):
-            written.append(_save(draw_figure(kind, run), out / f"{name}.png"))
+            sheets[name] = draw_figure(kind, run)
+            written.append(_save(sheets[name], out / f"{name}.png"))
+    told = {name: sheet for name, sheet in sheets.items() if sheet.footnotes}
+    if told:
+        (out / NOTES_FILE).write_text(notes_page(told), encoding="utf-8")
+        written.append(out / NOTES_FILE)
     settled = [run for run in read.values() if run.settled is not None]
     if settled:
         written.append(_save(overview(settled), out / f"{OVERVIEW}.png"))

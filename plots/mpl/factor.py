@@ -251,7 +251,8 @@ def _heading(run: Results, part: Results) -> str:
     for name, level in part.fixed:
         title = str(run.described(name).get("unit") or run.described(name).get("title") or name)
         plain = level or "–" if math.isnan(number(level)) else f"{_named(level)} {title}"
-        told.append(run.words(name).get(level) or plain)
+        told.append(run.words(name).get(level, plain))
+    told = [words for words in told if words]
     return ", ".join(told)
 
 
