@@ -304,6 +304,13 @@ claims:
 	$(Q)$(TENK) claims $(RUN) --figures > $(BUILD)/claims.md
 	$(Q)cp $(BUILD)/claims.md docs/claims.md
 
+# docs/experiments/findings.md and its figures, anew: from the newest complete run of each experiment.
+PHONY += findings
+findings:
+	@mkdir -p $(BUILD)
+	$(Q)$(TENK) findings $(RUN) --figures > $(BUILD)/findings.md
+	$(Q)cp $(BUILD)/findings.md docs/experiments/findings.md
+
 # Lay everything out the way `make lint` wants it.
 PHONY += format
 format:

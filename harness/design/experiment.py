@@ -27,6 +27,8 @@ PROFILES = ("quick", "default", "full")
 RELATIONS = ("above", "below", "within", "between", "unsupported")
 # What the others are compared with, unless the experiment names another model.
 REFERENCE = "epoll_lt"
+# Among the metrics of the answer: the verdicts on the claims.
+CLAIMS = "claims"
 # What of a server settles, settles from one answer to the next; io_uring took five.
 WARMUP_PASSES = 5
 WARMUP_PASSES_MOST = 10_000
@@ -152,7 +154,7 @@ class Experiment:
     models: tuple[str, ...]  # default selection, in words of --models; empty = all
     raw: Mapping[str, Any]
     reference: str = REFERENCE
-    answers: tuple[str, ...] = ()  # the metrics that the answer is about; empty = the main one
+    answers: tuple[str, ...] = ()  # the metrics that the answer is about, or CLAIMS; empty = main
     compare: Compare = compare.NONE  # where all models also meet together and in turns
     by_name: bool = False  # system calls are told by name, and wake-ups counted
     baseline: str = ""  # a model: what the others have beyond it is told, too; "": none
@@ -240,7 +242,10 @@ def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
             models=_names(raw.get("models", [])),
             raw=raw,
             reference=str(raw.get("reference", REFERENCE)),
-            answers=tuple(reader.metric(str(name)) for name in raw.get("answers", [])),
+            answers=tuple(
+                CLAIMS if name == CLAIMS else reader.metric(str(name))
+                for name in raw.get("answers", [])
+            ),
             by_name=bool(raw.get("by_name", False)),
             baseline=str(raw.get("baseline", "")),
             compare=_compare(raw.get("compare", {}), base, factors, profiles),

@@ -8,14 +8,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from harness.design.experiment import Experiment
+from harness.design.experiment import CLAIMS, Experiment
 from harness.design.load import Load
 from harness.design.metrics import METRICS
 from harness.judge.claims import SUPPORTED, Verdict
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
 from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
-from harness.present import wording
+from harness.present import claims, wording
 from harness.store import level_text
 
 SCHEMA = "tenk.answer/1"
@@ -44,15 +44,19 @@ _VERBS = {
 }
 
 
-def sentences(experiment: Experiment, answer: Answer) -> list[str]:
-    """The answer of one run, most important first; each stands alone."""
+def sentences(
+    experiment: Experiment, answer: Answer, verdicts: Sequence[Verdict] = ()
+) -> list[str]:
+    """The answer of one run, most important first; each stands alone. verdicts: on its claims."""
     said = []
     wanted = experiment.answers or (experiment.metric,)
     for one in answer.slopes:
         said += _slope_sentences(experiment, one)
     found = {finding.metric: finding for finding in answer.findings}
     for metric in wanted:
-        if metric in found:
+        if metric == CLAIMS:
+            said += claims.sentences(experiment.claims, verdicts)
+        elif metric in found:
             said += _finding_sentences(experiment, found[metric])
         elif not answer.hidden:
             said.append(_nothing_sentence(metric))
@@ -107,7 +111,7 @@ def document(
     return {
         "schema": SCHEMA,
         "experiment": experiment.name,
-        "sentences": sentences(experiment, answer),
+        "sentences": sentences(experiment, answer, verdicts),
         "titles": {**titles(experiment, answer), **_claimed(experiment, verdicts)},
         "slopes": [
             {
@@ -144,11 +148,10 @@ def _claim(verdict: Verdict) -> dict[str, Any]:
     }
 
 
-def markdown(experiment: Experiment, answer: Answer) -> str:
-    """answer.md."""
+def markdown(experiment: Experiment, said: Sequence[str]) -> str:
+    """answer.md: the question, and the sentences that answer it."""
     lines = [f"# {experiment.title}", "", experiment.question, ""]
-    lines += [f"- {sentence}" for sentence in sentences(experiment, answer)]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *(f"- {sentence}" for sentence in said)]) + "\n"
 
 
 # --- ratios ---------------------------------------------------------------------------------------

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.design import experiment
-from harness.design.experiment import Experiment
+from harness.design.experiment import CLAIMS, Experiment
 from harness.judge import baseline, claims, findings, levels, summary, textbook
 from harness.judge.claims import Verdict
 from harness.judge.findings import Answer
@@ -36,7 +36,7 @@ class Conclusion:
     def sentences(self) -> list[str]:
         if self.settled is not None:
             return [settling.sentence(self.settled)]
-        found = answer.sentences(self.experiment, self.answer)
+        found = answer.sentences(self.experiment, self.answer, self.verdicts)
         if not self.experiment.by_name:
             return found
         reference = reference_of(self.experiment, self.groups)
@@ -91,7 +91,7 @@ class Conclusion:
         return [
             ("summary.tsv", table + baseline.to_tsv(self.experiment, self.groups)),
             ("answer.json", to_json(self._document)),
-            ("answer.md", answer.markdown(self.experiment, self.answer)),
+            ("answer.md", answer.markdown(self.experiment, self.sentences)),
         ]
 
 
@@ -104,7 +104,8 @@ def conclude(
     """models: in the order in which they are to appear. duels: the tenk.duel/1 documents of levels
     at which the models were also measured together or in turns."""
     groups, met = summary.group(cells, models), levels.read_all(duels)
-    metrics = list(dict.fromkeys([*one.answers, one.metric, *(h.metric for h in one.highlights)]))
+    told = [metric for metric in one.answers if metric != CLAIMS]
+    metrics = list(dict.fromkeys([*told, one.metric, *(h.metric for h in one.highlights)]))
     return Conclusion(one, groups, met, findings.of_run(one, groups, metrics, met))
 
 

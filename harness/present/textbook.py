@@ -5,7 +5,6 @@ Pure functions.
 """
 from __future__ import annotations
 
-import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,36 +20,11 @@ from harness.judge.standings import CPU
 from harness.judge.textbook import DEPENDS, OUTCOMES, Settled
 from harness.present import levels as ratios
 from harness.present import wording
-from harness.present.levels import HOW
+from harness.present.claims import HEADING, PREFIXED, amount, cell, number, rows_of
 from harness.store import level_text
 
-PREFIXED = ("ns", "us", "bytes")  # units that wording.quantity writes itself
+IN_TITLE = 2  # parts that the title of a figure tells
 WORDS = {SUPPORTED: "Right.", REFUTED: "Wrong.", DEPENDS: "It depends.", UNDECIDED: "Open."}
-
-
-def amount(value: float, unit: str) -> str:
-    """ "2.31", "8.20 ns", "0.98 calls": a number of a verdict with its unit."""
-    if unit == "ratio":
-        return f"-{wording.quantity(-value, '')}" if value < 0 else wording.quantity(value, "")
-    told = f"-{wording.quantity(-value, unit)}" if value < 0 else wording.quantity(value, unit)
-    return told if unit in PREFIXED else f"{told} {unit}"
-
-
-def number(one: Numbers) -> str:
-    """ "2.31 [2.20, 2.43] times", "8.20 ns [7.90 ns, 8.51 ns]", "0.98 [0.97, 0.99] calls"."""
-    after = "times" if one.unit == "ratio" else one.unit
-    unit = one.unit if one.unit in PREFIXED else "ratio"
-    interval = ", ".join(amount(end, unit) for end in (one.lo, one.hi))
-    told = amount(one.estimate, unit) + ("" if math.isnan(one.lo) else f" [{interval}]")
-    return told if unit == one.unit != "ratio" else f"{told} {after}"
-
-
-def bounds(one: Numbers) -> str:
-    """What it is held against: "above 1.05", "from 0.95 to 1.05"."""
-    low, high = (amount(bound, one.unit) for bound in (one.low, one.high))
-    if math.isnan(one.high):
-        return "" if math.isnan(one.low) else f"above {low}"
-    return f"below {high}" if math.isnan(one.low) else f"from {low} to {high}"
 
 
 def behind(settled: Settled) -> str:
@@ -188,8 +162,8 @@ def page(entries: Sequence[Entry], overview: str = "") -> str:
     for one in ordered:
         told = (one.settled.outcome, behind(one.settled)) if one.settled else ("not measured", "")
         number, name = _textbook(one).number, _textbook(one).claim
-        link = f"[{_cell(name)}](#{_anchor(number, name)})"
-        lines.append(f"| {number} | {link} | {told[0]} | {_cell(told[1])} |")
+        link = f"[{cell(name)}](#{_anchor(number, name)})"
+        lines.append(f"| {number} | {link} | {told[0]} | {cell(told[1])} |")
     lines += ["", *_reading()]
     for one in ordered:
         lines += ["", *_section(one)]
@@ -239,28 +213,15 @@ def _section(one: Entry) -> list[str]:
         lines += [f"- Parts: {' '.join(claim.text for claim in one.experiment.claims)}"]
     lines += [f"- Again: `harness/tenk run {one.experiment.name}`"]
     if settled is not None:
-        lines += ["", "| part | verdict | found | bound | how |", "|---|---|---|---|---|"]
-        lines += [row for part in settled.parts for row in _part(part, "")]
-        lines += [row for part in settled.controls for row in _part(part, "Control: ")]
+        lines += ["", *HEADING]
+        lines += [row for part in settled.parts for row in rows_of(part)]
+        lines += [row for part in settled.controls for row in rows_of(part, "Control: ")]
         notes = _compared(one, (*settled.parts, *settled.controls))
         if notes:
             lines += ["", *(f"- {note}." for note in notes)]
     if one.figure:
-        lines += ["", f"![{_cell(told.claim)}]({one.figure})"]
+        lines += ["", f"![{cell(told.claim)}]({one.figure})"]
     return lines
-
-
-def _part(part: Verdict, prefix: str) -> list[str]:
-    """Its rows: one for each number, or what is said in place of one."""
-    said = [(number(n), bounds(n), _how(n)) for n in part.numbers] or [(part.detail, "", "")]
-    first, *others = [tuple(map(_cell, row)) for row in said]
-    rows = [f"| {prefix}{_cell(part.text)} | {part.outcome} | {' | '.join(first)} |"]
-    return [*rows, *(f"| | | {' | '.join(row)} |" for row in others)]
-
-
-def _how(one: Numbers) -> str:
-    bent = ", not along a straight line" if one.bent else ""
-    return f"{HOW.get(one.basis, one.basis)}, n = {one.n}{bent}"
 
 
 def _compared(one: Entry, parts: Sequence[Verdict]) -> list[str]:
@@ -277,11 +238,6 @@ def _compared(one: Entry, parts: Sequence[Verdict]) -> list[str]:
 def _textbook(one: Entry) -> Textbook:
     assert one.experiment.textbook is not None
     return one.experiment.textbook
-
-
-def _cell(text: str) -> str:
-    """For a table, or a link: on one line, without a bar."""
-    return " ".join(text.split()).replace("|", "\\|").replace("_", "\\_").replace("*", "\\*")
 
 
 def _sentence_case(text: str) -> str:

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: MIT
+"""tenk findings: the page of what each experiment found, from a run of each."""
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness import errors, store
+from harness.commands import plot
+from harness.design import experiment
+from harness.paths import ROOT
+from harness.present import conclusion
+from harness.present import experiments as present
+
+if TYPE_CHECKING:
+    from harness.commands import Subparsers
+
+PAGES = ROOT / "docs" / "experiments"
+FIGURES = ROOT / "plots" / "gallery" / "experiments"
+
+
+def register(subparsers: Subparsers) -> None:
+    parser = subparsers.add_parser(
+        "findings",
+        help="what each experiment found, as a page",
+        description="Prints docs/experiments/findings.md, made from these runs, or else from the"
+        " newest complete one of each experiment that has a page in docs/experiments.",
+    )
+    parser.add_argument("runs", nargs="*", metavar="RUN", help="a directory, or an experiment")
+    parser.add_argument(
+        "--figures",
+        action="store_true",
+        help="also draw the figure of each, into plots/gallery/experiments",
+    )
+    parser.set_defaults(run=run)
+
+
+def run(args: argparse.Namespace) -> int:
+    runs = chosen(args.runs)
+    if not runs:
+        raise errors.SetupError("no complete run of an experiment: harness/tenk run NAME")
+    if args.figures:
+        for one in runs:
+            _draw(one)
+    print(present.page([_entry(one) for one in runs]), end="")
+    return errors.EXIT_OK
+
+
+def chosen(which: Sequence[str], results: Path | None = None) -> list[store.Run]:
+    """In the order of their names; UsageError for one that is not complete or has no page."""
+    paths = [path for name in which for path in store.find(name, results)]
+    found: dict[str, store.Run] = {}
+    for path in paths or store.all_runs(results):
+        one = store.Run.open(path, whole=True)
+        name = one.experiment_name
+        told = one.meta["complete"] and (PAGES / f"{name}.md").exists()
+        if told:
+            found[name] = one
+        elif paths:
+            raise errors.UsageError("RUN", path, f"it must be complete, and {name} have a page")
+    return [found[name] for name in sorted(found)]
+
+
+def _entry(one: store.Run) -> present.Entry:
+    told = conclusion.of_run(one)
+    figure = FIGURES / f"{one.experiment_name}.png"
+    link = os.path.relpath(figure, PAGES) if figure.exists() else ""
+    return present.Entry(
+        experiment.of(one), one.meta, told.sentences, told.verdicts, told.duels, link
+    )
+
+
+def _draw(one: store.Run) -> None:
+    """The figure that its page explains. SetupError where that cannot be done."""
+    page = (PAGES / f"{one.experiment_name}.md").read_text(encoding="utf-8")
+    plots, figures = importlib.import_module("plots"), importlib.import_module("plots.one")
+    plot.refresh(one.path)
+    try:
+        FIGURES.mkdir(parents=True, exist_ok=True)
+        figures.draw_one(one.path, present.figure_of(page), FIGURES / f"{one.experiment_name}.png")
+    except (plots.DataError, OSError) as error:
+        said = errors.why(error) if isinstance(error, OSError) else error
+        raise errors.SetupError(f"cannot draw {one.path}: {said}") from None
