@@ -2,6 +2,7 @@
 """Marks for the tests that take minutes: run only when asked for by name (-m)."""
 from __future__ import annotations
 
+import lean
 import pytest
 
 ON_REQUEST = {"sanitizer": "the conformance suite under ASan and UBSan, TSan and valgrind"}
@@ -17,6 +18,10 @@ LONG = (
 def pytest_configure(config: pytest.Config) -> None:
     for mark, meaning in ON_REQUEST.items():
         config.addinivalue_line("markers", f"{mark}: {meaning}; run with -m {mark}")
+
+
+def pytest_unconfigure() -> None:
+    lean.end()
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

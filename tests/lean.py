@@ -59,6 +59,18 @@ class Lean:
         self._process.wait()
         return None
 
+    def close(self) -> None:
+        """Nothing more is asked: it ends, and its CPU time is that of a child of this process."""
+        assert self._process.stdin and self._process.stdout
+        with contextlib.suppress(BrokenPipeError):
+            self._process.stdin.close()
+        try:
+            self._process.wait(BEYOND_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        self._process.stdout.close()
+
 
 _running: list[Lean] = []
 
@@ -74,6 +86,12 @@ def run_one(job: Job, conditions: Conditions = Conditions()) -> Result:
         text = "the process that ran the case died, or hung and was killed"
         return Result(job.model.name, job.protocol, job.case.name, FAIL, text)
     return result
+
+
+def end() -> None:
+    """End the further process, if there is one."""
+    while _running:
+        _running.pop().close()
 
 
 def main(parent: int) -> None:
