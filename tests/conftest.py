@@ -2,6 +2,9 @@
 """Marks for the tests that take minutes: run only when asked for by name (-m)."""
 from __future__ import annotations
 
+from typing import Any
+
+import built
 import lean
 import pytest
 
@@ -18,6 +21,14 @@ LONG = (
 def pytest_configure(config: pytest.Config) -> None:
     for mark, meaning in ON_REQUEST.items():
         config.addinivalue_line("markers", f"{mark}: {meaning}; run with -m {mark}")
+    if said := getattr(config, "workerinput", {}).get("built"):
+        built.handed_on(said)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Any) -> None:
+    """xdist is about to start a process."""
+    node.workerinput["built"] = built.to_hand_on()
 
 
 def pytest_unconfigure() -> None:

@@ -11,6 +11,7 @@ import subprocess
 from collections import Counter
 from pathlib import Path
 
+import built
 import in_turn
 import lean
 import pytest
@@ -51,14 +52,7 @@ def _hold(result: Result) -> None:
 # --- the servers -----------------------------------------------------------------------------
 
 
-def _built() -> list[models.Model]:
-    try:
-        return models.discover()
-    except models.SetupError:
-        return []
-
-
-@pytest.mark.parametrize("job", _jobs(_built()))
+@pytest.mark.parametrize("job", _jobs(built.models()))
 def test_server(job: Job) -> None:
     _hold(lean.run_one(job))
 
@@ -101,10 +95,10 @@ def test_a_model_of_one_protocol_is_tested_with_all_its_cases(
 
 
 def test_servers_are_built() -> None:
-    assert _built(), "nothing to test: run make first"
+    assert built.models(), "nothing to test: run make first"
 
 
-@pytest.mark.parametrize("model", [pytest.param(m, id=m.name) for m in _built()])
+@pytest.mark.parametrize("model", [pytest.param(m, id=m.name) for m in built.models()])
 def test_server_can_run_here(model: models.Model) -> None:
     if model.unavailable:
         pytest.skip(model.unavailable)

@@ -16,11 +16,11 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import cast
 
+import built
 import lean
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
-from harness import errors
 from harness.measure import models
 from harness.conformance import faults
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, plan
@@ -31,18 +31,11 @@ WHY_NOT = faults.missing()
 pytestmark = pytest.mark.skipif(bool(WHY_NOT), reason=WHY_NOT)
 
 
-def _built() -> list[models.Model]:
-    try:
-        return models.discover()
-    except errors.SetupError:
-        return []
-
-
 @pytest.mark.parametrize(
     "job",
     [
         pytest.param(job, id=f"{job.model.name}-{job.case.name}")
-        for job in plan(_built(), list(CASES.values()))
+        for job in plan(built.models(), list(CASES.values()))
     ],
 )
 def test_server_meets_fault(job: Job) -> None:
@@ -53,7 +46,7 @@ def test_server_meets_fault(job: Job) -> None:
 
 
 def test_only_a_server_that_says_so_may_end_where_a_socket_cannot_be_watched() -> None:
-    aborting = [m for m in _built() if m.describe.get("library_aborts")]
+    aborting = [m for m in built.models() if m.describe.get("library_aborts")]
     if not aborting:
         pytest.skip("no model is built whose library calls abort(3)")
     for model in aborting:
