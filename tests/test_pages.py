@@ -11,7 +11,7 @@ from harness.design import experiment
 from harness.paths import ROOT
 
 FOLDER = ROOT / "docs" / "experiments"
-PAGES = sorted(path for path in FOLDER.glob("*.md") if path.name != "README.md")
+PAGES = [path for name in experiment.available() if (path := FOLDER / f"{name}.md").is_file()]
 QUESTIONS = 3
 
 
