@@ -110,6 +110,8 @@ def _frame_x(axes: Axes, axis: Axis, levels: Sequence[float]) -> None:
         axes.set_xlim(first / ratio**0.08, max(last, first) * ratio**0.08)
         if axis.every > 1:
             axes.set_xlim(first, last * ratio**0.02)
+    elif axis.apart:  # half a level on both sides, for the models and for the names
+        axes.set_xlim(first - 0.5, last + 0.5)
     else:
         span = (last - first) or abs(first) or 1.0
         start = 0.0 if axis.scale in ("auto", "zero") and first >= 0 else first - 0.08 * span

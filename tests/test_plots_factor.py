@@ -112,6 +112,7 @@ def test_models_stand_side_by_side_at_a_level_that_is_no_number(tmp_path: Path) 
         (line,) = [one for one in axes.lines if one.get_gid() == f"solid:p99_ns:{model}"]
         at.append(float(line.get_transform().transform((0.0, 1.0))[0]))
     assert at[0] < at[1]
+    assert axes.bbox.x0 < at[0]  # the first level has room for all of them
     assert at[1] - at[0] < 0.5 * (axes.transData.transform((1.0, 1.0))[0] - at[0])
 
 
