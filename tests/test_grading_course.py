@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness import errors
+from harness.commands import grade
 from harness.conformance import catalogue
-from harness.conformance.grading import resume, sheet
+from harness.conformance.grading import causes, resume, sheet
 from harness.conformance.grading.grader import Task
+from harness.conformance.grading.submission import Tried
 from harness.paths import ROOT
 from harness.present import submission as present
 
@@ -64,6 +67,22 @@ def test_the_teacher_sees_first_what_went_wrong_most_often() -> None:
         ("bold", "bold it is", 1),
         ("slow", "slow it is", 1),
     ]
+
+
+def test_a_student_is_told_commands_for_his_own_file() -> None:
+    path = Path("/there/handed in/anna.c")
+    said = [f"harness/tenk check --file {shlex.quote(str(path))} --keep server", "./server -p 9000"]
+    assert grade.for_the_student(said, path) == [
+        "harness/tenk check --file anna.c --keep server",
+        "./server -p 9000",
+    ]
+
+
+def test_what_usually_goes_wrong_in_a_case_is_not_said_of_a_bound() -> None:
+    tried = [Tried("first_exchange", "basics", "echo", "limit", "it met its bound on memory")]
+    (cause,) = causes.find(tried, {case.name: case for case in CASES}, "my file.c", {})
+    assert cause.cause == "too_much_memory" and cause.usually == ""
+    assert "'my file.c'" in cause.again[0]
 
 
 def _task(path: Path) -> Task:

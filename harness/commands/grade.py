@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import shutil
 import sys
 import tempfile
@@ -270,6 +271,8 @@ class _Graded:
         with contextlib.suppress(OSError, ValueError):
             record = json.loads(path.read_text("utf-8"))
             mark = self._marks[entry.name]
+            for cause in record["causes"]:
+                cause["again"] = for_the_student(cause["again"], entry.path)
             self._records[entry.name] = {**record, "name": entry.name, "graded_from": mark}
             return bool(record["complete"])
         return False
@@ -292,6 +295,12 @@ class _Graded:
         (self._out / "index.html").write_text(present.overview(records, title, links), "utf-8")
         for record in records:
             (self._out / links[record["name"]]).write_text(present.page(record), "utf-8")
+
+
+def for_the_student(commands: Sequence[str], path: Path) -> list[str]:
+    """Where it lies with the teacher is nothing to its student, who has it by its name."""
+    there, here = shlex.quote(str(path)), shlex.quote(path.name)
+    return [command.replace(there, here) for command in commands]
 
 
 def _empty(name: str) -> dict[str, Any]:

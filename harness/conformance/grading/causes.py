@@ -7,6 +7,7 @@ signal, the same call that it hung in), or where the same promise was broken in 
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -177,7 +178,9 @@ def _cause(
         title = rule.title
     else:
         title = cases[first.case].summary if first.case in cases else first.case
-    doc = cases[first.case].doc if first.case in cases else ""
+    # What usually goes wrong in a case is not why a bound is met in it.
+    told = first.case in cases and first.outcome != ending.LIMIT
+    doc = cases[first.case].doc if told else ""
     usually = " ".join(doc.partition("What usually goes wrong:")[2].split())
     seen = f"; it was {first.doing}" if first.outcome == ending.HUNG and first.doing else ""
     return Cause(
@@ -201,7 +204,7 @@ def _again(one: Tried, path: str) -> tuple[str, ...]:
         "http": "curl -v http://127.0.0.1:9000/bytes/10",
     }[one.protocol]
     lines = [
-        f"harness/tenk check --file {path} --keep server "
+        f"harness/tenk check --file {shlex.quote(path)} --keep server "
         f"--case {one.case} --protocol {one.protocol}",
         f"./server -p 9000 -P {one.protocol}",
         client,
