@@ -61,6 +61,14 @@ def test_interval_covers_the_true_median_about_as_often_as_it_says() -> None:
         assert hits / 300 >= said - 3 * math.sqrt(said * (1 - said) / 300)
 
 
+def test_the_range_of_two_means_agrees_with_scipys() -> None:
+    from scipy.stats import studentized_range
+
+    for p, freedom in ((0.95, 3), (0.975, 40)):
+        expected = studentized_range.ppf(p, 2, freedom)
+        assert stats.range_quantile(p, 2, freedom) == pytest.approx(expected, rel=1e-5)
+
+
 def test_compare_agrees_with_scipys_welch_test_on_logarithms() -> None:
     from scipy.stats import ttest_ind
 

@@ -15,6 +15,7 @@ Sources:
 """
 from __future__ import annotations
 
+import functools
 import itertools
 import math
 import random
@@ -22,6 +23,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from statistics import median
+
+import numpy as np
+from numpy.typing import NDArray
 
 from harness.judge import distributions
 
@@ -109,11 +113,12 @@ def estimate(values: Sequence[float], level: float = 0.95, seed: int = 1) -> Est
     middle = median(data)
     if n == 1:
         return Estimate(1, middle, middle, middle, 0.0)
-    resamples = sorted(_resampled_medians(data, seed))
+    resamples = np.sort(_resampled_medians(data, seed))
     tail = expanded_tail(n, level)
     last = len(resamples) - 1
     cut = min(last, int(tail * len(resamples)))
-    return Estimate(n, middle, resamples[cut], resamples[last - cut], interval_confidence(n, level))
+    lo, hi = float(resamples[cut]), float(resamples[last - cut])
+    return Estimate(n, middle, lo, hi, interval_confidence(n, level))
 
 
 def compare(a: Sequence[float], b: Sequence[float], level: float = 0.95) -> Comparison:
@@ -221,11 +226,24 @@ def _because(comparison: Comparison, reason: str) -> Comparison:
     return Comparison(c.relation, c.ratio, c.lo, c.hi, c.p, reason)
 
 
-def _resampled_medians(data: list[float], seed: int) -> list[float]:
-    if len(data) <= EXACT_LIMIT:
-        return [median(pick) for pick in itertools.product(data, repeat=len(data))]
+def _resampled_medians(data: list[float], seed: int) -> NDArray[np.float64]:
+    picks = np.sort(np.array(data)[_picks(len(data), seed)], axis=1)
+    upper = picks.shape[1] // 2
+    middle: NDArray[np.float64] = picks[:, upper]
+    if picks.shape[1] % 2 == 0:
+        with np.errstate(over="ignore", invalid="ignore"):  # inf or nan then, as Python has it
+            middle = (picks[:, upper - 1] + middle) / 2
+    return middle
+
+
+@functools.lru_cache(maxsize=64)
+def _picks(n: int, seed: int) -> NDArray[np.intp]:
+    """Which of n values each resample takes, a row for each: a table has hundreds of estimates, all
+    of the same few numbers of replicates."""
+    if n <= EXACT_LIMIT:
+        return np.array(list(itertools.product(range(n), repeat=n)))
     rng = random.Random(seed)
-    return [median(rng.choices(data, k=len(data))) for _ in range(RESAMPLES)]
+    return np.array([rng.choices(range(n), k=n) for _ in range(RESAMPLES)])
 
 
 def _welch(left: list[float], right: list[float], level: float) -> Comparison:
