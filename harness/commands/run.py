@@ -260,7 +260,7 @@ def _resumed(
     ):
         if value is not None:
             raise errors.UsageError(option, value, "with --resume the run itself says this")
-    catalogue = {model.name: model for model in [*models.discover(), *models.guests()]}
+    catalogue = {model.name: model for model in models.discover()}
     assignments = []
     found = store.find(args.resume, results)
     if rest:
@@ -274,6 +274,8 @@ def _resumed(
         locks.callback(old.unlock)
         old.reload()
         meta = old.meta
+        unknown = [name for name in meta["models"] if name not in catalogue]
+        catalogue.update((model.name, model) for model in models.guests(unknown))
         chosen = _chosen_before(meta, catalogue)
         one = experiment.of(old)
         request = runner.Request(

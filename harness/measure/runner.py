@@ -86,16 +86,17 @@ def make_bench(
     with contextlib.suppress(syscalls.Unavailable):
         points = callnames.probe() if by_name else None
     sources = meter.probe()
+    offered = options_of(loadgen)
     return Bench(
         commands,
         loadgen,
         placements,
         sources,
         seed,
-        prime=offers(loadgen, "--prime"),
+        prime="--prime" in offered,
         tracepoint=tracepoint,
         points=points,
-        edges=offers(loadgen, "--server-cpu"),
+        edges="--server-cpu" in offered,
     )
 
 
@@ -359,15 +360,15 @@ def _compare(run: Run, wanted: Sequence[Level], duels: Levels | None, pace: "_Pa
         pace.compared(time.monotonic() - began, level.seconds)
 
 
-def offers(loadgen: Path, option: str) -> bool:
-    """Whether this load generator has that option."""
+def options_of(loadgen: Path) -> frozenset[str]:
+    """The words of what this load generator says of its options."""
     try:
         said = subprocess.run(
             [str(loadgen), "--help"], capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         raise SetupError(f"{loadgen} --help: {error}: run `make` first") from None
-    return option in said.stdout.split()
+    return frozenset(said.stdout.split())
 
 
 def binaries(models: Sequence[Model], loadgen: Path) -> dict[str, str]:

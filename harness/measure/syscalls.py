@@ -17,6 +17,7 @@ import contextlib
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import platform
 import struct
@@ -66,8 +67,10 @@ def _tracepoint() -> int:
     return int(text)
 
 
+@functools.lru_cache(maxsize=None)
 def tracefs(name: str) -> str:
-    """The text of a file below tracefs. Raises Unavailable."""
+    """The text of a file below tracefs, read once: it holds until the next boot. Raises
+    Unavailable."""
     script = f"mount -t tracefs tracefs {TRACEFS} && cat {TRACEFS}/{name}"
     try:
         text = Path(TRACEFS, name).read_text(encoding="ascii")
