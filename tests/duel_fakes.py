@@ -7,8 +7,11 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from harness_fakes import DUMPS
+
 SERVER = """#!/usr/bin/python3 -IS
-import json, os, signal, socket, sys, time
+import _signal, _socket, os, sys, time
+{dumps}
 NAME, COST, LIMIT, FAULT = {name!r}, {cost!r}, {limit!r}, {fault!r}
 args = sys.argv[1:]
 workers = args[args.index("-w") + 1] if "-w" in args else "1"
@@ -19,7 +22,7 @@ if "--describe" in args:
     if FAULT == "absent":
         print("liburing is not installed", file=sys.stderr); sys.exit(77)
     limit = int(workers) if FAULT == "pool" else LIMIT
-    print(json.dumps({{"name": NAME, "family": "readiness", "busy_polls": FAULT == "busy", "protocols": ["http"], "limits":
+    print(dumps({{"name": NAME, "family": "readiness", "busy_polls": FAULT == "busy", "protocols": ["http"], "limits":
                       {{"connections": limit, "reason": "it is small"}} if limit else {{}}}}))
     sys.exit(0)
 if FAULT == "unready":
@@ -29,23 +32,25 @@ def stop(*_):
                 "waits": 5, "events": 20, "eagain": 0}}
     if extra:
         counters["extra_ns_per_request"] = float(extra)
-    print(json.dumps(counters), flush=True)
+    print(dumps(counters), flush=True)
     os._exit(0)
-signal.signal(signal.SIGTERM, stop)
+_signal.signal(_signal.SIGTERM, stop)
 if FAULT == "children" and os.fork() == 0:
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    _signal.signal(_signal.SIGTERM, _signal.SIG_DFL)
     import ctypes
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL, 0, 0, 0)
+    ctypes.CDLL(None).prctl(1, _signal.SIGKILL, 0, 0, 0)
     while True:
         time.sleep(1)
-listener = socket.create_server(("127.0.0.1", 0))
+listener = _socket.socket(_socket.AF_INET, _socket.SOCK_STREAM)
+listener.bind(("127.0.0.1", 0))
+listener.listen()
 print(f"ready model={{NAME}} port={{listener.getsockname()[1]}} pid={{os.getpid()}}", flush=True)
 if FAULT in ("spins", "busy"):
     listener.setblocking(False)
 count = 0
 while True:
     try:
-        peer, _ = listener.accept()
+        peer = _socket.socket(fileno=listener._accept()[0])
     except BlockingIOError:
         continue
     peer.setblocking(True)
@@ -187,7 +192,7 @@ def add_server(
     build: Path, name: str, cost: int = 10_000, limit: int | None = None, fault: str = ""
 ) -> Path:
     """Write an executable fake server build/servers/<name>; cost: ns of CPU per request."""
-    text = SERVER.format(name=name, cost=cost, limit=limit, fault=fault)
+    text = SERVER.format(name=name, cost=cost, limit=limit, fault=fault, dumps=DUMPS)
     return _executable(build / "servers" / name, text)
 
 

@@ -15,9 +15,12 @@ from pathlib import Path
 
 import pytest
 
+from harness_fakes import EXPERIMENT
+
+from harness import cli, errors
 from harness.conformance.catalogue import discover
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, plan, run_all
-from harness.design import duel, guest
+from harness.design import duel, experiment, guest
 from harness.design.load import Load
 from harness.design.model import Model
 from harness.errors import UsageError
@@ -371,25 +374,19 @@ def test_a_wrong_server_at_a_url_is_found_out(program: str) -> None:
         server.stop()
 
 
-def test_a_run_measures_a_guest_and_what_runs_already(tmp_path: Path) -> None:
+def test_a_run_measures_a_guest_and_what_runs_already(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "tiny.toml").write_text(EXPERIMENT.replace("0.02", "0.1"), encoding="utf-8")
+    monkeypatch.setattr(experiment.available, "__defaults__", (tmp_path,))
+    monkeypatch.setattr(experiment.load, "__defaults__", (tmp_path,))
     with model("poll", "http") as running:
         also = f"mine={running.url('http', '/')},pid={running.pid}"
-        done = tenk(
-            *[
-                "run",
-                "c10k",
-                "--profile",
-                "quick",
-                "--models",
-                "epoll_lt,guest:asyncio",
-                "--also",
-                also,
-            ],
-            *["--no-plot", "--out", str(tmp_path / "out")],
-        )
-        assert done.returncode in (0, 3), done.stdout + done.stderr
+        words = ["run", "tiny", "--profile", "quick", "--models", "epoll_lt,guest:asyncio"]
+        done = cli.main([*words, "--also", also, "--no-plot", "--out", str(tmp_path / "out")])
+        assert done in (errors.EXIT_OK, errors.EXIT_DOUBTFUL), capsys.readouterr().err
         assert running.child.poll() is None, "what ran before goes on"
-    cells = [json.loads(path.read_text()) for path in tmp_path.glob("out/*/c10k/*/cells/*.json")]
+    cells = [json.loads(path.read_text()) for path in tmp_path.glob("out/*/tiny/*/cells/*.json")]
     for name in ("guest:asyncio", "mine"):
         measured = [c for c in cells if c["model"] == name and c["status"] != "unsupported"]
         assert measured and any(c["metrics"].get("server_cpu_us_per_request") for c in measured)

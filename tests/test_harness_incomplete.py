@@ -19,8 +19,8 @@ from harness.measure import accounts, host, process, runner
 from harness.store import Run
 
 LAUNCH = (
-    "import sys; from harness import cli; from harness.design import experiment; from pathlib import Path;"
-    "folder = (Path(sys.argv.pop(1)),);"
+    "import sys; from harness import cli; from harness.design import experiment, guest; from pathlib import Path;"
+    "folder = (Path(sys.argv.pop(1)),); guest.GUESTS = folder[0] / 'guests';"
     "experiment.available.__defaults__ = experiment.load.__defaults__ = folder;"
     "experiment.textbook_claims.__defaults__ = folder;"
     "sys.exit(cli.main(sys.argv[1:]))"
@@ -50,7 +50,8 @@ def run_tiny(results: Path, *more: object) -> int:
 
 
 def launch(results: Path, *arguments: object) -> list[str]:
-    """The command line of a tenk of its own that knows the tiny experiment."""
+    """The command line of a tenk of its own that knows the tiny experiment, and no guest: to ask
+    them all starts a dozen runtimes."""
     folder = results.parent / "experiments"
     return [sys.executable, "-c", LAUNCH, str(folder), *map(str, arguments)]
 

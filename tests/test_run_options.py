@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
+from harness_fakes import EXPERIMENT
 
+from harness import cli, errors
+from harness.design import experiment
 from harness.errors import UsageError
 from harness.measure import models
 from harness.measure.placement import Placement, crowded
 
-ROOT = Path(__file__).resolve().parent.parent
 WORDS = "multi_reactor -w cpus,thread_pool -w 3,epoll_lt"
 NAMES = ["epoll_lt", "multi_reactor -w cpus", "thread_pool -w 3"]
 
@@ -46,23 +46,24 @@ def test_an_option_that_the_model_does_not_know_is_refused(text: str) -> None:
         models.choose(models.discover(), text)
 
 
-def test_a_run_names_each_with_its_options_everywhere(tmp_path: Path) -> None:
-    words = [ROOT / "harness" / "tenk", "run", "c10k", "--profile", "quick", "--models", WORDS]
-    done = subprocess.run(
-        [*words, "--out", str(tmp_path / "out")],
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-        env={**os.environ, "COLUMNS": "200"},
-    )
-    assert done.returncode in (0, 3), done.stdout + done.stderr
-    (folder,) = tmp_path.glob("out/*/c10k/*")
+def test_a_run_names_each_with_its_options_everywhere(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    experiments = tmp_path / "experiments"
+    experiments.mkdir()
+    (experiments / "tiny.toml").write_text(EXPERIMENT, encoding="utf-8")
+    monkeypatch.setattr(experiment.available, "__defaults__", (experiments,))
+    monkeypatch.setattr(experiment.load, "__defaults__", (experiments,))
+    monkeypatch.setenv("COLUMNS", "200")
+    words = ["run", "tiny", "--profile", "quick", "--models", WORDS, "--out", str(tmp_path / "out")]
+    assert cli.main(words) in (errors.EXIT_OK, errors.EXIT_DOUBTFUL)
+    said = capsys.readouterr().out
+    (folder,) = tmp_path.glob("out/*/tiny/*")
     cells = [json.loads(path.read_text()) for path in folder.glob("cells/*.json")]
     for name in NAMES:
         own = [c for c in cells if c["model"] == name and c["status"] != "unsupported"]
         assert own and all(c["server"]["argv"][1:].count("-w") == ("-w" in name) for c in own)
-        assert name in done.stdout
+        assert name in said
     meta = json.loads((folder / "run.json").read_text(encoding="utf-8"))
     assert list(meta["models"]) == NAMES
     assert all(meta["binaries"][name].endswith(name.partition(" ")[2]) for name in NAMES)
