@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Marks for the tests that take minutes: run only when asked for by name (-m)."""
+"""Marks for the tests that take minutes: run only when asked for by name (-m). And what fails is told
+when it fails: a log may be cut off before its end."""
 from __future__ import annotations
 
 from typing import Any
@@ -33,6 +34,28 @@ def pytest_configure_node(node: Any) -> None:
 
 def pytest_unconfigure() -> None:
     lean.end()
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    terminal = session.config.pluginmanager.get_plugin("terminalreporter")
+    if terminal is not None and not hasattr(session.config, "workerinput"):  # workers report to it
+        session.config.pluginmanager.register(Told(terminal), "told")
+
+
+class Told:
+    """Says at once, on a line of its own, which test failed and why in a few words."""
+
+    def __init__(self, terminal: Any) -> None:
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
+        if report.failed:
+            crash = getattr(report.longrepr, "reprcrash", None)
+            why = crash.message if crash else str(report.longrepr)
+            self._terminal.ensure_newline()
+            self._terminal.write_line(
+                f"FAILED {report.nodeid} ({report.when}): {(why.splitlines() or [''])[0][:200]}"
+            )
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

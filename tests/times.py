@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: MIT
-"""Where the time of a test run went: by file, and for the conformance suite by model.
+"""Where the time of a test run went: by file, and for the conformance suite by model; at the end,
+which tests failed.
 
     /usr/bin/python3 tests/times.py FILE       FILE: as `pytest --junitxml=FILE` writes it
 
@@ -30,6 +31,15 @@ def totals(cases: Iterable[Xml.Element]) -> tuple[dict[str, list[float]], dict[s
     return files, models
 
 
+def failed(cases: Iterable[Xml.Element]) -> list[str]:
+    """The tests that failed, or could not be set up or cleared away, as file::name."""
+    return [
+        f"{case.get('classname', '').rpartition('.')[2]}::{case.get('name', '')}"
+        for case in cases
+        if case.find("failure") is not None or case.find("error") is not None
+    ]
+
+
 def table(title: str, rows: Mapping[str, list[float]]) -> str:
     """Longest first, with the total."""
     ordered = sorted(rows.items(), key=lambda row: -sum(row[1]))
@@ -56,6 +66,8 @@ def main(argv: list[str]) -> int:
         print(table("model (conformance and faults)", models))
         mean = sum(map(sum, models.values())) / len(models)
         print(f"a further model: {mean:.1f} seconds")
+    for name in failed(root.iter("testcase")):
+        print(f"failed: {name}")
     return 0
 
 
