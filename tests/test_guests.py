@@ -427,6 +427,18 @@ def test_a_process_is_known_by_its_program_and_its_command_line() -> None:
     assert attached.program(2**22 + 1) == attached.NOT_SEEN
 
 
+def test_a_guest_that_does_not_answer_is_listed_with_its_name_and_why(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def silent(*_: object) -> tuple[int, str, str]:
+        raise subprocess.TimeoutExpired("guest", 1)
+
+    monkeypatch.setattr(models, "_ask", silent)
+    (found,) = models.guests(["guest:nginx"])
+    assert found.name == "guest:nginx" and found.broken and found.family
+    assert "no answer within" in found.unavailable
+
+
 def test_the_list_has_each_guest_or_what_to_install() -> None:
     said = tenk("list").stdout
     for name in NAMES:

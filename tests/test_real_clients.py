@@ -187,7 +187,9 @@ for (const url of {urls}) {{
 
 
 def _for_browsers() -> list[list[models.Model]]:
-    fit = [model for model in _built() if not model.why_not("http", 6)]  # what one opens to one host
+    fit = [
+        model for model in _built() if not model.why_not("http", 6)
+    ]  # what one opens to one host
     return [part for first in range(BROWSERS) if (part := fit[first::BROWSERS])]
 
 

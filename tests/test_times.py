@@ -35,8 +35,12 @@ def test_what_failed_is_named_last_and_nothing_is_named_where_all_went_well(
     path.write_text(RUN, encoding="utf-8")
     assert times.main([str(path)]) == 0
     assert "failed" not in capsys.readouterr().out
-    bad = RUN.replace('name="test_c" time="4.0"/>', 'name="test_c" time="4.0"><failure/></testcase>')
-    bad = bad.replace('name="test_server[poll-http-a]" time="2.0"/>', 'name="a[b]"><error/></testcase>')
+    bad = RUN.replace(
+        'name="test_c" time="4.0"/>', 'name="test_c" time="4.0"><failure/></testcase>'
+    )
+    bad = bad.replace(
+        'name="test_server[poll-http-a]" time="2.0"/>', 'name="a[b]"><error/></testcase>'
+    )
     path.write_text(bad, encoding="utf-8")
     assert times.main([str(path)]) == 0
     said = capsys.readouterr().out.splitlines()
