@@ -25,7 +25,7 @@
  *         So the queue gets shorter by one thread per wake-up, which beside busy programs takes
  *         milliseconds. Beside six busy programs and more on two CPUs, clients that all sent at
  *         once were seen to hear nothing for up to 2.5 s where they were 1000, 19 s where they were
- *         4000, and over a minute where they were 10,000. It looks like a deadlock, and is none:
+ *         4000, and 21 s where they were 10,000. It looks like a deadlock, and is none:
  *         gdb -p PID -batch -ex bt -ex 'p __aio_requests_mutex' (it needs libc6-dbg) shows main()
  *         in aio_error(), and a lock that nobody has.
  * Needs:  glibc.
