@@ -312,7 +312,7 @@ def test_a_call_that_fails_is_reported_as_that_call_with_its_own_error(
     name: str, fails: str, says: str, shim: Path
 ) -> None:
     done = subprocess.run(
-        ["timeout", "-s", "TERM", "10", str(servers_dir() / name), "-c", "7777"],
+        ["timeout", "-s", "TERM", "10", str(servers_dir() / name), "-c", "777"],
         capture_output=True,
         text=True,
         timeout=30,

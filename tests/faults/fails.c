@@ -2,7 +2,7 @@
 /*
  * LD_PRELOAD shim: one call of set-up fails.
  *
- *   TENK_FAILS=calloc              those for 7777 or 7778 things; others are left alone
+ *   TENK_FAILS=calloc              those for 777 or 778 things; others are left alone
  *   TENK_FAILS=pthread_key_create  all of them; errno says something else, as it may
  */
 #include <dlfcn.h>
@@ -23,7 +23,7 @@ static bool is_told_to_fail(const char *call)
 
 void *calloc(size_t n, size_t size)
 {
-	if ((n == 7777 || n == 7778) && is_told_to_fail("calloc")) {
+	if ((n == 777 || n == 778) && is_told_to_fail("calloc")) {
 		errno = ENOMEM;
 		return NULL;
 	}
