@@ -25,7 +25,7 @@ from harness_fakes import EXPERIMENT, add_loadgen, add_server
 from test_harness_reading import RATES, write_run
 
 from harness import cli, errors, paths, store
-from harness.design import experiment
+from harness.design import experiment, guest
 from harness.measure import runner
 
 CASES = 120  # per kind of thing that is damaged
@@ -396,6 +396,7 @@ def test_any_words_on_the_command_line_end_in_one_line(
         raise errors.HostFault("measuring is not what is tried here")
 
     monkeypatch.setattr(runner, "measure", never)
+    monkeypatch.setattr(guest, "GUESTS", tmp_path / "guests")  # `list` asks a dozen runtimes
     monkeypatch.setattr("harness.commands.check.run_all", never)
     monkeypatch.setattr("harness.measure.calibrate.measure", never)
     monkeypatch.setattr("harness.measure.duel.measure", never)
