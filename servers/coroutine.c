@@ -71,6 +71,17 @@ static enum conn_io step(struct conn *c)
 	return io;
 }
 
+/*
+ * Off the list first: close(2) takes a socket off only if nobody else has it, and whoever reads
+ * /proc/PID/fd (ls, lsof, ss -p) has it for a moment. Its event would then come once more, for a
+ * connection that is gone.
+ */
+static void drop(struct conn *c)
+{
+	epoll_ctl(ep, EPOLL_CTL_DEL, conn_fd(c), NULL);
+	conn_close(c);
+}
+
 static void serve(void *arg)
 {
 	struct conn *c = arg;
@@ -79,7 +90,7 @@ static void serve(void *arg)
 		if (steps % STEPS == 0)
 			pause_ready(c);
 	}
-	conn_close(c);
+	drop(c);
 }
 
 /* --- in the loop ---------------------------------------------------------------------------- */
@@ -110,7 +121,7 @@ static void accept_clients(const struct server *srv)
 		mine->fiber = fiber_new((size_t)stack_bytes, serve, c);
 		if (!mine->fiber) {
 			warn("mmap of a stack: %s; this client is turned away", strerror(errno));
-			conn_close(c);
+			drop(c);
 		}
 	}
 	more_clients = true;

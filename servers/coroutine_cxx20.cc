@@ -106,6 +106,17 @@ struct others_first : std::suspend_always {
 	}
 };
 
+/*
+ * Off the list first: close(2) takes a socket off only if nobody else has it, and whoever reads
+ * /proc/PID/fd (ls, lsof, ss -p) has it for a moment. Its event would then come once more, for a
+ * connection that is gone.
+ */
+void drop(struct conn *c)
+{
+	epoll_ctl(ep, EPOLL_CTL_DEL, conn_fd(c), nullptr);
+	conn_close(c);
+}
+
 /* --- in a coroutine ------------------------------------------------------------------------- */
 
 task serve(struct conn *c)
@@ -118,7 +129,7 @@ task serve(struct conn *c)
 		else if (steps % STEPS == 0)
 			co_await others_first(c);
 	}
-	conn_close(c);
+	drop(c);
 }
 
 /* --- in the loop ---------------------------------------------------------------------------- */
@@ -149,7 +160,7 @@ void accept_clients(const struct server *srv)
 		if (!mine_of(c)->rest) {
 			warn("memory for a frame: %s; this client is turned away",
 			     strerror(ENOMEM));
-			conn_close(c);
+			drop(c);
 		}
 	}
 	more_clients = true;

@@ -63,6 +63,17 @@ static void accept_clients(const struct server *srv)
 	more_clients = true;
 }
 
+/*
+ * Off the list first: close(2) takes a socket off only if nobody else has it, and whoever reads
+ * /proc/PID/fd (ls, lsof, ss -p) has it for a moment. Its event would then come once more, for a
+ * connection that is gone.
+ */
+static void drop(struct conn *c)
+{
+	epoll_ctl(ep, EPOLL_CTL_DEL, conn_fd(c), NULL);
+	conn_close(c);
+}
+
 static void serve(struct conn *c)
 {
 	struct mine *mine = conn_mine(c);
@@ -71,7 +82,7 @@ static void serve(struct conn *c)
 	for (int i = 0; i < STEPS && io == IO_OK; i++)
 		io = conn_step(c);
 	if (io == IO_CLOSED) {
-		conn_close(c);
+		drop(c);
 	} else if (io == IO_OK) {
 		mine->is_ready = true;
 		ready[n_ready++] = c;

@@ -71,7 +71,7 @@ static void serve(int fd)
 			io = IO_CLOSED;
 	}
 	if (io == IO_CLOSED)
-		conn_close(c); /* close(2) takes it off the kernel's list */
+		conn_close(c); /* it is disarmed: no event of it comes again */
 }
 
 /* The listening socket: one thread accepts at a time. Returns whether it is armed. */

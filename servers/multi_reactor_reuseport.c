@@ -60,6 +60,17 @@ static void accept_clients(struct reactor *r)
 	}
 }
 
+/*
+ * Off the list first: close(2) takes a socket off only if nobody else has it, and whoever reads
+ * /proc/PID/fd (ls, lsof, ss -p) has it for a moment. Its event would then come once more, for a
+ * connection that is gone.
+ */
+static void drop(const struct reactor *r, struct conn *c)
+{
+	epoll_ctl(r->ep, EPOLL_CTL_DEL, conn_fd(c), NULL);
+	conn_close(c);
+}
+
 static void serve(struct reactor *r, struct conn *c)
 {
 	bool was_to_read = conn_next(c) == OP_RECV;
@@ -74,7 +85,7 @@ static void serve(struct reactor *r, struct conn *c)
 			io = IO_CLOSED;
 	}
 	if (io == IO_CLOSED)
-		conn_close(c); /* close(2) takes it off the kernel's list */
+		drop(r, c);
 }
 
 static void *react(void *arg)

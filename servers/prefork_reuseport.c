@@ -65,6 +65,17 @@ static void accept_clients(const struct server *srv)
 	}
 }
 
+/*
+ * Off the list first: close(2) takes a socket off only if nobody else has it, and whoever reads
+ * /proc/PID/fd (ls, lsof, ss -p) has it for a moment. Its event would then come once more, for a
+ * connection that is gone.
+ */
+static void drop(struct conn *c)
+{
+	epoll_ctl(ep, EPOLL_CTL_DEL, conn_fd(c), NULL);
+	conn_close(c);
+}
+
 static void serve(struct conn *c)
 {
 	bool was_to_read = conn_next(c) == OP_RECV;
@@ -79,7 +90,7 @@ static void serve(struct conn *c)
 			io = IO_CLOSED;
 	}
 	if (io == IO_CLOSED)
-		conn_close(c); /* close(2) takes it off the kernel's list */
+		drop(c);
 }
 
 static void react(const struct server *srv)

@@ -123,7 +123,7 @@ static void serve(struct conn *c)
 	enum conn_io io = conn_turn(c);
 
 	if (io == IO_CLOSED)
-		conn_close(c); /* close(2) takes it off the kernel's list */
+		conn_close(c); /* it is disarmed: no event of it comes again */
 	else
 		give_back(c, io == IO_OK);
 }

@@ -300,8 +300,13 @@ class Server:
     def drop(self, conn):
         if conn.sock is not None:
             del self.conns[conn.sock.fileno()]
+            self.forget(conn.sock)
             conn.sock.close()
             conn.sock = None
+
+    def forget(self, sock):
+        """Off the list first: close() alone does that only if nobody else has the socket."""
+        self.ep.unregister(sock)
 
     # --- protocols ---------------------------------------------------------------------------
 
