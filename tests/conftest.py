@@ -32,6 +32,12 @@ def pytest_configure_node(node: Any) -> None:
     node.workerinput["built"] = built.to_hand_on()
 
 
+def pytest_runtest_teardown(nextitem: pytest.Item | None) -> None:
+    """Tests that look for what a run left behind look at the children of this process."""
+    if getattr(getattr(nextitem, "module", None), "lean", None) is not lean:
+        lean.end()
+
+
 def pytest_unconfigure() -> None:
     lean.end()
 

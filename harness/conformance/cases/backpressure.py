@@ -24,6 +24,12 @@ GROWTH_BOUND = 2 * MIB
 WATCHED_S = 0.25  # a server that has come to rest: it uses nothing, or all it can get
 
 
+def _quiet_s(t: Trial) -> float:
+    """How long a peer takes nothing before it is thought to take nothing more. A window that was
+    full is asked about again by a timer of 200 ms at the least, whoever is in a hurry."""
+    return 0.3 * max(1.0, t.conditions.patience)
+
+
 @case(timeout_s=60)
 def slow_reader(t: Trial) -> None:
     """16 MiB of answers for a client that does not read: the server stops taking its requests,
@@ -40,7 +46,7 @@ def slow_reader(t: Trial) -> None:
     before = subject.memory_bytes()
     slow = t.connect(subject, receive_buffer=32768, send_buffer=32768)
     data = t.talk.bulk(BULK)
-    taken = slow.send_until_blocked(data, quiet_s=0.3 * t.conditions.patience)
+    taken = slow.send_until_blocked(data, quiet_s=_quiet_s(t))
     if t.serves(2):
         _others_are_served(t, subject, "a client that does not read")
     if t.conditions.measures_memory:
@@ -233,7 +239,7 @@ def flood_behind_the_last(t: Trial) -> None:
             peer.send(head("GET", f"/bytes/{size}", "Connection: close"))
             subject.settle()
             with contextlib.suppress(Failed):  # it may break the connection off instead
-                peer.send_until_blocked(bytes(BULK), quiet_s=0.3 * t.conditions.patience)
+                peer.send_until_blocked(bytes(BULK), quiet_s=_quiet_s(t))
             grown = subject.memory_bytes() - before
         if grown > GROWTH_BOUND + 2 * MIB:
             raise Failed(

@@ -17,7 +17,7 @@ from harness.measure import process
 ORDER = 75
 
 SPIN = 0.5  # of one CPU, with no client there
-WATCHED_S = 0.25
+WATCHED_S = 0.5
 # The number of pidfd_getfd(2) on every architecture but Alpha; Linux 5.6. Python has no such call.
 PIDFD_GETFD = 438
 _libc = ctypes.CDLL(None, use_errno=True)
