@@ -214,7 +214,9 @@ def test_an_interrupted_run_goes_on_with_its_rates_and_measures_only_what_is_mis
         status, before = run(ground)
     assert status == errors.EXIT_INTERRUPTED
     (folder,) = (ground / "results").glob("*/tiny/*")
-    assert tenk("run", "--resume", "tiny", "--out", ground / "results") == errors.EXIT_OK
+    # What two duels of half a second found beside other tests may be in doubt; not that they ended.
+    status = tenk("run", "--resume", "tiny", "--out", ground / "results")
+    assert status in (errors.EXIT_OK, errors.EXIT_DOUBTFUL)
     (again,) = (ground / "results").glob("*/tiny/*")
     after = json.loads((again / "evidence.json").read_text())
     assert again == folder and after["complete"] is True
