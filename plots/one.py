@@ -1,28 +1,40 @@
 # SPDX-License-Identifier: MIT
-"""One figure of a run, for a page of many."""
+"""One figure of each of several runs, for a page of them."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
 import matplotlib
 
 from plots.data import DataError, load_run
-from plots.draw import draw_figure, kinds
-from plots.page import RC
+from plots.draw import draw_figure, kinds, notes_page
+from plots.page import NOTES_FILE, RC, Sheet
 
 DPI = 110
 
 
-def draw_one(run_dir: Path, name: str, out: Path) -> None:
-    """The figure of that kind as a PNG; of a kind with one for each level of a factor, the last
-    that applies. DataError where the run has none."""
+def draw_each(runs: Mapping[str, tuple[Path, str]], out: Path) -> None:
+    """A PNG for each run, by its name; and the notes to those that have some. runs: where it is,
+    and the kind of figure. DataError for a run that has none of the kind, or cannot be read."""
+    out.mkdir(parents=True, exist_ok=True)
+    sheets = {}
+    for name, (path, kind) in runs.items():
+        sheets[name] = _drawn(path, kind)
+        with matplotlib.rc_context(RC):
+            sheets[name].savefig(out / f"{name}.png", dpi=DPI, metadata={"Software": "tenk"})
+    if told := {name: sheet for name, sheet in sheets.items() if sheet.footnotes}:
+        (out / NOTES_FILE).write_text(notes_page(told), encoding="utf-8")
+
+
+def _drawn(run_dir: Path, name: str) -> Sheet:
+    """Of a kind with one figure for each level of a factor the last that applies."""
     run, kind = load_run(run_dir), kinds().get(name)
     if kind is None:
         raise DataError(f"there is no figure {name or 'named in its page'}")
     parts = [part for _, part in run.slices(kind.X)] if kind.X else [run]
     told = [part for part in parts if kind.applies(part)]
     if not told:
-        raise DataError(f"figure {name} does not apply")
-    with matplotlib.rc_context(RC):
-        draw_figure(kind, told[-1]).savefig(out, dpi=DPI, metadata={"Software": "tenk"})
+        raise DataError(f"figure {name} does not apply to {run_dir}")
+    return draw_figure(kind, told[-1])

@@ -218,7 +218,7 @@ def test_the_figure_shows_each_part_of_each_model_and_says_what_was_found(tmp_pa
     assert [t.get_text() for t in totals] == ["65", "90"] * 3
     said = " ".join(t.get_text() for t in figure.texts)
     assert "At 2k/s a request takes epoll_lt 65 µs, of which it works 25 µs" in said
-    assert "In doubt, suspect: poll at 8k." in said
+    assert "In doubt, suspect: poll at 8k." in [note.text for note in figure.footnotes]
 
 
 def test_a_run_that_split_no_request_has_no_such_figure(tmp_path: Path) -> None:

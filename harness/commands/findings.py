@@ -44,8 +44,7 @@ def run(args: argparse.Namespace) -> int:
     if not runs:
         raise errors.SetupError("no complete run of an experiment: harness/tenk run NAME")
     if args.figures:
-        for one in runs:
-            _draw(one)
+        _draw(runs)
     print(present.page([_entry(one) for one in runs]), end="")
     return errors.EXIT_OK
 
@@ -74,14 +73,16 @@ def _entry(one: store.Run) -> present.Entry:
     )
 
 
-def _draw(one: store.Run) -> None:
-    """The figure that its page explains. SetupError where that cannot be done."""
-    page = (PAGES / f"{one.experiment_name}.md").read_text(encoding="utf-8")
+def _draw(runs: Sequence[store.Run]) -> None:
+    """Of each the figure that its page explains. SetupError where that cannot be done."""
     plots, figures = importlib.import_module("plots"), importlib.import_module("plots.one")
-    plot.refresh(one.path)
+    wanted = {}
+    for one in runs:
+        plot.refresh(one.path)
+        page = (PAGES / f"{one.experiment_name}.md").read_text(encoding="utf-8")
+        wanted[one.experiment_name] = (one.path, present.figure_of(page))
     try:
-        FIGURES.mkdir(parents=True, exist_ok=True)
-        figures.draw_one(one.path, present.figure_of(page), FIGURES / f"{one.experiment_name}.png")
+        figures.draw_each(wanted, FIGURES)
     except (plots.DataError, OSError) as error:
         said = errors.why(error) if isinstance(error, OSError) else error
-        raise errors.SetupError(f"cannot draw {one.path}: {said}") from None
+        raise errors.SetupError(f"cannot draw: {said}") from None
