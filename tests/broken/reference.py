@@ -306,7 +306,10 @@ class Server:
 
     def forget(self, sock):
         """Off the list first: close() alone does that only if nobody else has the socket."""
-        self.ep.unregister(sock)
+        try:
+            self.ep.unregister(sock)
+        except OSError:  # it never came on the list
+            pass
 
     # --- protocols ---------------------------------------------------------------------------
 
