@@ -131,11 +131,11 @@ static void setup(const struct server *srv)
 	if (epoll_ctl(ep, EPOLL_CTL_ADD, srv->listen_fd, &event))
 		die_errno("epoll_ctl", NULL);
 	pthread_attr_init(&attr);
-	/* SIGTERM is always the main thread's, which is one of those that take turns. */
+	/* SIGTERM is always the main thread's, which takes no turns. */
 	sigfillset(&all);
 	pthread_attr_setsigmask_np(&attr, &all);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-	for (int i = 1; i < srv->workers; i++) {
+	for (int i = 0; i < srv->workers; i++) {
 		error = pthread_create(&thread, &attr, react, (void *)srv);
 		if (error)
 			die_error(error, "pthread_create", "start fewer threads: -w");
@@ -143,9 +143,10 @@ static void setup(const struct server *srv)
 	pthread_attr_destroy(&attr);
 }
 
+/* A thread that waits need not be told to stop: it ends with the process. */
 static void run(const struct server *srv)
 {
-	react((void *)srv);
+	server_wait_stop(srv);
 }
 
 const struct model model = {
