@@ -11,8 +11,7 @@
  * What to look for: the lock is the program's, and it is held while the thread sleeps in
  * epoll_wait(2). In epoll_oneshot.c all threads sleep there together, and the kernel chooses one:
  * diff servers/epoll_oneshot.c servers/leader_followers.c. A leader takes one event at a time,
- * because it keeps no other for later: one wait for each request, however many are ready. While
- * others serve, the lock is contended only for as long as epoll_wait(2) runs.
+ * because it keeps no other for later: one wait for each request, however many are ready.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches. One thread waits at a time.
  * Needs:  Linux.
