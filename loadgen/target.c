@@ -111,15 +111,16 @@ static const char *parse_local(const char *text, const char **end, struct target
 static const char *parse_path(const char *text, struct target *target)
 {
 	bool key = target->protocol == PROTOCOL_MEMCACHED || target->protocol == PROTOCOL_REDIS;
+	const char *rest = text + (*text == '/'); /* "http://host?query" has no slash */
 
 	if (!key && target->protocol != PROTOCOL_HTTP && *text && strcmp(text, "/") != 0)
 		return "a URL without a path; only http, memcached and redis have one";
-	if (key && strlen(text) > 251)
+	if (key && strlen(rest) > 250)
 		return "a URL with a key of at most 250 characters";
-	if (strlen(text) + 2 > sizeof(target->path))
-		return "a URL with a path of at most 2046 characters";
-	snprintf(target->path, sizeof(target->path), "%s%s", *text == '/' ? "" : "/", text);
-	if (target->protocol == PROTOCOL_MEMCACHED && !target->path[1])
+	if (strlen(rest) + 2 > sizeof(target->path))
+		return "a URL with a path of at most 2047 characters";
+	snprintf(target->path, sizeof(target->path), "/%s", rest);
+	if (target->protocol == PROTOCOL_MEMCACHED && !*rest)
 		return "a URL with the key that is asked for, as memcached://HOST:PORT/KEY";
 	return NULL;
 }

@@ -42,6 +42,37 @@ static void urls_are_taken_apart(void **state)
 	assert_int_equal(t.port, 6379);
 }
 
+/* With its slash or without ("http://h?q"): a path fits when what is kept of it does. */
+static void a_path_is_as_long_with_its_slash_as_without(void **state)
+{
+	static const struct {
+		const char *with, *without;
+		size_t most; /* after the slash */
+	} of[] = {
+		{"http://h/?", "http://h?", sizeof(((struct target *)NULL)->path) - 2},
+		{"redis://h/?", "redis://h?", 250},
+		{"memcached://h/?", "memcached://h?", 250},
+	};
+	char rest[4096], url[sizeof(rest) + 32];
+	struct target t;
+
+	(void)state;
+	memset(rest, 'a', sizeof(rest));
+	for (size_t i = 0; i < sizeof(of) / sizeof(*of); i++) {
+		int fits = (int)of[i].most - 1; /* the question mark is one of them */
+
+		for (int more = 0; more <= 1; more++) {
+			snprintf(url, sizeof(url), "%s%.*s", of[i].with, fits + more, rest);
+			assert_int_equal(target_parse(url, &t) != NULL, more);
+			snprintf(url, sizeof(url), "%s%.*s", of[i].without, fits + more, rest);
+			assert_int_equal(target_parse(url, &t) != NULL, more);
+		}
+		snprintf(url, sizeof(url), "%s%.*s", of[i].without, fits, rest);
+		assert_null(target_parse(url, &t));
+		assert_int_equal(strlen(t.path), of[i].most + 1);
+	}
+}
+
 static void a_unix_socket_is_named_by_its_path(void **state)
 {
 	struct endpoint a;
@@ -175,6 +206,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(urls_are_taken_apart),
+		cmocka_unit_test(a_path_is_as_long_with_its_slash_as_without),
 		cmocka_unit_test(a_unix_socket_is_named_by_its_path),
 		cmocka_unit_test(only_addresses_of_this_machine_are_here),
 		cmocka_unit_test(wrong_urls_are_refused),
