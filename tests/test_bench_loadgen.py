@@ -193,6 +193,42 @@ def test_a_build_of_before_is_a_contender_and_a_goal_where_it_is_named() -> None
     text = bench.report(slices, plan, {})
     assert "loadgen / loadgen before >= 0.99: 0.980 [0.980, 0.980], n=8: not met" in text
     assert f"  {BEFORE:18} " in text
+    assert "the change costs 2.0 % of the rate; 95 % interval of the cost +2.0 to +2.0 %" in text
+
+
+@pytest.mark.parametrize(
+    ("ratio", "words"),
+    [
+        (
+            Estimate(12, 0.992, 0.985, 1.003, 0.95),
+            "the change costs 0.8 % of the rate; 95 % interval of the cost -0.3 to +1.5 %, so it may"
+            " be nothing",
+        ),
+        (
+            Estimate(12, 1.02, 1.01, 1.03, 0.95),
+            "the change gains 2.0 % of the rate; 95 % interval of the cost -3.0 to -1.0 %",
+        ),
+        (
+            Estimate(1, 0.98, 0.98, 0.98, 0.0),
+            "the change costs 2.0 % of the rate; too few blocks (1) for a 95 % interval",
+        ),
+        (
+            Estimate(0, math.nan, math.nan, math.nan, 0.0),
+            "what the change costs is not known: no block counts",
+        ),
+    ],
+)
+def test_what_a_change_cost_is_said_in_percent_with_its_interval(
+    ratio: Estimate, words: str
+) -> None:
+    assert bench.change_words(ratio) == words
+
+
+def test_no_block_is_the_second_of_one() -> None:
+    """Blocks of which too little counts are repeated: then there are more than were planned."""
+    names = [bench.block_name(number, 2) for number in (1, 2, 3, 4)]
+    assert names[:2] == ["block 1 of 2", "block 2 of 2"]
+    assert names[2:] == ["block 3 (2 planned, 1 more)", "block 4 (2 planned, 2 more)"]
 
 
 def test_wrk_with_errors_is_a_failure_not_a_rate() -> None:

@@ -371,13 +371,23 @@ def measure(plan: Plan, skipped: dict[str, str], say: Callable[[str], None]) -> 
             len(paired_ratios(found, name, BARE, connections))
             for name in {one.client for one in found} - {BARE}
         ]
+        note = ""
         if failed or not all(pairs):
             waiting.append(connections)
+            note = "; not enough of it counts, so one more at the end"
         spoilt = sum(one.disturbed for one in found)
-        note = f"; {spoilt} of {len(found)} slices disturbed" if spoilt else ""
+        note = (f"; {spoilt} of {len(found)} slices disturbed" if spoilt else "") + note
         note += "".join(f"; failed: {reason}" for reason in failed.values())
-        say(f"block {block} of {planned}: {connections} connections: {_rates(found)}{note}")
+        name = block_name(block, planned)
+        say(f"{name}: {connections} connections: {_rates(found)}{note}")
     return slices
+
+
+def block_name(number: int, planned: int) -> str:
+    """What a block is called, counted from 1; beyond those planned are those that repeat one."""
+    if number <= planned:
+        return f"block {number} of {planned}"
+    return f"block {number} ({planned} planned, {number - planned} more)"
 
 
 def _rates(slices: Sequence[Slice]) -> str:
@@ -457,7 +467,9 @@ def _answer_lines(answer: Answer, slices: Sequence[Slice]) -> list[str]:
         f"  {goal.over} / {goal.under} {sign} {goal.least:g}:"
         f" {_interval(answer.estimate)}, n={answer.estimate.n}: {answer.outcome}{because}"
     ]
-    if goal.under != BARE:
+    if goal.under == BEFORE:
+        lines.append(f"      {change_words(answer.estimate)}")
+    elif goal.under != BARE:
         floor = stats.estimate(paired_ratios(slices, BARE, goal.under, goal.connections))
         lines.append(f"      {BARE}, which records nothing, / {goal.under}: {_interval(floor)}")
     if cost.n:
@@ -466,6 +478,19 @@ def _answer_lines(answer: Answer, slices: Sequence[Slice]) -> list[str]:
             f" {_interval(cost)}, n={cost.n}"
         )
     return lines
+
+
+def change_words(ratio: stats.Estimate) -> str:
+    """What a change cost, from the ratio of the new rate to the old: one sentence, percent of the
+    old rate, with the interval of the same confidence."""
+    if not ratio.n:
+        return "what the change costs is not known: no block counts"
+    share, lo, hi = (100 * (1 - value) for value in (ratio.value, ratio.hi, ratio.lo))
+    sentence = f"the change {'costs' if share >= 0 else 'gains'} {abs(share):.1f} % of the rate"
+    if ratio.n < 5:
+        return f"{sentence}; too few blocks ({ratio.n}) for a 95 % interval"
+    interval = f"{sentence}; 95 % interval of the cost {lo:+.1f} to {hi:+.1f} %"
+    return f"{interval}, so it may be nothing" if lo <= 0 <= hi else interval
 
 
 def as_json(slices: Sequence[Slice], plan: Plan, skipped: Mapping[str, str]) -> dict[str, Any]:
