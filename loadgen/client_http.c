@@ -22,8 +22,9 @@ enum {
 	CLOSES = 1,
 	CHUNKED = 2,
 	HAS_LENGTH = 4,
-	CUT = 8,     /* line[] is not the whole line */
-	NO_BODY = 16 /* the reply to HEAD */
+	CUT = 8,      /* line[] is not the whole line */
+	NO_BODY = 16, /* the reply to HEAD */
+	CODED = 32    /* in a way that only the close ends, whatever its length is said to be */
 };
 
 bool http_init(struct client_http *http, const struct target *target, uint64_t seed)
@@ -131,6 +132,28 @@ static bool http_status_line(struct reply *reply)
 	return reply->status >= 100 && reply->status < 600;
 }
 
+/*
+ * Transfer-Encoding, one line of possibly several. The last coding of all decides: chunked frames
+ * the body, another one is over when the server closes (RFC 9112, 6.3). "identity" is none; it was
+ * allowed once (RFC 2616, 3.6).
+ */
+static bool http_codings(struct reply *reply, const char *value)
+{
+	const char *comma = strrchr(value, ','), *last = comma ? comma + 1 : value;
+	size_t length;
+
+	if (reply->flags & CUT) /* the last one is not there */
+		return false;
+	last += strspn(last, " \t");
+	length = strcspn(last, " \t");
+	reply->flags &= (uint8_t) ~(CHUNKED | CODED);
+	if (length == 7 && memcmp(last, "chunked", length) == 0)
+		reply->flags |= CHUNKED;
+	else if (length && (length != 8 || memcmp(last, "identity", length) != 0))
+		reply->flags |= CODED;
+	return true;
+}
+
 static bool http_header(struct reply *reply)
 {
 	const char *value;
@@ -147,8 +170,8 @@ static bool http_header(struct reply *reply)
 		reply->left = length;
 		return true;
 	}
-	if (header_is(reply->line, "transfer-encoding:", &value) && strstr(value, "chunked"))
-		reply->flags |= CHUNKED;
+	if (header_is(reply->line, "transfer-encoding:", &value))
+		return http_codings(reply, value);
 	if (header_is(reply->line, "connection:", &value)) {
 		if (strstr(value, "close"))
 			reply->flags |= CLOSES;
@@ -171,7 +194,7 @@ static enum reply_result http_head_end(struct reply *reply)
 		reply->state = IN_CHUNK_SIZE;
 		return REPLY_MORE;
 	}
-	if (!(reply->flags & HAS_LENGTH)) {
+	if (!(reply->flags & HAS_LENGTH) || reply->flags & CODED) {
 		reply->flags |= CLOSES;
 		reply->state = UNTIL_CLOSE;
 		return REPLY_MORE;

@@ -65,12 +65,25 @@ static void check_descriptors(const struct options *o)
 		    (uint64_t)limit.rlim_max);
 }
 
-/* Can a socket be bound to this address? */
+/*
+ * Can a connection come from this address? bind(2) allows "any", broadcast and multicast addresses,
+ * too, for which the kernel then takes one of its own choice. A UDP socket tells the former two:
+ * connecting it to the address itself sends nothing.
+ */
 static bool is_local(uint32_t address)
 {
-	struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = address};
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-	bool fine = fd >= 0 && bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0;
+	struct sockaddr_in source = {.sin_family = AF_INET, .sin_addr.s_addr = address}, server;
+	socklen_t length = sizeof(source);
+	int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	bool fine;
+
+	server = source;
+	server.sin_port = htons(9);
+	fine = fd >= 0 && !IN_MULTICAST(ntohl(address)) &&
+	       bind(fd, (struct sockaddr *)&source, sizeof(source)) == 0 &&
+	       connect(fd, (struct sockaddr *)&server, sizeof(server)) == 0 &&
+	       getsockname(fd, (struct sockaddr *)&source, &length) == 0 &&
+	       source.sin_addr.s_addr == address;
 
 	if (fd >= 0)
 		close(fd);

@@ -654,7 +654,8 @@ static bool connect_all(struct session *s)
 	if (!opened && !*s->record->message && !stopped(s) && s->traffic.lane_count &&
 	    s->record->tallies[POPULATION_SHORT_LIVED].connections != s->traffic.lane_count)
 		snprintf(s->record->message, sizeof(s->record->message),
-			 "connect to %s: no connection could be opened", s->url);
+			 "connect to %s: no connection could be opened: %s", s->url,
+			 s->connect_error ? strerror(s->connect_error) : "no answer");
 	return !*s->record->message;
 }
 

@@ -197,6 +197,7 @@ void traffic_unconnected(struct traffic *t, struct lane *c, int error)
 		lane_queue(s, c);
 		return;
 	}
+	s->connect_error = error;
 	if (s->pending)
 		s->pending--;
 	if (failure == FAILURE_REFUSED && !*s->record->message)

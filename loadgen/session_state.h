@@ -55,6 +55,7 @@ struct session {
 	struct opening opening;
 	uint32_t connecting; /* connections in that state */
 	uint32_t pending;    /* those of the set-up that are neither up nor given up */
+	int connect_error;   /* errno of the last of them that was given up; 0: none was */
 	uint32_t ahead;      /* of these so many may be under way; 0: any number */
 
 	/* Requests. */

@@ -76,7 +76,7 @@ static const char *parse_host(const char *text, const char *end, struct target *
 		after = stop + 1;
 		snprintf(target->host, sizeof(target->host), "%.*s", (int)(stop - text), text);
 		if (inet_pton(AF_INET6, target->host, &any) != 1)
-			return "a URL whose brackets hold an IPv6 address, as [::1]";
+			return "a URL whose brackets hold an IPv6 address (without a zone), as [::1]";
 		return parse_port(after, end, target);
 	}
 	stop = memchr(text, ':', (size_t)(end - text));

@@ -74,6 +74,15 @@ def test_a_run_that_fails_leaves_no_results_of_an_earlier_one(tmp_path: Path) ->
     assert link.is_symlink()
 
 
+def test_why_no_connection_could_be_opened_is_said(tmp_path: Path) -> None:
+    url = f"http://unix:{tmp_path}/none"
+    done = run(url)
+    assert done.status == FAILED
+    assert done.err == (
+        f"loadgen: connect to {url}: no connection could be opened: No such file or directory\n"
+    )
+
+
 def test_an_unknown_host_is_a_set_up_failure() -> None:
     done = run("http://host.invalid/")
     assert done.status == FAILED

@@ -211,6 +211,7 @@ def test_a_range_is_said_in_numbers_that_are_accepted() -> None:
         ("http://[127.0.0.1]/", "IPv6"),
         ("http://::1/", "IPv6"),
         ("echo://fe80::1:9000", "IPv6"),
+        ("echo://[fe80::1%lo]:9000", "zone"),
         ("http://me:secret@127.0.0.1:80/", "user and password"),
         ("http://me@127.0.0.1/", "user and password"),
     ],
@@ -219,6 +220,15 @@ def test_what_a_url_may_not_have_is_named(url: str, word: str) -> None:
     done = run(url)
     refused(done, "URL: ", word)
     assert "whose port" not in done.err
+
+
+@pytest.mark.parametrize(
+    "address", ["0.0.0.0", "224.0.0.1", "255.255.255.255", "127.255.255.255", "192.0.2.1"]
+)
+def test_a_source_from_which_no_connection_can_come_is_refused(address: str) -> None:
+    """The kernel binds a socket to "any", multicast and broadcast addresses, and takes another."""
+    refused(run("--source-ip", address, NOBODY), f"'{address}'", "addresses of this machine")
+    assert run("--source-ip", "127.0.0.1-127.0.0.3", NOBODY).status == FAILED
 
 
 @pytest.mark.parametrize(

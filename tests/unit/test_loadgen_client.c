@@ -338,6 +338,41 @@ static void what_is_not_http_is_garbage(void **state)
 	}
 }
 
+static void the_last_transfer_coding_says_how_a_reply_ends(void **state)
+{
+	static const struct {
+		const char *codings;
+		enum reply_result result;
+	} cases[] = {
+		{"Transfer-Encoding: chunked\r\n", REPLY_DONE},
+		{"Transfer-Encoding: gzip, Chunked\t\r\n", REPLY_DONE},
+		{"Transfer-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n", REPLY_DONE},
+		{"Transfer-Encoding: gzip\r\nContent-Length: 5\r\n", REPLY_MORE},
+		{"Transfer-Encoding: xchunked\r\nContent-Length: 5\r\n", REPLY_MORE},
+		{"Transfer-Encoding: chunked, gzip\r\nContent-Length: 5\r\n", REPLY_MORE},
+		{"Transfer-Encoding: chunked\r\nTransfer-Encoding: gzip\r\n", REPLY_MORE},
+		{"Transfer-Encoding: identity\r\nContent-Length: 11\r\n", REPLY_DONE},
+		{"Transfer-Encoding: \r\nContent-Length: 11\r\n", REPLY_DONE},
+		{"Transfer-Encoding: one-of-a-long-list, another, chunked\r\n", REPLY_GARBAGE},
+	};
+	static const char body[] = "1\r\nx\r\n0\r\n\r\n"; /* 11 bytes */
+	size_t rest;
+
+	(void)state;
+	start("http://h/", 0, 1, true);
+	for (size_t i = 0; i < sizeof(cases) / sizeof(*cases); i++) {
+		struct reply r = {0};
+		char text[256];
+		int n = snprintf(text, sizeof(text), OK_HEAD "%s\r\n%s", cases[i].codings, body);
+		enum reply_result result = feed(&r, 0, 0, text, (size_t)n, 7, &rest);
+
+		if (result != cases[i].result)
+			fail_msg("'%s': %d", cases[i].codings, (int)result);
+		if (result == REPLY_MORE) /* all of it is the body, and so is what may follow */
+			assert_int_equal(client_eof(&r), REPLY_DONE);
+	}
+}
+
 static void a_nul_in_a_line_is_garbage(void **state)
 {
 	static const char length[] = OK_HEAD "Content-Length: 5\0000\r\n\r\nhello";
@@ -527,6 +562,7 @@ int main(void)
 		cmocka_unit_test(good_http_replies_are_complete_in_any_pieces),
 		cmocka_unit_test(an_error_status_is_complete_but_an_error),
 		cmocka_unit_test(what_is_not_http_is_garbage),
+		cmocka_unit_test(the_last_transfer_coding_says_how_a_reply_ends),
 		cmocka_unit_test(a_nul_in_a_line_is_garbage),
 		cmocka_unit_test(an_endless_head_is_garbage),
 		cmocka_unit_test(closing_is_noticed_and_can_end_a_reply),
