@@ -3,7 +3,10 @@
 
 #include "loadgen/random.h"
 
-#define PASS_MOST_NS 3600e9 /* the longest slice anybody can ask for */
+#define PASS_MOST_NS  3600e9 /* the longest slice anybody can ask for */
+#define REST_LEAST_NS UINT64_C(100000)
+#define REST_EACH_NS  UINT64_C(200)
+#define REST_MOST_NS  UINT64_C(100000000)
 
 static uint64_t longer(uint64_t a, uint64_t b)
 {
@@ -30,6 +33,13 @@ uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elaps
 	double pass_ns = replies ? (double)elapsed_ns * (double)connections / (double)replies : 0;
 
 	return (uint64_t)(pass_ns < PASS_MOST_NS ? pass_ns : PASS_MOST_NS);
+}
+
+uint64_t schedule_rest_ns(uint64_t connections)
+{
+	if (connections >= (REST_MOST_NS - REST_LEAST_NS) / REST_EACH_NS)
+		return REST_MOST_NS;
+	return REST_LEAST_NS + REST_EACH_NS * connections;
 }
 
 struct timing schedule_timing(const struct options *o, uint64_t pass_ns)

@@ -27,7 +27,6 @@ enum turn_phase { TURN_SETTLE, TURN_MEASURE, TURN_DRAIN, TURN_OVER };
 enum { NO_TURN = UINT32_MAX >> 2 };
 
 #define HELPER_LOOK_NS (100 * NS_PER_US) /* how often helpers look for an edge that is due */
-#define REST_NS        100000            /* after the last reply a server is asleep */
 #define CUT_LOOK_NS    (5 * NS_PER_MS)   /* together: how often to look whether it is cut */
 #define PACKED_BYTES   8192 /* room for the histogram of a slice: three times what is usual */
 
@@ -523,7 +522,10 @@ static void await_helpers(struct taker *k, const struct session *s)
 /* From edge B on: stop, drain, edge C. */
 static void bring_to_rest(struct taker *k, struct session *s, struct slice *slice)
 {
-	static const struct timespec rest = {.tv_nsec = REST_NS};
+	struct timespec rest = {
+		.tv_nsec = (long)schedule_rest_ns(
+			(uint64_t)options_all_connections(k->turns->options)),
+	};
 
 	session_end_turn(s);
 	await_helpers(k, s);

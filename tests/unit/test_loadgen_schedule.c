@@ -80,6 +80,16 @@ static void a_pass_is_connections_by_rate(void **state)
 	assert_int_equal(schedule_pass_ns(10000000, 1, 3600 * NS_PER_S), 3600 * NS_PER_S);
 }
 
+static void a_server_of_many_connections_has_longer_to_fall_asleep(void **state)
+{
+	(void)state;
+	/* Enough for two looks of 100 ns at each, and never a second, which nanosleep would refuse. */
+	for (uint64_t n = 1; n <= 100000; n *= 10)
+		assert_true(schedule_rest_ns(n) >= 100000 + 2 * 100 * n);
+	assert_true(schedule_rest_ns(100) < 200000);
+	assert_true(schedule_rest_ns(UINT64_MAX) < NS_PER_S);
+}
+
 static void auto_is_passes_but_at_least_so_long(void **state)
 {
 	struct timing t = schedule_timing(&options, 0);
@@ -169,6 +179,8 @@ int main(void)
 		cmocka_unit_test_setup(the_order_is_a_function_of_seed_and_round, reset),
 		cmocka_unit_test_setup(every_target_comes_at_every_place_equally_often, reset),
 		cmocka_unit_test_setup(a_pass_is_connections_by_rate, reset),
+		cmocka_unit_test_setup(a_server_of_many_connections_has_longer_to_fall_asleep,
+				       reset),
 		cmocka_unit_test_setup(auto_is_passes_but_at_least_so_long, reset),
 		cmocka_unit_test_setup(rounds_fill_the_duration_with_slices_of_different_length,
 				       reset),
