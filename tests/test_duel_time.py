@@ -3,6 +3,7 @@
 and who is measured again. Made-up pieces; nothing is started but fakes."""
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -15,7 +16,7 @@ from harness import cli
 from harness.design.duel import CONTENDER, MOST_IN_TURN, REFERENCE, TOGETHER, TURNS, Entry, Plan
 from harness.design.load import Load
 from harness.design.model import Model
-from harness.design.pieces import Piece
+from harness.design.pieces import Piece, Slice
 from harness.measure import duel as measure_duel
 from harness.measure import targets
 from harness.measure.staging import FEW_PASSES, SHORT_PASSES, SLICE_PASSES, Record, Stage
@@ -90,6 +91,36 @@ def test_the_load_generator_is_told_passes_in_turns_and_a_slice_together() -> No
     together = command(targets.Timing(TOGETHER, seconds=1.0, warmup_s=0.1, slice_s=0.05))
     assert "--rounds 4 --slice-passes 7" in turns and "--slice " not in turns
     assert "--slice 0.05s" in together and "--slice-passes" not in together
+
+
+# --- who is not silent while the others have their turns ------------------------------------------
+
+
+def at_rest(*cpu_ms: float) -> Piece:
+    """A block of which one contender used so much in the turns of others, half a second each."""
+    nothing: dict[str, Any] = {f.name: 0.0 for f in dataclasses.fields(Slice)}
+    turns = tuple(
+        Slice(**{**nothing, "name": "one", "idle_ns": 500e6, "idle_cpu_ns": 1e6 * cpu})
+        for cpu in cpu_ms
+    )
+    return Piece(TURNS, 0, ("ref", "one"), 0.0, 0.0, turns, {}, {}, {}, 1.0, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("cpu_ms", "restless"),
+    [
+        ((0, 0, 4, 0), False),  # a clock that was behind by a tick, once
+        ((0, 4, 0, 0, 0, 8, 0, 0), False),
+        ((2, 2, 2, 2), True),  # a little, but in every turn
+        ((0, 4, 4, 4), True),
+        ((4,), True),  # nothing else is known of it
+    ],
+)
+def test_one_tick_of_the_clock_is_no_server_that_spins_and_a_little_in_every_turn_is(
+    cpu_ms: tuple[float, ...], restless: bool
+) -> None:
+    share = at_rest(*cpu_ms).idle_share("one")
+    assert (share > measure_duel.SILENT_BELOW) is restless
 
 
 # --- rates that are too high, and of whom nothing counts ------------------------------------------
