@@ -108,8 +108,32 @@ def test_the_page_counts_the_verdicts_and_shows_figure_and_numbers() -> None:
 @pytest.mark.parametrize("page", sorted(p.stem for p in PAGES.glob("*.md")))
 def test_a_page_that_explains_a_figure_names_one_that_there_is(page: str) -> None:
     text = (PAGES / f"{page}.md").read_text(encoding="utf-8")
-    if "**How to read the figure" in text:
+    if page in experiment.available() or "**How to read the figure" in text:
         assert present.figure_of(text) in kinds()
+
+
+def test_a_run_whose_file_asks_something_else_by_now_is_told_so() -> None:
+    now = experiment.load("nagle").raw
+    profiles = now["profiles"]
+    longer = {**profiles, "default": {**profiles["default"], "seconds": 9}}
+    assert experiment.asks_the_same(now, {**now, "title": "another"}, "default")
+    assert experiment.asks_the_same(now, {**now, "profiles": longer}, "full")
+    assert not experiment.asks_the_same(now, {**now, "profiles": longer}, "default")
+    assert not experiment.asks_the_same(now, {**now, "claims": now["claims"][1:]}, "default")
+    meta = {"started": "2026-01-02T03:04:05Z", "git": {"commit": "abc"}, "profile": "default"}
+    for old in (False, True):
+        entry = present.Entry(experiment.load("nagle"), {**meta, "host": HOST}, [], [], (), old=old)
+        assert ("has changed since" in present.page([entry])) == old
+
+
+def test_only_a_run_that_is_named_may_be_of_the_profile_quick(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "07_fast.md").write_text("", encoding="utf-8")
+    path = write_run(tmp_path)
+    monkeypatch.setattr(findings, "PAGES", tmp_path)
+    assert [run.path for run in findings.chosen([str(path)], tmp_path)] == [path]
+    assert findings.chosen([], tmp_path) == []
 
 
 def test_a_run_without_a_page_or_an_end_is_refused_when_it_is_named(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import os
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -28,7 +29,9 @@ def register(subparsers: Subparsers) -> None:
         "findings",
         help="what each experiment found, as a page",
         description="Prints docs/experiments/findings.md, made from these runs, or else from the"
-        " newest complete one of each experiment that has a page in docs/experiments.",
+        " newest complete one of each experiment that has a page in docs/experiments, those of"
+        " the profile quick left out: they are to see that it works. A run whose experiment's file"
+        " asks something else by now is told so.",
     )
     parser.add_argument("runs", nargs="*", metavar="RUN", help="a directory, or an experiment")
     parser.add_argument(
@@ -57,7 +60,7 @@ def chosen(which: Sequence[str], results: Path | None = None) -> list[store.Run]
         one = store.Run.open(path, whole=True)
         name = one.experiment_name
         told = one.meta["complete"] and (PAGES / f"{name}.md").exists()
-        if told:
+        if told and (paths or one.meta["profile"] != "quick"):
             found[name] = one
         elif paths:
             raise errors.UsageError("RUN", path, f"it must be complete, and {name} have a page")
@@ -65,12 +68,16 @@ def chosen(which: Sequence[str], results: Path | None = None) -> list[store.Run]
 
 
 def _entry(one: store.Run) -> present.Entry:
-    told = conclusion.of_run(one)
-    figure = FIGURES / f"{one.experiment_name}.png"
+    told, measured = conclusion.of_run(one), experiment.of(one)
+    name, profile = one.experiment_name, one.meta["profile"]
+    there = name in experiment.available()
+    now = experiment.load(name).raw if there else measured.raw
+    old = not experiment.asks_the_same(measured.raw, now, profile)
+    figure = FIGURES / f"{name}.png"
     link = os.path.relpath(figure, PAGES) if figure.exists() else ""
-    return present.Entry(
-        experiment.of(one), one.meta, told.sentences, told.verdicts, told.duels, link
-    )
+    if old:
+        print(f"tenk: {name}: its file has changed since {one.path}; run it again", file=sys.stderr)
+    return present.Entry(measured, one.meta, told.sentences, told.verdicts, told.duels, link, old)
 
 
 def _draw(runs: Sequence[store.Run]) -> None:

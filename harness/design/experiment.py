@@ -196,6 +196,17 @@ def of(run: Run) -> Experiment:
     return parse(run.meta.get("experiment") or {}, str(run.path / "run.json"))
 
 
+# What decides about a run's numbers and verdicts. The rest is how they are told.
+_MEASURED = "metric models load reference baseline by_name compare claims".split()
+
+
+def asks_the_same(one: Mapping[str, Any], other: Mapping[str, Any], profile: str) -> bool:
+    """Whether two documents of an experiment (Experiment.raw) measure the same with this profile,
+    and claim the same of it. Titles, notes and other profiles may differ."""
+    both = [raw.get("profiles", {}).get(profile) for raw in (one, other)]
+    return both[0] == both[1] and all(one.get(key) == other.get(key) for key in _MEASURED)
+
+
 def parse(raw: Mapping[str, Any], origin: str) -> Experiment:
     """Build the records from a TOML document (or from the JSON copy in run.json)."""
     reader = _Reader(origin)

@@ -14,13 +14,14 @@ from harness.judge.standings import CPU
 from harness.present import levels, wording
 from harness.present.claims import HEADING, cell, rows_of
 
-_READING = re.compile(r"\*\*How to read the figures?\b.*?(?=\n\n|\Z)", re.S)
+_READING = re.compile(r"^(?:\*\*|#+ )How to read the figures?\b.*?(?=\n\n|\Z)", re.S | re.M)
 _NAME = re.compile(r"`([a-z0-9_]+)`")
 
 
 @dataclass(frozen=True)
 class Entry:
-    """A run of one experiment, and what it amounts to. figure: its link, or ""."""
+    """A run of one experiment, and what it amounts to. figure: its link, or "". old: its file asks
+    something else by now."""
 
     experiment: Experiment
     meta: Mapping[str, Any]
@@ -28,6 +29,7 @@ class Entry:
     verdicts: Sequence[Verdict]
     duels: Sequence[LevelDuel]
     figure: str = ""
+    old: bool = False
 
 
 def page(entries: Sequence[Entry]) -> str:
@@ -79,7 +81,8 @@ def _section(one: Entry) -> list[str]:
     ]
     if notes:
         lines += ["", *(f"- {note}." for note in notes)]
-    return [*lines, "", f"Measured {measured}. Again: `harness/tenk run {name}`."]
+    since = " The experiment's file has changed since." if one.old else ""
+    return [*lines, "", f"Measured {measured}. Again: `harness/tenk run {name}`.{since}"]
 
 
 def figure_of(text: str) -> str:
