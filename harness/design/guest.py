@@ -7,9 +7,10 @@ the manual of the file.
 from __future__ import annotations
 
 import re
+import shlex
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -44,6 +45,7 @@ _KEYS = {
 }
 # What the models speak, whom a server of others is compared with.
 PROTOCOLS = ("http", "echo", "rot13")
+_NEEDS = "'needs' has command, package and perhaps probe, all of them texts"
 _REQUIRED = ("summary", "family", "protocols", "start")
 
 
@@ -104,8 +106,11 @@ def parse(name: str, found: Mapping[str, Any]) -> Guest:
     for key, value in found.items():
         if key not in _KEYS:
             raise ValueError(f"'{key}' is not a key; keys: {', '.join(_KEYS)}")
-        if not isinstance(value, _KEYS[key]):
+        if not isinstance(value, _KEYS[key]) or isinstance(value, bool):
             raise ValueError(f"'{key}' is not a {_KEYS[key].__name__}")
+        if isinstance(value, list) and key != "needs":
+            if not all(isinstance(one, str) for one in value):
+                raise ValueError(f"'{key}' is not a list of texts")
     for key in _REQUIRED:
         if not found.get(key):
             raise ValueError(f"'{key}' is missing")
@@ -121,15 +126,35 @@ def parse(name: str, found: Mapping[str, Any]) -> Guest:
         raise ValueError("'paths' has the key that memcached is asked for, as /key")
     if "{port}" not in found["start"] and not found.get("files"):
         raise ValueError("'start' has no {port}")
-    re.compile(found.get("ready", ""))
+    if found.get("max_connections", 1) < 1:
+        raise ValueError("'max_connections' is not a number from 1")
+    try:
+        re.compile(found.get("ready", ""))
+    except re.error as error:
+        raise ValueError(f"'ready' is not a regular expression: {error}") from None
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in found.items()
     }
     try:
         values["needs"] = tuple(Need(**need) for need in found.get("needs", ()))
     except TypeError:
-        raise ValueError("'needs' has command, package and perhaps probe") from None
+        raise ValueError(_NEEDS) from None
+    if not all(isinstance(text, str) for need in values["needs"] for text in astuple(need)):
+        raise ValueError(_NEEDS)
+    probes = [need.probe for need in values["needs"] if need.probe]
+    for command in [found["start"], *found.get("build", []), *found.get("prepare", []), *probes]:
+        check_command(command)
     return Guest(name=name, **values)
+
+
+def check_command(text: str) -> None:
+    """ValueError unless a command can be cut into words, of which there is one."""
+    try:
+        words = shlex.split(text)
+    except ValueError:
+        raise ValueError(f"the command '{text}' has a quote that is not closed") from None
+    if not words:
+        raise ValueError("a command is empty")
 
 
 @dataclass(frozen=True)
@@ -151,11 +176,15 @@ def parse_foreign(text: str, option: str) -> Foreign | None:
         command = text.removeprefix("cmd=")
         if "{port}" not in command:
             raise UsageError(option, text, "a command with {port} in it: the port it listens on")
+        try:
+            check_command(command)
+        except ValueError as error:
+            raise UsageError(option, text, str(error)) from None
         return Foreign(command, ("--cmd", command), asked=text)
     if text.startswith("url="):
         url, comma, pid = text.removeprefix("url=").partition(",pid=")
         _check_url(url, option, text)
-        if comma and not (pid.isascii() and pid.isdigit()):
+        if comma and not re.fullmatch("[1-9][0-9]{0,9}", pid):
             raise UsageError(option, text, "a process as ,pid=1234 after the URL")
         return Foreign(url, ("--url", url, *(("--pid", pid) if comma else ())), asked=text)
     if text.startswith(PREFIX):

@@ -122,6 +122,14 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         raise Unable("give the name of a guest, --cmd or --url", EXIT_USAGE)
     if args.pid and not Path(f"/proc/{args.pid}").exists():
         raise Unable(f"--pid: '{args.pid}' is not a process that runs")
+    try:
+        re.compile(args.ready)
+        if args.cmd:
+            design.check_command(args.cmd)
+    except re.error as error:
+        raise Unable(f"--ready: {error}", EXIT_USAGE) from None
+    except ValueError as error:
+        raise Unable(f"--cmd: {error}", EXIT_USAGE) from None
     if not 0 <= args.port < 65536:
         raise Unable(f"-p: '{args.port}' is not a port", EXIT_USAGE)
     return args
@@ -224,15 +232,21 @@ def _build(one: Guest) -> Path:
             return folder
         for command in one.build:
             words = shlex.split(design.fill(command, {"dir": one.folder, "build": folder}))
-            ended = subprocess.run(
-                words,
-                cwd=one.folder,
-                env=_environment() | {"HOME": str(folder), "GOCACHE": str(folder / "cache")},
-                capture_output=True,
-                text=True,
-                timeout=BUILD_S,
-                check=False,
-            )
+            try:
+                ended = subprocess.run(
+                    words,
+                    cwd=one.folder,
+                    env=_environment() | {"HOME": str(folder), "GOCACHE": str(folder / "cache")},
+                    capture_output=True,
+                    text=True,
+                    errors="replace",
+                    timeout=BUILD_S,
+                    check=False,
+                )
+            except OSError as error:
+                raise Unable(f"{words[0]}: cannot start: {error.strerror}") from None
+            except subprocess.TimeoutExpired:
+                raise Unable(f"{shlex.join(words)}: not done after {BUILD_S:g} s") from None
             if ended.returncode:
                 last = (ended.stderr.strip() or ended.stdout.strip() or "no message").splitlines()
                 raise Unable(f"{shlex.join(words)}: {last[-1]}")
@@ -257,6 +271,7 @@ def _start(one: Guest, places: Mapping[str, object]) -> "subprocess.Popen[str]":
             stdout=subprocess.PIPE if one.ready else subprocess.DEVNULL,
             env=_environment(),
             text=True,
+            errors="replace",  # it may print what it likes
             preexec_fn=prepare,
         )
     except OSError as error:
@@ -294,6 +309,7 @@ def _prepare(one: Guest, places: Mapping[str, object]) -> None:
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
+                errors="replace",
                 timeout=READY_S,
                 check=False,
             )
@@ -458,14 +474,18 @@ def _environment() -> dict[str, str]:
 
 
 def _status(command: str) -> int:
-    return subprocess.run(
-        shlex.split(command),
-        env=_environment(),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        check=False,
-    ).returncode
+    """127, as a shell has it, where the command is not there."""
+    try:
+        return subprocess.run(
+            shlex.split(command),
+            env=_environment(),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            check=False,
+        ).returncode
+    except OSError:
+        return 127
 
 
 def _complain(text: str, status: int) -> int:

@@ -137,7 +137,7 @@ def run(command: Sequence[str], cpus: Sequence[int], allowed_s: float) -> dict[s
         if ended.status not in REPORTED:
             raise Refused(ended.status, complaint)
         document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise ProcessError(f"load generator: no report: {error}") from None
     finally:
         path.unlink(missing_ok=True)
@@ -160,7 +160,7 @@ def read(document: Mapping[str, Any], names: Sequence[str]) -> Report:
             {name: _latency(entry.get("latency_ns")) for name, entry in zip(names, found)},
             {name: _text(entry["verdict"]) for name, entry in zip(names, found)},
         )
-    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+    except (ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
         raise ProcessError(f"load generator: report not as agreed: {error!r}") from None
 
 
