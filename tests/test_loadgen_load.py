@@ -85,16 +85,17 @@ def test_primed_idle_connections_have_made_their_one_request_before(engine: str)
 @ENGINES
 @pytest.mark.parametrize("arrival", ["fixed", "poisson"])
 def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
-    # 50 connections at 2000 a second run out when a reply takes 25 ms. A machine that keeps server
-    # or client from its CPU for that long, where the window ends, leaves a few unsent; then again.
+    # 200 connections at 2000 a second run out when a reply takes 100 ms. A machine that keeps server
+    # or client from its CPU for that long, where the window ends, leaves a few unsent, and many in
+    # flight; then again.
     with model("epoll_lt", "echo") as server:
-        for _ in range(5):
+        for _ in range(8):
             result = measure(
                 server.url("echo"),
-                *("-R", "2k", "-c", "50", "--arrival", arrival, "--engine", engine),
+                *("-R", "2k", "-c", "200", "--arrival", arrival, "--engine", engine),
                 seconds=1,
             )
-            if not _ran_out_of_connections(result):
+            if not _ran_out_of_connections(result) and result.codes <= HARMLESS:
                 break
     assert result.status in (VALID, SUSPECT)
     assert result.codes <= HARMLESS
@@ -111,7 +112,7 @@ def test_an_open_loop_offers_its_schedule(arrival: str, engine: str) -> None:
 def _ran_out_of_connections(result: Run) -> bool:
     """Some were never sent, and replies took long enough to be the reason."""
     found = result.json
-    return found["requests"]["unsent"] > 0 and found["latency_ns"]["service"]["max"] > 20e6
+    return found["requests"]["unsent"] > 0 and found["latency_ns"]["service"]["max"] > 80e6
 
 
 def test_the_same_seed_offers_the_same_load_whatever_the_number_of_workers() -> None:
