@@ -4,16 +4,20 @@ once at the end."""
 from __future__ import annotations
 
 import gzip
+import io
 import json
+import math
 import os
 import signal
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
 from duel_fakes import add_loadgen, add_server
+from rich.console import Console
 
 from harness import cli, errors, paths
 from harness.design.duel import TURNS as IN_TURNS
@@ -21,7 +25,7 @@ from harness.design.duel import CONTENDER, MOST_IN_TURN, Entry, Plan
 from harness.design.load import Load
 from harness.design.model import Model
 from harness.design.pieces import Piece
-from harness.judge.duel import BLOCKS, Ratio
+from harness.judge.duel import BLOCKS, NOTHING, Ratio
 from harness.judge.standings import Standing
 from harness.measure import duel as measure_duel
 from harness.measure import duel_log, meter
@@ -209,6 +213,40 @@ def standing(arrangement: str, rate_rps: float, estimate: float) -> Standing:
         inside=0.9,
         wanted_rounds=0,
     )
+
+
+def test_of_two_arrangements_the_one_with_an_interval_speaks() -> None:
+    vague = Ratio(1.197, math.nan, math.nan, math.nan, 0.0, 1, NOTHING)
+    known = Ratio(1.79, 1.44, 2.23, 0.02, 8.0, 5, BLOCKS)
+    together = replace(standing("together", 0, 1), ratios={"dear": {CPU: vague}})
+    turns = replace(standing("turns", 0, 1), ratios={"dear": {CPU: known}})
+    told = present._about("dear", "ref", together, turns, None)
+    assert told.endswith("more CPU per request than ref, with the CPU to itself.")
+    assert "too few runs" in present._about("dear", "ref", together, None, None)
+
+
+@pytest.mark.parametrize("width", [80, 100, 200])
+def test_no_name_is_cut_however_narrow_the_terminal(width: int) -> None:
+    metrics = (CPU, RATE, "p50_ns", "p99_ns")
+    wide = Ratio(0.79, 0.31, 2.05, 0.2, 3.0, 2, BLOCKS)
+    names = ("epoll_lt", "io_uring_multishot_accept", "thread_pool -w 32", "./build-a/servers/poll")
+    controls = ("epoll_lt again", "epoll_lt +3%")
+    found = replace(
+        standing("turns", 0, 1),
+        names=names,
+        twin=controls[0],
+        control=controls[1],
+        ratios={name: {m: wide for m in metrics} for name in (*names[1:], *controls)},
+        values={names[0]: dict(zip(metrics, (4.6, 2e5, 242e3, 931e3)))},
+        samples={name: 123 for name in names},
+    )
+    out = Console(file=io.StringIO(), width=width, highlight=False)
+    out.print(present.fitted(out, found))
+    text = cast(io.StringIO, out.file).getvalue()
+    assert "…" not in text and max(map(len, text.splitlines())) <= width
+    for word in (word for name in (*names, *controls) for word in name.split()):
+        assert word in text
+    assert text.count("2.05]") == 5 * len(metrics) and text.count("123") == len(names)
 
 
 # --- what cannot take part ------------------------------------------------------------------------

@@ -228,3 +228,11 @@ def test_a_wide_ratio_is_told_by_both_ends_and_never_falls_below_nothing() -> No
     assert wording.change(replace(narrow, estimate=3.25, lo=3.14, hi=3.36)) == "3.25 times ± 3.4 %"
     assert wording.resolution(0.0123) == "± 1.2 %"
     assert wording.resolution(1.02) == "± 102 %"
+
+
+def test_an_interval_that_says_nothing_is_not_told_in_twelve_digits() -> None:
+    nothing = Ratio(0.29, 1e-7, 1206185.59, 3.0, 1.0, 2, "blocks")
+    assert wording.change(nothing) == "0.29 times [<0.03, >2.90]"
+    assert wording.change(replace(nothing, lo=0.2)) == "0.29 times [0.20, >2.90]"
+    assert wording.change(replace(nothing, estimate=5.0, hi=49.0)).endswith(" [<0.50, 49.00]")
+    assert wording.resolution(2345618637.77) == "worse than ± 1000 %"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import textwrap
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,6 +25,8 @@ from harness.present.console import BOX, PLAIN_EVERY_S
 from harness.present.wording import change, fixed, half_of
 from harness.store import DUEL_SCHEMA
 
+# Wider than any terminal; and than a name should be where room is short.
+WIDEST, LONG_NAME = 10_000, 26
 HEADINGS = {CPU: "CPU per request", RATE: "rate", P50: "p50", P99: "p99"}
 HOW = {
     TOGETHER: "at the same time on the same CPUs",
@@ -110,7 +113,7 @@ def _about(
         )
     if shared is not None and alone is not None and agree:
         where, ratio = "beside it or alone", duel.finer(shared, alone)
-    elif shared is not None:
+    elif shared is not None and not (math.isnan(shared.lo) and alone is not None):
         where, ratio = "beside it", shared
     else:
         assert alone is not None
@@ -199,25 +202,51 @@ def _by_cost(result: Result) -> list[str]:
 # --- tables ---------------------------------------------------------------------------------------
 
 
-def table(one: Standing) -> Table:
-    """Ratios to the reference, cheapest first; the reference's own values stand in its row."""
+def fitted(out: Console, one: Standing) -> Table:
+    """The table; where the terminal is too narrow for it, with as many cells of two lines as it
+    takes. A name that is cut names nobody."""
+    for cuts in ("", "["):
+        found = table(one, cuts)
+        need = out.measure(found, options=out.options.update(max_width=WIDEST)).maximum
+        if need <= out.width:
+            return found
+    return table(one, "[±")
+
+
+def table(one: Standing, cuts: str = "") -> Table:
+    """Ratios to the reference, cheapest first; the reference's own values stand in its row. cuts:
+    what begins a second line in a cell; with "±" among them, also how many slices were dropped.
+    """
+    stacked = "±" in cuts
     metrics = standings.METRICS[one.arrangement]
     share = f", {100 * one.fraction:.0f} % of what a pair sustains" if one.fraction else ""
     title = f"{one.arrangement}: {HOW[one.arrangement]} ({_load(one)}{share})"
     made = Table(title=title, title_justify="left", box=BOX, pad_edge=False)
-    made.add_column("against " + escape(one.reference))
+    if stacked:
+        made.padding = (0, 1, 0, 0)
+    names = {name: _folded(name) if stacked else name for name in _rows(one)}
+    made.add_column("against " + escape(names[one.reference]), no_wrap=stacked)
     for metric in metrics:
-        # Not no_wrap: where all do not fit, the names and counts would be what is left out.
         made.add_column(HEADINGS[metric], justify="right")
-    made.add_column("slices", justify="right")
-    made.add_column("dropped", justify="right")
+    made.add_column("slices\ndropped" if stacked else "slices", justify="right", no_wrap=stacked)
+    if not stacked:
+        made.add_column("dropped", justify="right")
     for name in _rows(one):
         cells = [_cell(one, name, metric) for metric in metrics]
         style = "dim" if name in (one.twin, one.control) else ""
         dropped = sum(one.discarded.get(name, {}).values())
-        counts = (str(one.samples.get(name, 0)), str(dropped))
-        made.add_row(escape(name), *cells, *counts, style=style)
+        counts = [str(one.samples.get(name, 0)), str(dropped)]
+        for cut in cuts:
+            cells = [cell.replace(f" {cut}", f"\n{cut}") for cell in cells]
+        if stacked:
+            counts = ["\n".join(counts)]
+        made.add_row(escape(names[name]), *cells, *counts, style=style)
     return made
+
+
+def _folded(name: str) -> str:
+    """A long name, as of a path, on several lines."""
+    return "\n".join(textwrap.wrap(name, LONG_NAME, break_on_hyphens=False))
 
 
 def _rows(one: Standing) -> Iterator[str]:
@@ -243,7 +272,9 @@ def notes(one: Standing) -> list[str]:
         for m, r in one.resolution.items()
         if math.isfinite(r)
     ]
-    unit = "runs of pairs" if one.arrangement == TOGETHER else "blocks"
+    unit = "run of a pair" if one.arrangement == TOGETHER else "block"
+    if one.blocks != 1:
+        unit = "runs of pairs" if one.arrangement == TOGETHER else "blocks"
     lines = [
         f"resolution: {', '.join(fine) or 'not known yet'} (half of a 95 % interval) from"
         f" {one.blocks} {unit} in {wording.duration(one.seconds)}, {100 * one.inside:.0f} % of it"
@@ -275,7 +306,7 @@ def show(out: Console, result: Result) -> None:
         out.print(escape(sentence))
     out.print()
     for one in result.standings:
-        out.print(table(one))
+        out.print(fitted(out, one))
         for line in notes(one):
             out.print(escape(line), style="dim")
         out.print()
@@ -297,6 +328,7 @@ class Screen:
     """A table on a terminal whose intervals shrink. Drawn between pieces only."""
 
     def __init__(self, out: Console, seconds: float) -> None:
+        self._out = out
         self._seconds = seconds
         self._began = time.monotonic()
         self._text = ""
@@ -311,7 +343,7 @@ class Screen:
 
     def update(self, found: Sequence[Standing], hint: str) -> None:
         """The standings after a piece, and when the resolution may be reached."""
-        self._tables = [table(one) for one in found]
+        self._tables = [fitted(self._out, one) for one in found]
         self._text = hint
         self._draw()
 

@@ -19,6 +19,8 @@ from harness.judge.summary import Contest, Group
 BADGES = {"client-limited": "c", "suspect": "s"}
 # Half of a ratio's interval, as a fraction of the reference: beyond it both ends are told.
 WIDE = 0.3
+# So many times the estimate, or a part of it so small, is too far off for a number.
+FAR = 10
 
 
 def duration(seconds: float) -> str:
@@ -99,7 +101,7 @@ def change(ratio: Ratio) -> str:
         return "infinite"
     half = 100 * half_of(ratio)
     if half > 100 * WIDE:
-        return f"{ratio.estimate:.2f} times [{ratio.lo:.2f}, {ratio.hi:.2f}]"
+        return f"{ratio.estimate:.2f} times {_ends(ratio)}"
     if ratio.estimate > 3:
         return f"{ratio.estimate:.3g} times" + (
             "" if math.isnan(half) else f" ± {half / ratio.estimate:.2g} %"
@@ -110,8 +112,18 @@ def change(ratio: Ratio) -> str:
     return f"{percent:+.{_places(half)}f} ± {fixed(half, half)} %"
 
 
+def _ends(ratio: Ratio) -> str:
+    """ "[0.85, 3.77]"; of an end more than ten times off only that: "[<0.03, >2.90]"."""
+    least, most = ratio.estimate / FAR, ratio.estimate * FAR
+    lo = f"<{least:.2f}" if ratio.lo < least else f"{ratio.lo:.2f}"
+    hi = f">{most:.2f}" if ratio.hi > most else f"{ratio.hi:.2f}"
+    return f"[{lo}, {hi}]"
+
+
 def resolution(fraction: float) -> str:
-    """ "± 0.35 %", "± 12 %": half of an interval."""
+    """ "± 0.35 %", "± 12 %": half of an interval; "worse than ± 1000 %"."""
+    if fraction > FAR:
+        return f"worse than ± {100 * FAR:.0f} %"
     return f"± {fixed(100 * fraction, 100 * fraction)} %"
 
 
