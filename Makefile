@@ -83,9 +83,14 @@ ifneq ($(word 2,$(MAKECMDGOALS)),)
 .NOTPARALLEL:
 endif
 
+# A command that succeeds if the compiler finds these headers, wherever they came from.
+have = printf '$(hash)if !__has_include(<%s>)\n$(hash)error\n$(hash)endif\n' $(1) | \
+	$(CC) $(CPPFLAGS) $(CFLAGS) -fsyntax-only -x c - 2>/dev/null
+
 # One model that does not compile stops no other: the rest is built, and the last lines say what is
 # not. Its old binary has gone with the old source: what runs is what is written.
 all:
+	@$(call have,jansson.h liburing.h zlib.h) && command -v pkg-config >/dev/null || harness/deps build
 	+$(Q)$(MAKE) --no-print-directory -k everything || { \
 		for binary in $(SERVERS) $(LOADGEN) $(BENCH_BIN) $(PROBE_BIN); do \
 			[ -e $$binary ] || echo "make: not built: $$binary" >&2; \
@@ -228,7 +233,10 @@ $(UNIT_BIN): $(BUILD)/%: $(BUILD)/obj/%.o $(SERVER_LIB) $(LOADGEN_LIB) $(COMMON_
 		-lcmocka -luring -ljansson -lz -lm
 
 # Unit tests: what fails is shown, and the last line says how many ran.
-PHONY += unit
+PHONY += unit unit-needs
+unit-needs:
+	@$(call have,cmocka.h jansson.h liburing.h zlib.h) || harness/deps build test
+$(call objects,$(UNIT_SRC)): | unit-needs
 unit: $(UNIT_BIN)
 	@tests/unit/run $^
 
