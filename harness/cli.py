@@ -71,14 +71,26 @@ def main(argv: Sequence[str] | None = None) -> int:
         # What the command did not expect of a file, a process or a limit; the kernel says it well.
         output.complain(errors.why(error))
         return errors.EXIT_FAILURE
+    except ModuleNotFoundError as error:
+        if not error.name or error.name.partition(".")[0] in ("harness", "plots"):
+            return _fault(error)
+        output.complain(
+            f"the Python module {error.name} is not installed: harness/deps run installs what is"
+            " missing, or says how"
+        )
+        return errors.EXIT_FAILURE
     except MemoryError:
         output.complain("out of memory")
         return errors.EXIT_FAILURE
     except Exception as error:  # pylint: disable=broad-except
-        if os.environ.get("TENK_DEBUG"):
-            raise
-        output.complain(_internal(error))
-        return errors.EXIT_INTERNAL
+        return _fault(error)
+
+
+def _fault(error: Exception) -> int:
+    if os.environ.get("TENK_DEBUG"):
+        raise error
+    output.complain(_internal(error))
+    return errors.EXIT_INTERNAL
 
 
 def _internal(error: Exception) -> str:

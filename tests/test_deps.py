@@ -5,8 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
+
+from harness import cli
 
 DEPS = Path(__file__).resolve().parent.parent / "harness" / "deps"
 
@@ -82,3 +85,47 @@ def test_linting_needs_neither_a_browser_nor_java(tmp_path: Path) -> None:
 def test_a_group_that_is_none_is_refused(tmp_path: Path) -> None:
     done = run(tmp_path, "tset")
     assert done.returncode == 2 and "'tset' is not a group" in done.stderr
+
+
+@pytest.mark.parametrize("goal", ["all", "unit"])
+def test_make_without_the_headers_says_what_to_install_and_compiles_nothing(
+    tmp_path: Path, goal: str
+) -> None:
+    (tmp_path / "dpkg-query").write_text("#!/bin/sh\nexit 1\n", encoding="utf-8")
+    (tmp_path / "dpkg-query").chmod(0o755)
+    done = subprocess.run(
+        ["make", goal, f"BUILD={tmp_path}/build", "CPPFLAGS=-nostdinc", "NO_APT=1"],
+        cwd=DEPS.parent.parent,
+        env={"PATH": f"{tmp_path}:/usr/bin:/bin"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 2 and "  CC" not in done.stdout
+    said = [line for line in done.stderr.splitlines() if line.startswith("deps: ")]
+    assert len(said) == 1 and "libjansson-dev" in said[0] and "apt-get install" in said[0]
+
+
+@pytest.mark.parametrize(
+    ("module", "status", "said"),
+    [
+        ("rich", 1, "the Python module rich is not installed"),
+        ("harness.lost", 70, "internal error"),
+    ],
+)
+def test_a_python_module_that_is_missing_is_named_and_one_of_ours_is_a_fault(
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    module: str,
+    status: int,
+    said: str,
+) -> None:
+    def absent(_: str) -> NoReturn:
+        raise ModuleNotFoundError(f"No module named '{module}'", name=module)
+
+    monkeypatch.delenv("TENK_DEBUG", raising=False)
+    monkeypatch.setattr(cli, "build_parser", absent)
+    assert cli.main(["list"]) == status
+    heard = capsys.readouterr().err
+    assert said in heard and heard.count("\n") == 1
