@@ -6,6 +6,7 @@ broken server for each way in which a case must fail.
 """
 from __future__ import annotations
 
+import itertools
 import re
 import subprocess
 from collections import Counter
@@ -17,7 +18,7 @@ import lean
 import pytest
 from broken_servers import BROKEN, Claim, claims
 
-from harness.measure import models
+from harness.measure import models, process
 from harness.conformance import catalogue, core, gate, matrix
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, OK, Job, Result, plan, run_all, run_one
 from harness.conformance.subject import Conditions, Spent, Subject
@@ -252,3 +253,23 @@ def test_a_thread_that_only_waits_for_a_cpu_is_looked_at_again(
     left = iter(seen)
     monkeypatch.setattr(subject, "_spent", lambda _: next(left))
     assert subject.busy(1.0, 0.5) is seen[judged]
+
+
+@pytest.mark.parametrize(
+    "state, ran_ns, settled",
+    [
+        ("S", 0, True),  # it sleeps all the same, as a kernel's thread does that polls for a while
+        ("R", 10_000_000, True),  # it runs, and has looked at all its sockets by now
+        ("R", 0, False),  # it would run, and gets no CPU
+    ],
+)
+def test_one_that_says_it_never_waits_has_settled_when_it_sleeps_or_has_run(
+    state: str, ran_ns: int, settled: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    subject = Subject.__new__(Subject)
+    subject.never_waits = True
+    total = itertools.count(0, ran_ns) if ran_ns else itertools.repeat(0)
+    monkeypatch.setattr(subject, "_schedstat", lambda: {"/proc/1/task/1": (next(total), 0)})
+    monkeypatch.setattr(process, "task_state", lambda _: state)
+    timeout_s = 20.0 if settled else 0.1
+    assert subject.settle(timeout_s, quiet_s=0.001) is settled

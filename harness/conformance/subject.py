@@ -238,12 +238,9 @@ class Subject(process.Child):
 
     def settle(self, timeout_s: float = 5.0, quiet_s: float = 0.03) -> bool:
         """Wait until it waits: all its threads sleep, and none has run for quiet_s. False if that
-        never was the case. One that never waits is given ROUNDS_S of CPU time instead."""
-        if self.never_waits:
-            used = self.cpu_s()
-            return wait_until(
-                lambda: self.cpu_s() >= used + ROUNDS_S or not self.alive(), timeout_s
-            )
+        never was the case. For one that says it never waits, ROUNDS_S of CPU time do as well: it
+        may sleep all the same while nobody asks, and then it uses none."""
+        used = self.cpu_s()
         deadline = time.monotonic() + timeout_s
         seen = self._schedstat()
         while time.monotonic() < deadline:
@@ -251,6 +248,8 @@ class Subject(process.Child):
             now = self._schedstat()
             # One that is ready to run, but was not given a CPU, has not run either.
             if now == seen and all(process.task_state(Path(task)) not in "RT" for task in now):
+                return True
+            if self.never_waits and self.cpu_s() >= used + ROUNDS_S:
                 return True
             seen = now
         return False
