@@ -9,11 +9,12 @@
  *
  * What to look for: that thread spins. It goes to sleep when it has found nothing for IDLE_MS, and
  * must then be woken by a system call; so under load a CPU is always busy, and an idle server costs
- * nothing. (The kernel's own default is a second.) Its CPU time is this process's: it is the
- * iou-sqp in top -H. Of several CPUs that we may use it gets the last one. Where there is only one,
- * it takes that from us just when we could go on, and from everybody else who is there: beside
- * epoll_lt on one CPU it used 7 times the CPU time per request. It pays with a CPU to spare and
- * nowhere else, and it is measured alone.
+ * nothing. (The kernel's own default is a second.) The kernel counts that in its ticks: where there
+ * are 250 in a second, a lone request keeps the thread spinning for 4 to 8 ms. Its CPU time is this
+ * process's: it is the iou-sqp in top -H. Of several CPUs that we may use it gets the last one.
+ * Where there is only one, it takes that from us just when we could go on, and from everybody else
+ * who is there: beside epoll_lt on one CPU it used 7 times the CPU time per request. It pays with a
+ * CPU to spare and nowhere else, and it is measured alone.
  *
  * Requests are single-shot. A multishot receive does not go well with it: the thread goes on
  * receiving while we look at results, and has received much by the time it finds our "stop".

@@ -17,6 +17,11 @@
  * requests as short as ours all that is a good part of what they cost: compare epoll_lt.c.
  * epoll_oneshot.c has no queue: its threads wait for the kernel themselves.
  *
+ * A worker that finds nothing to do waits for a semaphore of its own. The usual way is one
+ * condition variable for all of them. But with the condition variables of glibc 2.25 to 2.40 a
+ * signal can be lost when several threads wait for the same one (its bug 25847): then a connection
+ * stays in the queue, and the workers sleep.
+ *
  * Limits: descriptors; -w slow requests at a time (default 16), the next one waits in the queue.
  * Needs:  Linux.
  * Try:    build/servers/reactor_pool -P http -w 2 -p 9000 &  curl localhost:9000/sleep/1000000 &
@@ -24,6 +29,7 @@
  */
 #include <errno.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,8 +47,8 @@
 
 static int ep;
 
+/* Whose turn it is to look at the queue and at the list of idle workers. */
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t not_empty = PTHREAD_COND_INITIALIZER;
 
 /*
  * Connections that are ready, by descriptor, the oldest at `first`. Each is in it at most once, so
@@ -50,7 +56,12 @@ static pthread_cond_t not_empty = PTHREAD_COND_INITIALIZER;
  */
 static int *queue;
 static int n_queued, first, queue_size;
-static int n_idle; /* workers that wait for it to be filled */
+
+struct worker {
+	sem_t called;        /* what it waits for while it is idle */
+	struct worker *next; /* of a list of workers */
+};
+static struct worker *idle; /* the one that became it last comes first */
 
 /* --- the loop's side ------------------------------------------------------------------------ */
 
@@ -74,33 +85,46 @@ static void accept_clients(const struct server *srv)
 	}
 }
 
-/* All that is ready, under one lock; and no more workers woken than there is work for. */
+/* All that is ready, under one lock; and for each of it one worker is called, if one is idle. */
 static void put(const struct epoll_event *events, int n)
 {
-	int wake;
+	struct worker *calling = NULL, *w;
 
 	pthread_mutex_lock(&lock);
 	for (int i = 0; i < n; i++) {
-		if (events[i].data.fd != LISTENER)
-			queue[(first + n_queued++) % queue_size] = events[i].data.fd;
+		if (events[i].data.fd == LISTENER)
+			continue;
+		queue[(first + n_queued++) % queue_size] = events[i].data.fd;
+		w = idle;
+		if (w) {
+			idle = w->next;
+			w->next = calling;
+			calling = w;
+		}
 	}
-	wake = n_idle < n_queued ? n_idle : n_queued;
 	pthread_mutex_unlock(&lock);
-	while (wake-- > 0)
-		pthread_cond_signal(&not_empty);
+	while (calling) {
+		w = calling;
+		calling = w->next; /* first: once it is called, it may put itself on the list */
+		sem_post(&w->called);
+	}
 }
 
 /* --- the workers' side ---------------------------------------------------------------------- */
 
-static int take(void)
+static int take(struct worker *w)
 {
 	int fd;
 
 	pthread_mutex_lock(&lock);
-	n_idle++;
-	while (n_queued == 0)
-		pthread_cond_wait(&not_empty, &lock);
-	n_idle--;
+	while (n_queued == 0) { /* also when called: one that was not idle may have been faster */
+		w->next = idle;
+		idle = w;
+		pthread_mutex_unlock(&lock);
+		while (sem_wait(&w->called))
+			continue; /* interrupted */
+		pthread_mutex_lock(&lock);
+	}
 	fd = queue[first];
 	first = (first + 1) % queue_size;
 	n_queued--;
@@ -128,11 +152,10 @@ static void serve(struct conn *c)
 		give_back(c, io == IO_OK);
 }
 
-static void *work(void *unused)
+static void *work(void *worker)
 {
-	(void)unused;
 	while (!server_stopping())
-		serve(conn_take_over(take()));
+		serve(conn_take_over(take(worker)));
 	return NULL;
 }
 
@@ -140,11 +163,14 @@ static void *work(void *unused)
 
 static void start_workers(int n)
 {
+	struct worker *workers = calloc((size_t)n, sizeof(*workers));
 	pthread_attr_t attr;
 	pthread_t thread;
 	sigset_t all;
 	int error;
 
+	if (!workers)
+		die_errno("calloc", "start fewer threads: -w");
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	/* SIGTERM is always the main thread's. */
@@ -152,7 +178,8 @@ static void start_workers(int n)
 	pthread_attr_setsigmask_np(&attr, &all);
 	pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
 	for (int i = 0; i < n; i++) {
-		error = pthread_create(&thread, &attr, work, NULL);
+		sem_init(&workers[i].called, 0, 0);
+		error = pthread_create(&thread, &attr, work, &workers[i]);
 		if (error)
 			die_error(error, "pthread_create", "start fewer threads: -w");
 	}

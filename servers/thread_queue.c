@@ -4,8 +4,11 @@
  * take them out and serve one at a time.
  *
  * As thread_pool.c, but only the main thread calls accept(2). Workers wait for the queue, not for
- * the listening socket. The queue is an array behind a mutex, with two condition variables: one for
- * "there is something", one for "there is room".
+ * the listening socket. The queue is an array behind a mutex, with two semaphores: one counts the
+ * clients in it, which workers wait for, and one the free places, which the acceptor waits for.
+ * (Two condition variables would do as well, but glibc 2.25 to 2.40 may lose a signal when several
+ * threads wait for the same one, its bug 25847: then a client stays in the queue beside idle
+ * workers.)
  *
  * What to look for: where a client waits whom no thread serves yet. In thread_pool.c it is the
  * kernel's backlog: it has not been accepted. Here it is our queue: it holds a descriptor, and the
@@ -19,6 +22,7 @@
  * Try:    build/servers/thread_queue -w 1 -p 9000 &  and three clients; ss -tln sport = 9000
  */
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -33,49 +37,48 @@
 #define BYTES_PER_THREAD (40UL * 1024)
 
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t not_empty = PTHREAD_COND_INITIALIZER;
-static pthread_cond_t not_full = PTHREAD_COND_INITIALIZER;
 
 /* Sockets that were accepted and that nobody serves yet, the oldest at `first`. */
 static int *queue;
 static int n_queued, first, queue_size;
+static sem_t clients, room; /* in the queue: what is to be taken, and what may be put */
 
+/* There is room: wait_for_room() said so. */
 static void put(int fd)
 {
 	pthread_mutex_lock(&lock);
 	queue[(first + n_queued++) % queue_size] = fd;
-	pthread_cond_signal(&not_empty);
 	pthread_mutex_unlock(&lock);
+	sem_post(&clients);
 }
 
 static int take(void)
 {
 	int fd;
 
+	while (sem_wait(&clients))
+		continue; /* interrupted */
 	pthread_mutex_lock(&lock);
-	while (n_queued == 0)
-		pthread_cond_wait(&not_empty, &lock);
 	fd = queue[first];
 	first = (first + 1) % queue_size;
 	n_queued--;
-	pthread_cond_signal(&not_full);
 	pthread_mutex_unlock(&lock);
+	sem_post(&room);
 	return fd;
 }
 
-/* Only the acceptor puts something in, so there is still room when it does. */
+/* Have a place in the queue for the next client. False when the server is to stop. */
 static bool wait_for_room(void)
 {
-	pthread_mutex_lock(&lock);
-	while (n_queued == queue_size && !server_stopping()) {
-		/* In slices: a signal does not end a wait for a condition. */
+	while (!server_stopping()) {
+		/* In slices: the signal may come just before the wait, and would not end it. */
 		uint64_t end_ns = clock_now_ns() + 100 * NS_PER_MS;
 		struct timespec until = {(time_t)(end_ns / NS_PER_S), (long)(end_ns % NS_PER_S)};
 
-		pthread_cond_clockwait(&not_full, &lock, CLOCK_MONOTONIC, &until);
+		if (sem_clockwait(&room, CLOCK_MONOTONIC, &until) == 0)
+			return true;
 	}
-	pthread_mutex_unlock(&lock);
-	return !server_stopping();
+	return false;
 }
 
 static void serve(int fd)
@@ -109,6 +112,8 @@ static void setup(const struct server *srv)
 	queue = calloc((size_t)queue_size, sizeof(*queue));
 	if (!queue)
 		die_errno("calloc", "start fewer threads: -w");
+	sem_init(&clients, 0, 0);
+	sem_init(&room, 0, (unsigned)queue_size);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, STACK_BYTES);
 	/* SIGTERM is always the main thread's. */
