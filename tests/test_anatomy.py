@@ -263,6 +263,8 @@ def test_the_figure_has_a_bar_for_each_model_and_level_and_names_the_families(
     kind = kinds()["anatomy"]
     assert kind.applies(results)
     figure = draw_figure(kind, results)
+    told_first = " ".join(figure.texts[0].get_text().split())
+    assert told_first.endswith("connections: epoll_lt makes 2, mine 1, fork 2.2")
     found = {text.get_gid() for axes in figure.axes for text in axes.texts}
     assert {"total:epoll_lt", "total:fork", "total:mine"} <= found
     assert {"family:blocking", "family:readiness", "family:own"} <= found

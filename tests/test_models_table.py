@@ -169,6 +169,9 @@ def test_the_ladder_shows_its_rungs_in_their_order_and_one_far_away_as_an_arrow(
     (axes,) = figure.axes
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == ["epoll_lt", "io_uring", "io_uring_defer", "io_uring_sqpoll"]
+    title = " ".join(figure.texts[0].get_text().split())
+    assert title.startswith("A request costs 0 of 3 rungs less than epoll_lt")
+    assert title.endswith(", 3 more; of 0 it cannot be told")
     texts = [text.get_text() for text in axes.texts]
     assert "6 times →" in texts and any(text.startswith("+5.0 ±") for text in texts)
 

@@ -2,7 +2,7 @@
 """anatomy: what a request makes each server do: system calls by name, and CPU time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -16,6 +16,7 @@ from plots.style import format_count
 X = None
 CALL = "syscall:"
 WAKEUPS = "wakeups_per_request"
+REFERENCE = "epoll_lt"
 USER, SYSTEM = "server_user_us_per_request", "server_system_us_per_request"
 OTHERS = "others"
 # Told apart by lightness too; the last is for all others.
@@ -55,11 +56,12 @@ def draw(run: Results, figure: Figure) -> None:
     told = {p.model for p in run.points if p.n}
     models = [model for model in run.models if model in told]
     rows = families.rows(run, models)
+    split = [{m: _calls(run, m, level, names) for m in models} for level in levels]
     legend = [*names, OTHERS, *CPU_NAMES.values()]
     page = Page(
         figure,
         run,
-        "What does a request make each server do?",
+        title(levels, split),
         points=[p for p in run.points if p.metric == "syscalls_per_request"],
         notes=_notes(run, told),
         rows=2,
@@ -71,7 +73,6 @@ def draw(run: Results, figure: Figure) -> None:
     )
     above, below = page.axes[: len(levels)], page.axes[len(levels) :]
     colours = dict(zip(names, COLOURS))
-    split = [{m: _calls(run, m, level, names) for m in models} for level in levels]
     end = _bars(above, rows, split, [*names, OTHERS], {**colours, OTHERS: GREY_BAR})
     for axes, level, shown in zip(above, levels, split):
         _wakeups(
@@ -85,6 +86,26 @@ def draw(run: Results, figure: Figure) -> None:
         axes.set_title(f"{_at(level)}: CPU, µs", size=TEXT_SIZE, loc="left", color=INK)
     page.swatches(above[-1], [(name, {**colours, OTHERS: GREY_BAR}[name]) for name in legend[:-2]])
     page.swatches(below[-1], [(CPU_NAMES[key], CPU_COLOURS[key]) for key in CPU_NAMES])
+
+
+def title(
+    levels: Sequence[tuple[tuple[str, str], ...]],
+    split: Sequence[Mapping[str, Mapping[str, float]]],
+) -> str:
+    """What was found at the middle level, in a sentence: the reference, the least and the most."""
+    middle = len(levels) // 2
+    totals = {m: sum(parts.values()) for m, parts in split[middle].items() if parts}
+    others = sorted((m for m in totals if m != REFERENCE), key=lambda m: totals[m])
+    said = [f"{REFERENCE} makes {_count(totals[REFERENCE])}"] if REFERENCE in totals else []
+    if others:
+        said.append(f"{others[0]} {_count(totals[others[0]])}")
+    if len(others) > 1:
+        said.append(f"{others[-1]} {_count(totals[others[-1]])}")
+    return f"System calls of a request at {_at(levels[middle])}: {', '.join(said)}"
+
+
+def _count(value: float) -> str:
+    return format_count(value) if value >= 100 else f"{value:.2g}"
 
 
 def _frequent(calls: Sequence[Point]) -> list[str]:

@@ -2,7 +2,7 @@
 """The ladder of io_uring: what each rung costs per request, one thing changed at a time."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def draw(run: Results, figure: Figure) -> None:
     page = Page(
         figure,
         run,
-        f"What does each rung of io_uring change in the cost of a request, against {reference}?",
+        title(reference, panels),
         points=[],
         notes=_notes(rungs, panels),
         columns=len(panels),
@@ -58,6 +58,21 @@ def draw(run: Results, figure: Figure) -> None:
         axes.set_xlabel(f"% of {meetings.get(key, reference)}, more or less")
         for point in points:
             _rung(axes, run, point, rows.index(point.model), high, room)
+
+
+def title(
+    reference: str, panels: Mapping[tuple[str, tuple[tuple[str, str], ...]], Sequence[Point]]
+) -> str:
+    """What was found in the first panel, in a sentence: how many rungs cost less, how many more."""
+    (_, factors), points = next(iter(panels.items()))
+    at = ", ".join(_at(name, level) for name, level in factors if number(level))
+    less = sum(p.hi < 1 for p in points)
+    more = sum(p.lo > 1 for p in points)
+    unknown = len(points) - less - more
+    return (
+        f"A request costs {less} of {len(points)} rungs less than {reference}"
+        f"{f' at {at}' if at else ''}, {more} more; of {unknown} it cannot be told"
+    )
 
 
 def _at(factor: str, level: str) -> str:
