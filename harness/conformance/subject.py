@@ -83,6 +83,8 @@ def conditions_for(build: Path) -> Conditions:
 
 
 LOOKS = 10  # at a thread that wants a CPU and is not given one
+SPIN = 0.5  # of one CPU: more than this while there is nothing to do is spinning
+WATCHED_S = 0.5  # ten of the pauses after which accepting is tried again
 ROUNDS_S = 0.02  # CPU time in which a server that never waits has looked at all its sockets
 
 
@@ -235,6 +237,15 @@ class Subject(process.Child):
                 used_or_waited = elapsed
             wanted = max(wanted, used_or_waited)
         return Spent(total, wanted / elapsed, ran / elapsed)
+
+    def must_rest(self, state: str) -> None:
+        """Raises Failed if one of its threads wants more than SPIN of a CPU while `state`."""
+        spent = self.busy(WATCHED_S, SPIN)
+        if spent.busiest > SPIN:
+            raise Failed(
+                f"it spins while {state}: a thread wants a CPU {100 * spent.busiest:.0f} % of the"
+                f" time ({spent.cpu_s:.2f} s used in {WATCHED_S:g} s; bound {100 * SPIN:.0f} %)"
+            )
 
     def settle(self, timeout_s: float = 5.0, quiet_s: float = 0.03) -> bool:
         """Wait until it waits: all its threads sleep, and none has run for quiet_s. False if that

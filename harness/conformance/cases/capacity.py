@@ -13,18 +13,7 @@ from harness.conformance.trial import Trial
 
 ORDER = 80
 
-SPIN = 0.5  # of one CPU: more than this while there is nothing to do is spinning
-WATCHED_S = 0.5  # ten of the pauses after which accepting is tried again
 CROWD = 300  # idle clients: more than any pool of threads should need
-
-
-def _must_not_spin(subject: Subject, state: str) -> None:
-    spent = subject.busy(WATCHED_S, SPIN)
-    if spent.busiest > SPIN:
-        raise Failed(
-            f"it spins while {state}: a thread wants a CPU {100 * spent.busiest:.0f} % of the time "
-            f"({spent.cpu_s:.2f} s used in {WATCHED_S:g} s; bound {100 * SPIN:.0f} %)"
-        )
 
 
 @case(once=True)
@@ -46,7 +35,7 @@ def connection_limit(t: Trial) -> None:
     early = [i for i, peer in enumerate(outside) if peer.answered_within(0 if i else 0.3)]
     if early:
         raise Failed(f"with -c 3 a fourth client must wait, but {len(early)} more were served")
-    _must_not_spin(subject, "the connection limit is reached and clients wait")
+    subject.must_rest("the connection limit is reached and clients wait")
     for i, peer in enumerate(inside):
         t.talk.exchange(peer, i)  # those inside do not suffer
     # Which of the clients comes next is the kernel's choice: there may be several backlogs.
@@ -118,7 +107,7 @@ def no_descriptors(t: Trial) -> None:
     outside += [t.connect(subject) for _ in range(5 if t.serves(10) else 0)]
     for i, peer in enumerate(outside[1:], 1):
         peer.send(t.talk.request(i))
-    _must_not_spin(subject, "no descriptor is left and clients wait")
+    subject.must_rest("no descriptor is left and clients wait")
     for i, peer in enumerate(inside):
         t.talk.exchange(peer, i)
     if not subject.alive():

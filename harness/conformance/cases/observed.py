@@ -16,8 +16,6 @@ from harness.measure import process
 
 ORDER = 75
 
-SPIN = 0.5  # of one CPU, with no client there
-WATCHED_S = 0.5
 # The number of pidfd_getfd(2) on every architecture but Alpha; Linux 5.6. Python has no such call.
 PIDFD_GETFD = 438
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -49,16 +47,7 @@ def held_socket(t: Trial) -> None:
         for i in range(3):
             t.probe(subject, f"client {i + 1} after one left whose socket somebody still holds")
         if not subject.never_waits:
-            _must_rest(subject)
-
-
-def _must_rest(subject: Subject) -> None:
-    spent = subject.busy(WATCHED_S, SPIN)
-    if spent.busiest > SPIN:
-        raise Failed(
-            "it spins once a client has left whose socket somebody still holds: a thread wants a"
-            f" CPU {100 * spent.busiest:.0f} % of the time (bound {100 * SPIN:.0f} %)"
-        )
+            subject.must_rest("somebody still holds the socket of a client that has left")
 
 
 def _hold(subject: Subject, client: socket.socket) -> socket.socket:
