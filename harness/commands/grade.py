@@ -10,7 +10,6 @@ import re
 import shlex
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,8 +19,8 @@ from typing import TYPE_CHECKING, Any
 from harness import errors, paths
 from harness.commands import check_file
 from harness.conformance import catalogue
-from harness.conformance.grading import build, resume, sandbox, scope, sheet, submission
-from harness.conformance.grading.submission import Submission, write_json
+from harness.conformance.grading import build, resume, sandbox, scope, scratch, sheet, submission
+from harness.conformance.grading.submission import Submission, plain, write_json
 from harness.measure.process import Child
 from harness.present import submission as present
 
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
 SCHEMA = "tenk.grades/1"
 COMPILING_S = 240.0  # beyond the bound on a submission: compiling it, once more with a sanitizer
 LOOK_S = 0.1
+MOST_NAME = 50  # characters of a name: files are called by it, and a file's name has 255 bytes
 EPILOG = """OUT/grades.json is complete after every submission; OUT/grades.csv and
 OUT/index.html are the teacher's, OUT/students/NAME.html is for that student.
 --resume keeps what OUT/grades.json knows to its end of a submission whose files, points and
@@ -73,17 +73,22 @@ def run(args: argparse.Namespace) -> int:
     entries = _entries(args)
     jobs = _jobs(args.jobs)
     cases = catalogue.discover()
-    check_file.task(args, entries[0].path, cases)  # what is wrong with an option shows now, once
+    any_path = args.directory or entries[0].path
+    points = check_file.task(args, any_path, cases).points  # a wrong option shows now, once
     scope.enter([sys.executable, *sys.argv])
     build.recipe()
     known = resume.known(args.out / "grades.json", SCHEMA) if args.resume else {}
-    tasks = {entry.name: check_file.task(args, entry.path, cases) for entry in entries}
+    links = [entry for entry in entries if args.directory and entry.path.is_symlink()]
+    real = [entry for entry in entries if entry not in links]
+    tasks = {entry.name: check_file.task(args, entry.path, cases) for entry in real}
     marks = {name: resume.mark(task) for name, task in tasks.items()}
     records = _make(args.out)
     graded = _Graded(args.out, entries, marks)
     kept = graded.keep(known)
+    for entry in links:
+        graded.refuse(entry, "it is a link, and links are not followed", points)
     graded.write()
-    waiting = [entry for entry in entries if entry.name not in kept]
+    waiting = [entry for entry in real if entry.name not in kept]
     if args.resume:
         print(f"kept {len(kept)} of {len(entries)}: the same files, points, bounds and tenk")
     if waiting:
@@ -96,7 +101,7 @@ def run(args: argparse.Namespace) -> int:
         interrupted = True
     graded.collect(records)
     graded.write()
-    graded.pages(sheet.load(args.points, cases).title if args.points else "Submissions")
+    graded.pages(points.title if points else "Submissions")
     print(present.table(graded.records), end="")
     print(f"\nkept in {args.out}: grades.json, grades.csv, index.html, students/")
     for name in failed:
@@ -109,8 +114,8 @@ def run(args: argparse.Namespace) -> int:
 
 def _say_what_is_not_held() -> None:
     """Before any of the students' code runs."""
-    with tempfile.TemporaryDirectory(prefix="tenk-grade-") as folder:
-        means = sandbox.means(Path(folder))
+    with scratch.directory() as folder:
+        means = sandbox.means(folder)
     if means.missing:
         print(f"tenk: not held on this machine: {', '.join(means.missing)};", file=sys.stderr)
         print(f"tenk: {sandbox.remedy(means)}", file=sys.stderr)
@@ -147,11 +152,13 @@ def _entries(args: argparse.Namespace) -> list[Entry]:
 
 def _named(found: Sequence[Path]) -> list[Entry]:
     """Names that differ, and can be files' names: the stem, or all of it where stems are alike."""
-    stems = [path.stem if path.is_file() else path.resolve().name for path in found]
+    stems = [
+        path.stem if path.is_file() or path.is_symlink() else path.resolve().name for path in found
+    ]
     entries, taken = [], set[str]()
     for path, stem in zip(found, stems):
         name = stem if stems.count(stem) == 1 else path.name
-        name = re.sub(r"[^\w.+@-]", "_", name).lstrip(".") or "submission"
+        name = re.sub(r"[^\w.+@-]", "_", name).lstrip(".")[:MOST_NAME] or "submission"
         number = 2
         while name in taken:
             name = f"{name}-{number}"
@@ -223,11 +230,11 @@ def _grade_all(
 def _start(entry: Entry, args: argparse.Namespace, records: Path) -> _Running:
     target = records / f"{entry.name}.json"
     command = [sys.executable, str(paths.ROOT / "harness" / "tenk"), "check"]
-    command += ["--file", str(entry.path), "--json", str(target)]
+    command += [f"--file={entry.path}", "--json", str(target)]  # a name may begin with "-"
     command += ["--seconds", args.seconds, "--case-seconds", args.case_seconds]
     for option in ("points", "include"):
         if getattr(args, option) is not None:
-            command += [f"--{option}", str(getattr(args, option))]
+            command += [f"--{option}={getattr(args, option)}"]
     deadline = time.monotonic() + float(args.seconds) + COMPILING_S
     return _Running(entry, Child(command), target, deadline)
 
@@ -277,6 +284,14 @@ class _Graded:
             return bool(record["complete"])
         return False
 
+    def refuse(self, entry: Entry, why: str, points: sheet.Sheet | None) -> None:
+        """One that nobody looks into."""
+        credits = sheet.credits(points, []) if points else []
+        name = points.name if points else ""
+        said = Submission(entry.name, submission.NOT_COMPILED, why, sheet=name, credits=credits)
+        said.complete = True
+        self._records[entry.name] = said.record()
+
     def collect(self, records: Path) -> None:
         """Those that were interrupted, too."""
         for name, entry in self._entries.items():
@@ -299,7 +314,7 @@ class _Graded:
 
 def for_the_student(commands: Sequence[str], path: Path) -> list[str]:
     """Where it lies with the teacher is nothing to its student, who has it by its name."""
-    there, here = shlex.quote(str(path)), shlex.quote(path.name)
+    there, here = (plain(shlex.quote(text)) for text in (str(path), path.name))
     return [command.replace(there, here) for command in commands]
 
 

@@ -44,6 +44,16 @@ def describe(pid: int) -> str:
     return f"waiting in {call}, with {share}" if call else f"waiting, with {share}"
 
 
+def count(pid: int) -> int:
+    """How many threads the server and its children have, those that have ended and were not waited
+    for included."""
+    found = 0
+    for member in process.tree(pid):
+        with contextlib.suppress(OSError):
+            found += len(os.listdir(f"/proc/{member}/task"))
+    return found
+
+
 def _ran(pid: int) -> dict[Path, int]:
     """Each thread of the server and its children, and for how many ns it has run."""
     found = {}

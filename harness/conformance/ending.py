@@ -5,7 +5,9 @@ The text of a failure says what was expected; this says what became of the serve
 """
 from __future__ import annotations
 
+import os
 import re
+import resource
 import signal
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -20,6 +22,8 @@ LIMIT = "limit"  # it went over a bound: output, memory, processes, CPU time
 WRONG = "wrong"  # what came was not what was promised
 KINDS = (CRASHED, HUNG, NO_READY_LINE, LIMIT, WRONG)
 
+ALL_PROCESSES = "it met its bound on processes"
+MOST = 0.5  # of the processes that its user may have: if there are no more, it has taken them
 OVER_A_BOUND = frozenset({signal.SIGXCPU, signal.SIGXFSZ})
 # What the suite says where it waited in vain.
 _IN_VAIN = re.compile(
@@ -57,6 +61,8 @@ def of(error: BaseException, subjects: Iterable[Subject]) -> Ending:
         elif subject.exit is not None and (not subject.finished or by_signal(subject.exit.status)):
             when = "when it was to end" if subject.finished else "by itself"
             return _of_status(subject.exit.status, when, CRASHED)
+    if alive and _has_all_processes(alive.server_pid):
+        return Ending(LIMIT, ALL_PROCESSES)
     if _NOT_READY.search(text):
         return Ending(NO_READY_LINE)
     if "to stdout" in text and "more than" in text:
@@ -64,6 +70,21 @@ def of(error: BaseException, subjects: Iterable[Subject]) -> Ending:
     if _IN_VAIN.search(text):
         return Ending(HUNG, activity.describe(alive.server_pid) if alive else "")
     return Ending(WRONG)
+
+
+def _has_all_processes(pid: int) -> bool:
+    """Whether RLIMIT_NPROC lets nobody here make another process, for the sake of this server."""
+    most, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    if most == resource.RLIM_INFINITY or activity.count(pid) < MOST * most:
+        return False
+    try:
+        made = os.fork()
+    except BlockingIOError:
+        return True
+    if made == 0:
+        os._exit(0)
+    os.waitpid(made, 0)
+    return False
 
 
 def _of_status(status: int, when: str, otherwise: str) -> Ending:

@@ -249,6 +249,7 @@ def alone_if(heavy: bool) -> Iterator[None]:
         yield
         return
     path = Path(tempfile.gettempdir()) / f"tenk-heavy-{os.getuid()}.lock"
-    with open(path, "w", encoding="ascii") as lock:
+    # Anybody may have put a link there.
+    with open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o600), "rb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield

@@ -45,6 +45,8 @@ class Conditions:
     prefix: a program that runs the server, such as valgrind and its options.
     environment: variables for it.
     measures_memory: False where the memory of the process is not what the server asked for.
+    believes_ready: what a ready line says beyond port and pid is heeded: that it is a guest, or ran
+        before, and where. A grader believes nobody, and no pid but the server's own.
     tells_main_thread: signals go to the main thread, not to any thread of the process; the one that
         ends it goes there twice, if once was not enough.
     """
@@ -56,6 +58,7 @@ class Conditions:
     prefix: tuple[str, ...] = ()
     environment: tuple[tuple[str, str], ...] = ()
     measures_memory: bool = True
+    believes_ready: bool = True
     tells_main_thread: bool = False
 
 
@@ -157,9 +160,17 @@ class Subject(process.Child):
         line, _, self._text = self._text.partition(b"\n")
         text = line.decode(errors="replace")
         try:
-            return process.parse_ready(text)
+            said = process.parse_ready(text)
         except ValueError as error:
             raise Failed(str(error)) from None
+        return said if self._conditions.believes_ready else self._believed(said)
+
+    def _believed(self, said: dict[str, str]) -> dict[str, str]:
+        """The words of a ready line that promise what is tried, and excuse from nothing. What is
+        looked at, signalled and limited is the process `pid`: it must be one that was started."""
+        if int(said["pid"]) not in process.tree(self.pid):
+            raise Failed(f"not a ready line: pid={said['pid']} is no process of the server")
+        return {word: said.get(word, "") for word in ("model", "port", "pid")}
 
     def _read_output(self, enough: Callable[[], bool], timeout_s: float) -> bool:
         """Read stdout until enough() or its end; whether enough() holds."""

@@ -26,8 +26,9 @@ HEADERS = (".h", ".hh", ".hpp")
 BOUNDS = Bounds(seconds=90, processes=64, memory_bytes=2 << 30, file_bytes=64 << 20)
 SANITIZED = "address,undefined"
 MOST_SOURCE = 1 << 20  # bytes of one file
+MOST_FILES = 200  # of one submission
 MOST_SAID = 20_000  # characters of the compiler's messages that are kept
-_PACKAGE = re.compile(r"tenk-needs: *([\w.+-]+)")
+_PACKAGE = re.compile(r"tenk-needs: *(\w[\w.+-]*)")
 
 
 @dataclass(frozen=True)
@@ -88,8 +89,8 @@ class Recipe:
 
 def sources(submission: Path) -> list[Path]:
     """The files to be compiled; none where there are none."""
-    if submission.is_file():
-        return [submission]
+    if not submission.is_dir():
+        return [submission] if _is_taken(submission) else []
     for folder in (submission, submission / "src"):
         found = [path for path in _plain_files(folder) if path.suffix in SUFFIXES]
         if found:
@@ -101,11 +102,13 @@ def _plain_files(folder: Path) -> list[Path]:
     """Files that lie there themselves. A link may lead to what the student must not read."""
     if not folder.is_dir() or (folder.is_symlink() and folder.name in ("src", "include")):
         return []
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.is_file() and not path.is_symlink() and path.stat().st_size <= MOST_SOURCE
-    )
+    return sorted(path for path in folder.iterdir() if not path.is_symlink() and _is_taken(path))[
+        :MOST_FILES
+    ]
+
+
+def _is_taken(path: Path) -> bool:
+    return path.is_file() and path.stat().st_size <= MOST_SOURCE
 
 
 def recipe(sanitizers: str = "") -> Recipe:

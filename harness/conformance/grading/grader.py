@@ -11,7 +11,6 @@ import dataclasses
 import os
 import re
 import shutil
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -21,12 +20,13 @@ from typing import Any
 from harness import errors
 from harness.conformance import ending, runner
 from harness.conformance.core import Case
-from harness.conformance.grading import build, causes, compare, sandbox, sheet, submission
+from harness.conformance.grading import build, causes, compare, sandbox, scratch, sheet, submission
 from harness.conformance.grading.build import Workshop
 from harness.conformance.grading.sandbox import Bounds, Ended, Means
 from harness.conformance.grading.submission import NOT_REACHED, OK, Credit, Submission, Tried
 from harness.conformance.runner import FAIL, NOT_APPLICABLE, Job, Result
 from harness.conformance.subject import Conditions, conditions_for
+from harness.conformance.talk import TALKS
 from harness.design.model import Model
 from harness.measure import models
 
@@ -42,6 +42,9 @@ PATIENT_GIVE_UP_S = 12.0
 # One that has hung that often is waited for less: what it would say is known.
 OFTEN, OFTEN_GIVE_UP_S = 3, 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
+MOST_TEXT = (
+    4_000  # characters that are kept of what a case says: a server's last words may be in it
+)
 _INTERNAL_SLACK_S = 10.0  # a case ends by its own alarm before the sandbox ends it
 
 
@@ -90,8 +93,8 @@ def grade(task: Task, told: Callable[[Submission], None]) -> Submission:
 
     The student's code and its private directories are gone when this returns, however it ends.
     """
-    with tempfile.TemporaryDirectory(prefix="tenk-grade-") as folder:
-        shop = Workshop(Path(folder))
+    with scratch.directory() as folder:
+        shop = Workshop(folder)
         shop.stage.mkdir()
         means = sandbox.means(shop.stage)
         shop.stage.rmdir()
@@ -115,7 +118,9 @@ def _grade(state: _State) -> None:
     how = build.recipe()
     files = build.take(task.path, task.include, state.shop)
     if not files:
-        said.outcome, said.text = submission.NOT_COMPILED, "there is no .c or .cc file in it"
+        most = f"of at most {build.MOST_SOURCE >> 20} MiB"
+        said.outcome = submission.NOT_COMPILED
+        said.text = f"there is no .c or .cc file {most} in it (links are not followed)"
         return
     build.must_be_readable(how, state.shop, state.means)
     made = build.compile_(files, how, state.shop, state.means)
@@ -176,11 +181,17 @@ def _describe(state: _State, program: Path) -> Model | None:
         said.text = f"--describe: {_why_no_answer(ended)}"
         return None
     found = ended.answer
-    if found["unavailable"]:
-        said.outcome = submission.CANNOT_DESCRIBE if found["broken"] else submission.NOT_APPLICABLE
-        said.text = _named_signal(found["unavailable"])
+    if found["unavailable"] or not _known(found["protocols"]):
+        here = found["unavailable"] and not found["broken"]
+        said.outcome = submission.NOT_APPLICABLE if here else submission.CANNOT_DESCRIBE
+        nothing = f"--describe: protocols has none of {', '.join(TALKS)}"
+        said.text = _named_signal(found["unavailable"] or nothing)
         return None
-    name = str(found["describe"].get("name") or "")
+    # What only our own host of guests may say would excuse it from cases, or be no text at all.
+    describe = {key: value for key, value in found["describe"].items() if key != "guest"}
+    if not isinstance(describe.get("options", []), list):
+        describe["options"] = []
+    name = str(describe.get("name") or "")
     if not _NAME.fullmatch(name):
         name = "server"
     path = state.shop.bin / name
@@ -190,9 +201,15 @@ def _describe(state: _State, program: Path) -> Model | None:
         **found,
         "name": name,
         "path": path,
-        "protocols": tuple(found["protocols"]),
+        "protocols": _known(found["protocols"]),
+        "describe": describe,
     }
     return Model(**fields)
+
+
+def _known(protocols: Sequence[Any]) -> tuple[str, ...]:
+    """Those of its protocols that can be tried, each once."""
+    return tuple(protocol for protocol in TALKS if protocol in protocols)
 
 
 def _named_signal(text: str) -> str:
@@ -246,7 +263,9 @@ def _skip(state: _State, case: Case, protocol: str, why: str) -> None:
 
 def _try(state: _State, model: Model, case: Case, protocol: str, files: Sequence[Path]) -> Tried:
     give_up_s = OFTEN_GIVE_UP_S if state.hung >= OFTEN else GIVE_UP_S
-    conditions = Conditions(give_up_s=give_up_s, holds_end=case.group in ABOUT_THE_END)
+    conditions = Conditions(
+        give_up_s=give_up_s, holds_end=case.group in ABOUT_THE_END, believes_ready=False
+    )
     ended, seconds = _run(state, model, case, protocol, conditions)
     one = _judge(case, protocol, ended)
     if one.outcome == ending.HUNG and "computing" in one.doing and _crowded() and not state.hung:
@@ -299,7 +318,7 @@ def _judge(case: Case, protocol: str, ended: Ended) -> Tried:
         text = f"it met its bound on {', '.join(ended.exceeded)}"
         return Tried(case.name, case.group, protocol, outcome, text)
     result = Result(**ended.answer)
-    text, outcome = result.text, OK
+    text, outcome = result.text[:MOST_TEXT], OK
     if result.outcome == NOT_APPLICABLE:
         outcome = submission.NOT_APPLICABLE
     elif met:
@@ -307,6 +326,8 @@ def _judge(case: Case, protocol: str, ended: Ended) -> Tried:
         text = f"it met its bound on {', '.join(met)}" + (f"; {text}" if text else "")
     elif result.outcome == FAIL:
         outcome = result.kind
+        if result.doing == ending.ALL_PROCESSES:
+            text = f"{result.doing}; {text}"
     elif ended.left and case.group in ABOUT_THE_END:
         outcome = ending.WRONG
         text = f"the server ended, but it left {ended.left} processes behind"
@@ -332,7 +353,10 @@ def _sanitized(
         shutil.copyfile(made.path, path)
         path.chmod(0o755)
         conditions = dataclasses.replace(
-            conditions_for(Path("san-address-undefined")), give_up_s=GIVE_UP_S, patience=2.0
+            conditions_for(Path("san-address-undefined")),
+            give_up_s=GIVE_UP_S,
+            patience=2.0,
+            believes_ready=False,
         )
         again = dataclasses.replace(model, path=path)
         ended, _ = _run(state, again, case, protocol, conditions)

@@ -120,10 +120,22 @@ class Submission:
         return STATUS[self.outcome]
 
     def record(self) -> dict[str, Any]:
-        """As JSON."""
-        said = {"schema": SCHEMA, **dataclasses.asdict(self)}
+        """As JSON. Nothing in it moves a terminal's cursor, whatever a program has said."""
+        said = {"schema": SCHEMA, **plain(dataclasses.asdict(self))}
         extra = {"points": self.points, "of": self.of, "not_applicable": self.not_applicable}
         return {**said, **extra, "status": self.status}
+
+
+def plain(said: Any) -> Any:
+    """The same with what cannot be printed in its texts shown as in Python: escape sequences, marks
+    that turn the writing round, bytes that are no text. Lines and tabs stay."""
+    if isinstance(said, str):
+        return "".join(c if c.isprintable() or c in "\n\t" else repr(c)[1:-1] for c in said)
+    if isinstance(said, dict):
+        return {key: plain(value) for key, value in said.items()}
+    if isinstance(said, (list, tuple)):
+        return [plain(value) for value in said]
+    return said
 
 
 def write_json(path: Path, whole: Any, last: bool = True) -> None:

@@ -16,7 +16,6 @@ from pathlib import Path
 
 from harness.measure import process
 
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 NEARLY = 0.9  # RLIMIT_NPROC ends the making of more; it counts some that are not seen here
 _REST = 10.0  # a look may take one part in that many of the time
 
@@ -72,10 +71,10 @@ def _threads(pid: int) -> int:
 
 
 def _own_bytes(pid: int) -> int:
-    """Without pages of files, which others may have, too."""
-    with contextlib.suppress(OSError, ValueError):
-        _, resident, shared, *_ = Path(f"/proc/{pid}/statm").read_text("ascii").split()
-        return (int(resident) - int(shared)) * _PAGE
+    """Without pages of files, which others may have, too. Memory that it shares is no file."""
+    with contextlib.suppress(OSError):
+        text = Path(f"/proc/{pid}/status").read_text("ascii", errors="replace")
+        return _kib(text, "RssAnon", "RssShmem") * 1024
     return 0
 
 
@@ -83,6 +82,12 @@ def _shared_out(pid: int, otherwise: int) -> int:
     """Its pages, those that n processes have counted as 1/n; `otherwise` where we may not look."""
     with contextlib.suppress(OSError):
         text = Path(f"/proc/{pid}/smaps_rollup").read_text("ascii")
-        if found := re.search(r"^Pss_Anon: *(\d+) kB$", text, re.M):
-            return int(found[1]) * 1024
+        if "Pss_Anon:" in text:
+            return _kib(text, "Pss_Anon", "Pss_Shmem") * 1024
     return otherwise
+
+
+def _kib(text: str, *names: str) -> int:
+    """The sum of those rows of a file in /proc."""
+    rows = re.findall(r"^(\w+):\s*(\d+) kB$", text, re.M)
+    return sum(int(number) for name, number in rows if name in names)
