@@ -169,6 +169,10 @@ def test_a_level_that_cannot_be_measured_is_left_out_with_its_reason(ground: Pat
         (["--profile", "huge"], "--profile"),
         (["--placement", "beside"], "--placement"),
         (["c10k"], "c10k"),
+        (["--only", "fraction=0.7"], "0.7"),
+        (["--only", "colour=red"], "colour=red"),
+        (["--only", "fraction=0.5", "--only", "fraction=0.5"], "--only"),
+        (["--resume", "tiny", "--only", "share=0.0"], "--resume"),
     ],
 )
 def test_what_an_evidence_run_would_not_heed_is_refused_by_name(
@@ -211,7 +215,7 @@ def test_an_interrupted_run_goes_on_with_its_rates_and_measures_only_what_is_mis
     write(ground, profile={"connections": [10, 20], "shares": [0, 0.05], "seconds": [0.5]})
     with pytest.MonkeyPatch.context() as patch:
         interrupt_after(patch, 5)
-        status, before = run(ground)
+        status, before = run(ground, "--only", "connections=10,20")
     assert status == errors.EXIT_INTERRUPTED
     (folder,) = (ground / "results").glob("*/tiny/*")
     # What two duels of half a second found beside other tests may be in doubt; not that they ended.
@@ -388,6 +392,45 @@ def test_a_file_that_is_not_right_is_refused_and_says_what(
     )
     said = capsys.readouterr().err
     assert named in said and len(said.splitlines()) == 1
+
+
+MANY: Mapping[str, Any] = {
+    **TINY["profiles"]["full"],
+    "connections": [10, 1000],
+    "neighbours": ["none", "server"],
+    "fractions": [0.33, 0.67],
+    "arrangements": ["together", "turns of eight"],
+}
+
+
+def chosen(*only: str) -> list[Series]:
+    raw = {**TINY, "profiles": {name: MANY for name in TINY["profiles"]}}
+    return design.parse(raw, "tiny", "tiny.toml").profiles["full"].narrowed(only).series()
+
+
+def test_a_line_is_measured_that_has_one_of_the_values_of_every_field_named() -> None:
+    assert len(chosen()) == 2 * 2 * 3
+    assert chosen("neighbour=server", "fraction=0.67") == [
+        Series(10, "server", 0.67, 0.0, "together"),
+        Series(1000, "server", 0.67, 0.0, "together"),
+    ]
+    assert {s.connections for s in chosen("connections=10,1000")} == {10, 1000}
+    assert {s.arrangement for s in chosen("arrangement=turns of eight")} == {"turns of eight"}
+
+
+def test_what_no_line_has_or_no_line_has_all_of_is_refused_with_what_there_is() -> None:
+    with pytest.raises(errors.UsageError, match="10, 1000"):
+        chosen("connections=100")
+    with pytest.raises(errors.UsageError, match="no line"):
+        chosen("arrangement=turns of eight", "fraction=0.67")
+
+
+def test_the_time_of_some_lines_is_said_without_that_of_the_others() -> None:
+    raw = {**TINY, "profiles": {name: MANY for name in TINY["profiles"]}}
+    profile = design.parse(raw, "tiny", "tiny.toml").profiles["full"]
+    one = profile.narrowed(["connections=10", "neighbour=none", "fraction=0.33"])
+    (series,) = one.series()
+    assert profile.series_s(series) < one.estimate_s() < profile.estimate_s() / 3
 
 
 def test_turns_and_one_after_the_other_have_a_closed_loop_so_one_series_for_all_fractions() -> None:

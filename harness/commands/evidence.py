@@ -60,7 +60,7 @@ def run(args: argparse.Namespace, out: Console) -> int:
     chosen = [design.load(one, design.FOLDER) for one in dict.fromkeys(args.experiments)]
     seed = DEFAULT_SEED if args.seed is None else args.seed
     results = results_dir() if args.out is None else args.out
-    grounds = [_ground(one, one.profiles[name], wanted, seed) for one in chosen]
+    grounds = [_ground(one, one.profiles[name].narrowed(args.only), wanted, seed) for one in chosen]
     statuses = []
     for ground in grounds:
         began = datetime.now(timezone.utc)
@@ -95,6 +95,7 @@ def resume(args: argparse.Namespace, folder: Path, out: Console) -> int:
         ("--profile", args.profile),
         ("--seed", args.seed),
         ("--placement", args.placement),
+        ("--only", " ".join(args.only) or None),
         *_unheeded(args),
     ]
     for option, value in given:
@@ -103,7 +104,7 @@ def resume(args: argparse.Namespace, folder: Path, out: Console) -> int:
     with store.held(folder):
         old = evidence_log.read(folder)
         asked = design.load(old.name, design.FOLDER)
-        ground = _ground(asked, asked.profiles[old.profile], old.placement, old.seed)
+        ground = _ground(asked, evidence_log.profile(old, asked), old.placement, old.seed)
         evidence_log.check(old, ground.profile, ground.conditions)
         return _one(ground, folder, old.findings, old.began, out)
 

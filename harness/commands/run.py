@@ -65,6 +65,13 @@ def register(subparsers: Subparsers) -> None:
     parser.add_argument(
         "--placement", default=None, help="split or shared: server and client CPUs [split]"
     )
+    parser.add_argument(
+        "--only",
+        metavar="FIELD=VALUE,…",
+        action="append",
+        default=[],
+        help="of an evidence run the lines with these values, as fraction=0.67; may be given again",
+    )
     parser.add_argument("--resume", metavar="RUN", help="finish an interrupted run")
     parser.add_argument("--no-check", action="store_true", help="time without checking answers")
     parser.add_argument("--no-plot", action="store_true", help="write no figures")
@@ -89,6 +96,8 @@ def _run(args: argparse.Namespace, locks: contextlib.ExitStack) -> int:
         return evidence.run(args, out)
     if (folder := evidence.resumes(args)) is not None:
         return evidence.resume(args, folder, out)
+    if args.only:
+        raise errors.UsageError("--only", args.only[0], "it chooses lines of an evidence run")
     results = results_dir() if args.out is None else args.out
     assignments = (
         _resumed(args, results, locks) if args.resume is not None else _requested(args, results)

@@ -10,7 +10,7 @@ import itertools
 import math
 import tomllib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -81,8 +81,9 @@ class Other:
 @dataclass(frozen=True)
 class Profile:
     """How much is measured. seconds: lengths of a duel, ascending; duels: how many of the longest.
-    The shorter ones are cut from the same runs. run_s: seconds under load of one run of a pair.
-    at: exceptions, of which the last one that fits a series decides.
+    The shorter ones are cut from the same runs. run_s: the most seconds under load of one run of a
+    pair; together it is as short as in a duel. at: exceptions, of which the last one that fits a
+    series decides. only: fields of Series and the values that are measured of each; empty: all.
     """
 
     name: str
@@ -95,6 +96,7 @@ class Profile:
     duels: int
     run_s: float
     at: tuple[Other, ...] = ()
+    only: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
 
     def lengths(self, one: Series) -> tuple[float, ...]:
         """Seconds of the duels of a series, ascending."""
@@ -118,15 +120,39 @@ class Profile:
             for fraction in fractions:
                 own = 0.0 if arrangement == CROWD else share
                 found[Series(connections, neighbour, fraction, own, arrangement)] = None
-        return [one for one in found if self.longest(one)]
+        chosen = Other(self.only)
+        return [one for one in found if self.longest(one) and chosen.meant(one)]
+
+    def narrowed(self, texts: Sequence[str]) -> "Profile":
+        """The same with the series alone that `--only` names, each text being a field of Series and
+        values of it: 'fraction=0.67', 'connections=100,1000'. Of several all must hold. UsageError
+        for a field or a value that no series has."""
+        only: dict[str, tuple[Any, ...]] = {}
+        for text in texts:
+            key, _, values = text.partition("=")
+            if key not in Series.__dataclass_fields__ or key in only:
+                allowed = ", ".join(Series.__dataclass_fields__)
+                raise UsageError("--only", text, f"each once, as FIELD=VALUE,…: {allowed}")
+            there = list(dict.fromkeys(getattr(one, key) for one in self.series()))
+            known = {f"{value}": value for value in there}
+            for value in values.split(","):
+                if value not in known:
+                    raise UsageError("--only", text, f"{key} is one of: {', '.join(known)}")
+            only[key] = tuple(known[value] for value in values.split(","))
+        found = replace(self, only=only)
+        if not found.series():
+            raise UsageError("--only", " ".join(texts), "no line has all of these")
+        return found
 
     def estimate_s(self) -> float:
-        """About how long all of it takes; a pilot and the last run of a duel come on top."""
-        groups = len(self.connections) * len(self.neighbours)
-        duels = sum(
-            self.longest(one) * (self.lengths(one)[-1] + self.run_s / 2) for one in self.series()
-        )
-        return duels + 4 * groups
+        """About how long all of it takes, with 4 s for the pilot of each number of connections and
+        neighbour."""
+        groups = {(one.connections, one.neighbour) for one in self.series()}
+        return sum(map(self.series_s, self.series())) + 4 * len(groups)
+
+    def series_s(self, one: Series) -> float:
+        """About how long the duels of a series take: the last run of each ends a little later."""
+        return self.longest(one) * (self.lengths(one)[-1] + self.run_s / 2)
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness import shape
-from harness.design.evidence import Profile, Series
+from harness.design.evidence import Evidence, Profile, Series
 from harness.errors import UsageError, why
 from harness.measure import duel_log, runner
 from harness.measure.evidence import Findings, Level
@@ -97,12 +97,20 @@ def read(folder: Path) -> Old:
         raise UsageError("--resume", folder, f"its {DOCUMENT} is damaged: {error}") from None
 
 
+def profile(old: Old, asked: Evidence) -> Profile:
+    """What is left of its profile, as it was narrowed when it began."""
+    only = {key: tuple(values) for key, values in old.plan.get("only", {}).items()}
+    return dataclasses.replace(asked.profiles[old.profile], only=only)
+
+
 def check(old: Old, profile: Profile, now: Mapping[str, Any]) -> None:
     """UsageError where it would go on under other conditions, or with another plan, than it began
     with. now: conditions as in evidence.json."""
     found = runner.differences(old.conditions, now)
+    # An older version measured all lines, and did not say so.
+    before: dict[str, Any] = {"only": {}, **old.plan}
     # As it looks after it was written and read.
-    if json.loads(json.dumps(dataclasses.asdict(profile))) != old.plan:
+    if json.loads(json.dumps(dataclasses.asdict(profile))) != before:
         found.append(f"profile {profile.name} says something else now")
     if found:
         text = f"it began under other conditions ({'; '.join(found)})"

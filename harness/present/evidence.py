@@ -76,7 +76,9 @@ def page(asked: Evidence, profile: Profile, rows: Sequence[Row], notes: Sequence
     parts = [f"### {asked.title}", asked.question, sentence(asked, rows), table(asked, rows)]
     parts += [f"- {note}" for note in [*_legend(asked, rows), *notes]]
     body = "\n\n".join(parts[:4]) + "\n" + "\n".join(parts[4:]) + "\n"
-    return f"<!-- {asked.name}, profile {profile.name} -->\n{body}"
+    chosen = [f"{key}={','.join(map(str, some))}" for key, some in profile.only.items()]
+    which = f"{profile.name}, only {' '.join(chosen)}" if chosen else profile.name
+    return f"<!-- {asked.name}, profile {which} -->\n{body}"
 
 
 def document(
