@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -13,6 +14,7 @@ import pytest
 from duel_fakes import add_loadgen, add_server
 
 from harness import cli
+from harness.design import duel as design
 from harness.design.duel import CONTENDER, MOST_IN_TURN, REFERENCE, TOGETHER, TURNS, Entry, Plan
 from harness.design.load import Load
 from harness.design.model import Model
@@ -121,6 +123,39 @@ def test_one_tick_of_the_clock_is_no_server_that_spins_and_a_little_in_every_tur
 ) -> None:
     share = at_rest(*cpu_ms).idle_share("one")
     assert (share > measure_duel.SILENT_BELOW) is restless
+
+
+# --- how long a run together is -------------------------------------------------------------------
+
+
+def half_width(run_s: float, overhead_s: float, warmup_s: float = 0.1) -> float:
+    """Of a mean of made-up runs in 30 s, up to a constant: 0.6 % from start to start, and slices of
+    which half a second leaves 0.4 %."""
+    runs = 30 / (run_s + warmup_s + overhead_s)
+    return math.sqrt((0.6**2 + 0.4**2 * 0.5 / run_s) / runs)
+
+
+@pytest.mark.parametrize("overhead_s", [0.08, 0.18, 0.3])
+def test_a_run_is_so_short_that_starts_average_out_and_four_fifths_are_inside(
+    overhead_s: float,
+) -> None:
+    run_s = design.run_s(overhead_s, 0.1, room_s=30.0)
+    assert run_s + 0.1 >= 4 * overhead_s
+    best = min(half_width(0.1 * tenths, overhead_s) for tenths in range(1, 50))
+    assert half_width(run_s, overhead_s) < 1.25 * best
+    assert half_width(run_s, overhead_s) < half_width(2.0, overhead_s)
+
+
+def test_where_starting_takes_long_runs_stay_short_and_more_of_them_meet_fresh_servers() -> None:
+    run_s = design.run_s(overhead_s=1.5, warmup_s=0.3, room_s=60.0)
+    assert run_s == design.RUN_MOST_S
+    assert half_width(run_s, 1.5, 0.3) < half_width(4 * 1.5, 1.5, 0.3)
+
+
+def test_three_runs_of_a_pair_fit_into_its_time_where_they_can() -> None:
+    run_s = design.run_s(overhead_s=0.2, warmup_s=0.1, room_s=2.7)
+    assert design.RUN_LEAST_S < run_s and 3 * (run_s + 0.3) <= 2.7 + 1e-9
+    assert design.run_s(overhead_s=0.2, warmup_s=0.1, room_s=1.0) == design.RUN_LEAST_S
 
 
 # --- rates that are too high, and of whom nothing counts ------------------------------------------

@@ -30,6 +30,15 @@ CONTROL_SHARE = 0.03
 # The load generator takes up to 32 targets; eight that take turns still have a slice each within a
 # second.
 MOST_IN_TURN = 8
+# A run together, in seconds under load after its warm-up. What one start of servers has of its own
+# differs from run to run by some 0.6 % (event loops, 100 to 10,000 connections, a quiet machine),
+# and what half a second of slices leaves is less than that: more runs say more than longer ones.
+# So a run is as long as makes its load RUN_INSIDE times what starting and stopping take (four is
+# 80 % inside), and no longer than the most: then it is starting that costs, and more of it is
+# still worth more than longer runs.
+RUN_LEAST_S, RUN_MOST_S, RUN_INSIDE = 0.5, 1.5, 4.25
+# As few runs of a pair as an interval takes.
+RUNS_LEAST = 3
 # Kernel memory of both ends of a connection with small buffers, in bytes, from above. What the
 # server's model adds to it (a thread, a process) is not in it.
 BYTES_PER_CONNECTION = 40_000
@@ -196,6 +205,15 @@ def control_ns(cpu_ns_per_request: float) -> int:
     """What to ask of --extra-ns so that it is CONTROL_SHARE of that cost; at least 20 ns, because
     what a few steps of a spin cost is hardly known."""
     return max(20, round(CONTROL_SHARE * cpu_ns_per_request))
+
+
+def run_s(overhead_s: float, warmup_s: float, room_s: float) -> float:
+    """Seconds that a run together counts: see RUN_INSIDE. overhead_s: what starting and stopping
+    take. warmup_s: under load before that. room_s: of the pair, in which RUNS_LEAST runs should
+    fit; the least is kept to all the same."""
+    worthwhile = RUN_INSIDE * overhead_s - warmup_s
+    fitting = room_s / RUNS_LEAST - overhead_s - warmup_s
+    return max(RUN_LEAST_S, min(RUN_MOST_S, fitting, worthwhile))
 
 
 def groups(

@@ -25,19 +25,15 @@ from harness.design.pieces import Piece
 from harness.measure import pilot
 from harness.measure.staging import Bench, Record, Stage
 
-# A run of a pair, in seconds. Shorter ones are mostly starting and stopping; longer ones meet fewer
-# fresh servers, whose differences are part of what is asked.
-RUN_LEAST_S, RUN_MOST_S = 0.5, 2.0
-SWEEPS = 6
 BLOCK_LEAST_S, BLOCK_MOST_S = 1.0, 10.0
 BLOCKS = 4
 ALONE_S = 1.0
-# How many times longer a piece is than its starting and stopping: more than 80 % is then inside.
+# How many times longer a block is than its starting and stopping: more than 80 % is then inside.
 INSIDE = 8
 # Three sweeps and two blocks are measured even if that takes this share of the time more, and one
 # of each in any case: with fewer an interval is luck.
 OVERTIME = 0.5
-LEAST = {TOGETHER: 3, TURNS: 2, ALONE: 2}
+LEAST = {TOGETHER: design.RUNS_LEAST, TURNS: 2, ALONE: 2}
 LEAST_ROUNDS = 3
 # Slices and blocks are shortened until so many blocks fit: two are the least, but how fresh servers
 # differ is known from two only roughly.
@@ -261,13 +257,10 @@ class _Match:
         self._outlook = self._listener.piece(record)
 
     def _run_s(self) -> float:
-        """As long as starting and connecting are worth, if three sweeps fit into the time."""
+        """Of each run, its pair having its part of the time."""
         runs = len(self._stage.pairs(0.0)) * max(1, len(self._record.rates))
-        beside = self._stage.overhead_s[TOGETHER] + self._stage.warmup_s()
-        usual = min(RUN_MOST_S, self._share_s() / (SWEEPS * runs) - beside)
-        worthwhile = INSIDE * self._stage.overhead_s[TOGETHER] - self._stage.warmup_s()
-        most = self._share_s() / (LEAST[TOGETHER] * runs) - beside
-        return max(RUN_LEAST_S, min(most, max(usual, worthwhile)))
+        overhead, warmup = self._stage.overhead_s[TOGETHER], self._stage.warmup_s()
+        return design.run_s(overhead, warmup, self._share_s() / runs)
 
     # --- turns ------------------------------------------------------------------------------------
 

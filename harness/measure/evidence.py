@@ -109,7 +109,8 @@ def measure(
                     continue
                 load = replace(asked.base, connections=connections, placement=bench.placement.name)
                 beside = "" if neighbour == NONE else f", a neighbour on the {neighbour}'s CPU"
-                listener.stage(f"{connections} connections{beside}")
+                minutes = sum(map(profile.series_s, chosen)) / 60
+                listener.stage(f"{connections} connections{beside}: about {minutes:.2g} min")
                 findings.left_out.pop(where, None)
                 try:
                     _require(model, load)
@@ -207,6 +208,9 @@ class _Group:
             return self._crowd(one, number, done)
         entry = self._entry(one)
         if one.arrangement == TOGETHER:
+            room = self._profile.lengths(one)[0]
+            overhead, warmup = self._stage.overhead_s[TOGETHER], self._stage.warmup_s()
+            seconds = min(seconds, design.run_s(overhead, warmup, room))
             return self._stage.pair(entry, one.fraction, seconds, number)
         if one.arrangement == ALONE:
             return self._stage.alone(entry, seconds, number)
