@@ -490,11 +490,12 @@ BUILT = paths.ROOT / "build" / "servers" / "epoll_lt"
 def test_real_servers_meet_and_every_field_of_the_result_is_there(
     tmp_path: Path, options: list[str]
 ) -> None:
-    # Beside other programs a short duel may have to leave all runs of the control out.
+    # Beside other programs a short duel may have to leave all runs of the control or the twin out.
     for seconds in (8, 20, 60):
         words = ["epoll_lt", "poll", "fork", *options, "--seconds", seconds]
         status, found = duel(tmp_path, *words, until="")
-        if all(a["control"]["expected"][CPU] for a in found["arrangements"].values()):
+        told = found["arrangements"].values()
+        if all(CPU in a["twin"] and a["control"]["expected"][CPU] for a in told):
             break
     assert status in (errors.EXIT_OK, errors.EXIT_DOUBTFUL)
     assert {"epoll_lt", "poll"} <= set(by_name(found, "together"))
