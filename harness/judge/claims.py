@@ -28,6 +28,7 @@ RATE = "throughput_rps"
 LIMITED = "client-limited"
 ABSENT = "was not part of this run"
 HOW = {TOGETHER: "measured together", TURNS: "measured in turns"}
+UNITS = {"us": "µs"}  # as they are written
 
 
 CELLS, SLOPE = "cells", "slope"  # beside "together" and "turns": what a verdict can rest on
@@ -160,15 +161,16 @@ def _single(
         e = stats.mean_interval(left, level)
         if e.n < MIN_REPLICATES:
             return Verdict(claim.text, UNDECIDED, f"{e.n} usable replicates of {_name(a)}")
-        detail = f"{_name(a)} = {e.value:.4g} [{e.lo:.4g}, {e.hi:.4g}], against {_number(claim)}"
         unit = METRICS[a.metric].unit
+        told = f"{_plain(e.value)} [{_plain(e.lo)}, {_plain(e.hi)}] {UNITS.get(unit, unit)}"
+        detail = f"{_name(a)} = {told}, against {_number(claim)}"
         bounds = _bounds(claim)
-        told = (Numbers(_name(a), unit, e.value, e.lo, e.hi, *bounds, CELLS, e.n),)
+        numbers = (Numbers(_name(a), unit, e.value, e.lo, e.hi, *bounds, CELLS, e.n),)
         if e.confidence < level:
             few = f"{detail}: an interval of {100 * e.confidence:.0f} % only, too few replicates"
-            return Verdict(claim.text, UNDECIDED, few, numbers=told)
+            return Verdict(claim.text, UNDECIDED, few, numbers=numbers)
         outcome = _against_number(claim, e.lo, e.hi)
-        said = Verdict(claim.text, outcome, detail, numbers=told)
+        said = Verdict(claim.text, outcome, detail, numbers=numbers)
         return _unless_limited(said, claim, e.lo, _limited(a, groups), False)
     right = _values(b, groups)
     if isinstance(right, str):
@@ -361,8 +363,15 @@ def _bounds(claim: Claim) -> tuple[float, float]:
 
 def _number(claim: Claim) -> str:
     if claim.relation == "between":
-        return f"{claim.range[0]:.4g} to {claim.range[1]:.4g}"
-    return f"{claim.value:.4g}"
+        return f"{_plain(claim.range[0])} to {_plain(claim.range[1])}"
+    return _plain(claim.value)
+
+
+def _plain(value: float) -> str:
+    """Four digits, and no powers of ten where there are no more than twelve places: "17,680"."""
+    if not 1e4 <= abs(value) < 1e12:
+        return f"{value:.4g}"
+    return f"{float(f'{value:.4g}'):,.0f}"
 
 
 def _grows(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
