@@ -111,6 +111,25 @@ def test_a_claim_on_two_models_at_one_level_is_judged_on_their_ratio(
     assert "measured in turns" in found.detail
 
 
+@pytest.mark.parametrize(
+    ("metric", "value", "bound", "told"),
+    [
+        ("user_bytes_per_connection", 17680.0, 8192, "17,680 [17,6"),
+        ("server_cpu_us_per_request", 4.6, 12000, "4.6 [4.589, 4.611]"),
+    ],
+)
+def test_a_claim_on_a_number_is_told_with_its_unit_and_without_powers_of_ten(
+    metric: str, value: float, bound: float, told: str
+) -> None:
+    one = Operand(metric, {"model": "thread", "connections": 100})
+    found = claims.judge_one(
+        Claim("a claim", one, None, "above", 1.0, bound), cells(metric, thread=value)
+    )
+    unit = "bytes" if "bytes" in metric else "µs"
+    assert told in found.detail and f"] {unit}, against " in found.detail
+    assert found.detail.endswith(f"{bound:,}" if bound >= 10000 else f"{bound}")
+
+
 def test_cells_that_say_otherwise_are_not_asked() -> None:
     groups = cells(poll=5.0, epoll_lt=5.0)
     one = claim("poll", "epoll_lt", "above", 1.2)
@@ -246,6 +265,21 @@ def test_the_note_has_twin_control_and_resolution_and_who_was_left_out() -> None
         "100 in turns: twin +0.0 ± 1.0 %, control of 3.0 % found as +3.0 ± 1.0 %, resolution ± 1.0 %",
     ]
     assert present.left_out([met]) == ["blocking was not compared at 100: unsupported: serves one"]
+
+
+def test_the_note_of_a_rate_has_the_control_too_and_what_it_costs() -> None:
+    rate = "throughput_rps"
+    met = level(turns=arrangement({"poll": ratio(0.9)}, control=ratio(0.98), metric=rate))
+    assert present.tables(experiment.load("c10k"), [met])[rate].notes == [
+        "100 in turns: twin +0.0 ± 1.0 %, control (a cost of 3.0 % more) -2.0 ± 1.0 %,"
+        " resolution ± 1.0 %",
+    ]
+
+
+def test_a_table_without_ratios_says_so_where_others_have_them() -> None:
+    found = present.tables(experiment.load("c10k"), [level(turns=arrangement(TURNS))])
+    assert "single runs only" in present.apart(found, "user_bytes_per_connection")
+    assert present.apart(found, CPU) == "" and present.apart({}, CPU) == ""
 
 
 def test_an_inverse_metric_has_a_table_of_its_own_with_everything_turned_round() -> None:

@@ -16,7 +16,7 @@ from harness.judge import claims as claim_module
 from harness.present import answer, textbook, wording
 from harness.present.conclusion import Conclusion
 from harness.present.calls import BY_NAME, CallsTable
-from harness.present.levels import RatioTable
+from harness.present.levels import RatioTable, apart
 from harness.design.experiment import Highlight
 from harness.design.metrics import Metric
 from harness.store import USABLE, CellRecord
@@ -135,7 +135,7 @@ def print_summary(console: Console, one: Conclusion, run_note: str = "") -> None
             if wording.wanted(c, highlight)
         ]
         if any(c.best for c in found):
-            _print_highlight(console, highlight, found)
+            _print_highlight(console, highlight, found, apart(beside, highlight.metric))
         if highlight.metric in beside:
             _print_ratios(console, beside[highlight.metric])
     for table_of_calls in one.call_tables:
@@ -184,7 +184,9 @@ def print_settled(console: Console, found: Sequence[Settled]) -> None:
     console.print(textbook.tally(found))
 
 
-def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Contest]) -> None:
+def _print_highlight(
+    console: Console, highlight: Highlight, found: Sequence[Contest], only: str
+) -> None:
     metric = found[0].metric
     console.print(f"[bold]{wording.heading(metric)}[/]")
     # A wide grid of levels does not fit 100 columns: then several tables, one below the other.
@@ -204,7 +206,7 @@ def _print_highlight(console: Console, highlight: Highlight, found: Sequence[Con
             ]
             table.add_row(escape(name), *cells)
         console.print(table)
-    console.print(escape(wording.explanation(found, metric)), style="dim")
+    console.print(escape(wording.explanation(found, metric) + only), style="dim")
     if highlight.note:
         console.print(escape(highlight.note), style="dim")
     console.print()

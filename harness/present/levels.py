@@ -53,6 +53,14 @@ def _table(duels: Sequence[LevelDuel], metric: str, order: Sequence[str]) -> Rat
     return RatioTable(heading, [_column(d, a) for d, a in columns], rows, notes)
 
 
+def apart(found: Mapping[str, RatioTable], metric: str) -> str:
+    """What a table of a metric has to say for itself where other tables of the run have ratios
+    beside them: '' if it has them, too, or none of them has."""
+    if not found or metric in found:
+        return ""
+    return "; from single runs only: neither pairs nor turns tell this"
+
+
 def _speaks(one: Arrangement, metric: str) -> bool:
     direct = METRICS[metric].inverse_of or metric
     return any(direct in ratios for ratios in one.ratios.values())
@@ -91,12 +99,16 @@ def note(level: LevelDuel, one: Arrangement, metric: str) -> str:
         twin = turned_round(twin) if inverse else twin
         parts.append(f"twin {wording.change(twin)}")
     control = one.control.get(direct)
-    if direct == CPU and control is not None and math.isfinite(one.expected):
-        expected = 1 / one.expected if inverse else one.expected
+    if control is not None and math.isfinite(one.expected):
+        cost = f"{100 * (one.expected - 1):.1f} %"
         control = turned_round(control) if inverse else control
-        known = f"{100 * (expected - 1):.1f} %"
-        missed = ", outside of its 99 % interval" if one.slack else ""
-        parts.append(f"control of {known} found as {wording.change(control)}{missed}")
+        if direct == CPU:
+            expected = 1 / one.expected if inverse else one.expected
+            missed = ", outside of its 99 % interval" if one.slack else ""
+            known = f"{100 * (expected - 1):.1f} %"
+            parts.append(f"control of {known} found as {wording.change(control)}{missed}")
+        else:
+            parts.append(f"control (a cost of {cost} more) {wording.change(control)}")
     resolution = one.resolution.get(direct, math.inf)
     if math.isfinite(resolution):
         parts.append(f"resolution {wording.resolution(resolution)}")

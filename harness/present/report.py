@@ -18,7 +18,7 @@ from harness.design import experiment
 from harness.judge import claims, summary
 from harness.present import answer, conclusion, wording
 from harness.present.calls import CallsTable
-from harness.present.levels import RatioTable
+from harness.present.levels import RatioTable, apart
 from harness.design.experiment import Experiment
 from harness.design.metrics import METRICS, Metric
 from harness.paths import TEMPLATES
@@ -103,7 +103,7 @@ def section(path: Path, drawn: Sequence[Path], kind: str, out: Path) -> Section:
         note=wording.run_note(run.meta),
         cells=sum(len(group.cells) for group in groups),
         sentences=found.sentences,
-        tables=[t for h in one.highlights if (t := _table(one, groups, h, beside.get(h.metric)))],
+        tables=[t for h in one.highlights if (t := _table(one, groups, h, beside))],
         calls=found.call_tables,
         figures=[_figure(p, kind, out) for p in drawn],
         remarks=[*wording.remarks(groups), *(("not compared", t) for t in found.not_compared)],
@@ -149,7 +149,7 @@ def _table(
     one: Experiment,
     groups: Sequence[Group],
     highlight: experiment.Highlight,
-    beside: RatioTable | None,
+    beside: Mapping[str, RatioTable],
 ) -> Table | None:
     metric = METRICS[highlight.metric]
     found = [
@@ -160,8 +160,9 @@ def _table(
     names = list(dict.fromkeys(name for c in found for name in c.groups))
     rows = [(name, [_entry(c, name, metric) for c in found]) for name in names]
     levels = [wording.levels(c) for c in found]
-    said = wording.explanation(found, metric)
-    return Table(wording.heading(metric), said, highlight.note, levels, rows, beside)
+    said = wording.explanation(found, metric) + apart(beside, highlight.metric)
+    ratios = beside.get(highlight.metric)
+    return Table(wording.heading(metric), said, highlight.note, levels, rows, ratios)
 
 
 def _entry(contest: Contest, name: str, metric: Metric) -> Entry | None:
