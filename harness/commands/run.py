@@ -415,7 +415,8 @@ def _conclude(out: Console, finished: Sequence[store.Run]) -> bool:
             console.print_settled(out, [one.settled])
     cells = [[cell for group in one.groups for cell in group.cells] for one in found]
     for done, one, some in zip(finished, found, cells):
-        also = f", {len(one.duels)} levels compared" if one.duels else ""
+        count = len(one.duels)
+        also = f", {count} level{'s' if count > 1 else ''} compared" if count else ""
         out.print(f"{len(some)} cells{also} in {escape(str(done.path))}", soft_wrap=True)
     return any(cell.status in ("failed", "void") for some in cells for cell in some)
 
