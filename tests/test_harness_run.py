@@ -2,11 +2,13 @@
 """tenk run from the outside: fake servers for what may go wrong, the real ones once at the end."""
 from __future__ import annotations
 
+import contextlib
 import csv
 import json
 import math
 import os
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -507,6 +509,31 @@ def test_a_meter_counts_the_cpu_time_of_children_live_and_reaped() -> None:
             memory = one.user_bytes()
             assert memory is not None and memory > 1 << 20
         one.close()
+
+
+def test_memory_read_without_a_group_is_the_same_when_a_stranger_runs_the_same_program(
+    tmp_path: Path,
+) -> None:
+    program = str(shutil.copy("/bin/cat", tmp_path / "cat"))
+    one = meter.Meter(meter.Sources(None, None))
+    with cat(program) as server:
+        one.pid = server.pid
+        alone, whole = one.user_bytes(), meter.tree_pss(server.pid)
+        with cat(program):
+            beside, shared = one.user_bytes(), meter.tree_pss(server.pid)
+    assert alone and alone == beside
+    assert whole and shared and shared < whole  # what is shared of the program did shrink
+
+
+@contextlib.contextmanager
+def cat(program: str) -> Iterator["subprocess.Popen[bytes]"]:
+    """It has answered once and waits again: everything it maps is mapped."""
+    pipe = subprocess.PIPE
+    with subprocess.Popen([program], stdin=pipe, stdout=pipe, bufsize=0) as child:
+        assert child.stdin is not None and child.stdout is not None
+        child.stdin.write(b"x\n")
+        assert child.stdout.readline() == b"x\n"
+        yield child
 
 
 def test_meters_leave_no_control_group_behind() -> None:

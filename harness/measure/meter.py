@@ -9,9 +9,11 @@ CPU time: only the total is precise. Where the kernel accounts by ticks (CONFIG_
 the usual case) user and system are the total split in the ratio of ticks seen in either mode.
 
 User memory is the anonymous memory of the group (what was touched, shared program text left out);
-without a memory group it is the proportional set size (PSS) of the tree, for a large tree that of
-64 of its processes scaled up. Kernel memory is the growth of slab, kernel stacks and page tables of
-the whole machine (/proc/meminfo): both ends of every connection are on it, the client's too.
+without a memory group it is the anonymous part of the proportional set size (PSS) of the tree, for
+a large tree that of 64 of its processes scaled up. The rest of PSS shrinks whenever a stranger maps
+the same libraries, as the load generator does between the two readings. Kernel memory is the growth
+of slab, kernel stacks and page tables of the whole machine (/proc/meminfo): both ends of every
+connection are on it, the client's too.
 """
 from __future__ import annotations
 
@@ -127,7 +129,7 @@ class Meter:
         """User memory of the tree now, in bytes."""
         hierarchy = self.sources.memory
         if hierarchy is None:
-            return tree_pss(self.pid) if self.pid else None
+            return tree_pss(self.pid, "Pss_Anon") if self.pid else None
         group = self._groups[hierarchy.directory]
         with contextlib.suppress(OSError, ValueError):
             stat = _pairs((group / "memory.stat").read_text(encoding="ascii"))
@@ -208,23 +210,26 @@ def has_children(pid: int) -> bool:
     return int(fields[13]) + int(fields[14]) > 0 or len(tree(pid)) > 1
 
 
-def tree_pss(pid: int) -> float | None:
-    """PSS of the tree in bytes; of a large tree, that of evenly spaced members, scaled up."""
+def tree_pss(pid: int, part: str = "Pss") -> float | None:
+    """PSS of the tree in bytes; of a large tree, that of evenly spaced members, scaled up.
+
+    `part` is a field of smaps_rollup (proc(5)): Pss_Anon is without files and shared memory.
+    """
     members = tree(pid)
     step = max(1, len(members[1:]) // _PSS_SAMPLE)
     sampled = members[1::step]
-    own = _pss(pid)
-    others = [p for p in map(_pss, sampled) if p is not None]
+    own = _pss(pid, part)
+    others = [p for p in (_pss(p, part) for p in sampled) if p is not None]
     if own is None:
         return None
     scale = (len(members) - 1) / len(others) if others else 0.0
     return own + scale * sum(others)
 
 
-def _pss(pid: int) -> float | None:
+def _pss(pid: int, part: str) -> float | None:
     with contextlib.suppress(OSError):
         for line in Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii").splitlines():
-            if line.startswith("Pss:"):
+            if line.startswith(f"{part}:"):
                 return 1024.0 * int(line.split()[1])
     return None
 
