@@ -15,8 +15,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.conformance import ending
-from harness.conformance.grading import build, grader, isolation, scratch, watch
+from harness import errors
+from harness.conformance import catalogue, ending
+from harness.conformance.grading import build, compare, grader, isolation, scratch, sheet, watch
 from harness.conformance.grading.submission import Submission, Tried, plain
 from harness.conformance.outcome import Failed
 from harness.conformance.subject import Conditions, Subject
@@ -134,6 +135,45 @@ def test_of_thousands_of_files_some_are_taken(tmp_path: Path) -> None:
     for number in range(build.MOST_FILES + 50):
         (tmp_path / f"{number}.c").touch()
     assert len(build.sources(tmp_path)) == build.MOST_FILES
+
+
+# --- a teacher in a hurry -------------------------------------------------------------------------
+
+ROW = '[[points]]\nwhat = "a"\ncases = ["any_bytes"]\npoints = 2\n'
+COMPARED = ROW + '[[comparison]]\nwhat = "b"\npoints = 1\n'
+
+
+@pytest.mark.parametrize(
+    "text, named",
+    [
+        (f"protocols = 3\n{ROW}", "protocols is 3"),
+        (f'protocols = "echo"\n{ROW}', "protocols is 'echo'"),
+        (f'protocols = [["echo"]]\n{ROW}', "protocols is"),
+        ('[points]\nwhat = "a"\n', "[[points]]"),
+        ("points = 3\n", "[[points]]"),
+        (ROW.replace('["any_bytes"]', '"any_bytes"'), "cases is 'any_bytes'"),
+        (ROW.replace("cases", "groups").replace('["any_bytes"]', "3"), "groups is 3"),
+        (ROW.replace("= 2", "= nan"), "points is nan"),
+        (f'{COMPARED}with = "epol_lt"\n', "'epol_lt' is no model"),
+        (f'{COMPARED}with = ["epoll_lt"]\n', "is no model"),
+        (f'{COMPARED}with = "epoll_lt"\nconnections = 0.5\n', "connections is 0.5"),
+        (f'{COMPARED}with = "epoll_lt"\nseconds = 1\n', "seconds is 1"),
+        (f'{ROW}[comparison]\nwhat = "b"\nwith = "epoll_lt"\n', "[[comparison]]"),
+    ],
+)
+def test_a_mistake_in_a_sheet_is_named(text: str, named: str, tmp_path: Path) -> None:
+    file = tmp_path / "lab.toml"
+    file.write_text(text, "utf-8")
+    with pytest.raises(errors.UsageError) as refused:
+        sheet.load(str(file), catalogue.discover())
+    assert named in str(refused.value) and str(file) in str(refused.value)
+
+
+def test_a_ratio_without_an_interval_tells_nothing() -> None:
+    unsure = {compare.METRIC: {"estimate": 1.5, "lo": None, "hi": None}}
+    contender = {"name": "x", "ratio": unsure}
+    said = {"verdict": {"status": "valid"}, "arrangements": {"t": {"contenders": [contender]}}}
+    assert compare.ratio(said, "x") is None
 
 
 # --- a server that lies about itself -------------------------------------------------------------

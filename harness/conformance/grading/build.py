@@ -228,6 +228,8 @@ def compile_(files: Sequence[Path], how: Recipe, shop: Workshop, means: Means) -
         return Compiled(False, program, f"the compiler met a bound: {bound}", 0)
     status, said = ended.answer
     said = said.replace(f"{shop.src}/", "").replace(f"{shop.out}/", "")[:MOST_SAID]
+    if status and ended.exceeded:
+        said = f"the compiler met a bound: {', '.join(ended.exceeded)}\n{said}"
     ok = status == 0 and program.is_file() and not program.is_symlink()
     return Compiled(ok, program, said.strip(), said.count(" warning: "))
 

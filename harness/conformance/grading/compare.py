@@ -74,13 +74,16 @@ def _duel(asked: Comparison, program: Path, protocol: str) -> tuple[Any, str]:
 
 
 def ratio(said: Mapping[str, Any], name: str) -> Ratio | None:
-    """The submission's ratio in a duel's record; None where it has none, or the duel is void."""
+    """The submission's ratio in a duel's record; None where it has none, or none with an interval,
+    or the duel is void."""
     if (said.get("verdict") or {}).get("status") in (None, "void"):
         return None
     for arrangement in (said.get("arrangements") or {}).values():
         for contender in arrangement["contenders"]:
             found = contender["ratio"].get(METRIC)
-            if contender["name"] == name and found:
+            # In a duel of few runs nothing can be said of how sure the ratio is.
+            known = found and None not in (found["estimate"], found["lo"], found["hi"])
+            if contender["name"] == name and known:
                 return Ratio(found["estimate"], found["lo"], found["hi"])
     return None
 

@@ -15,10 +15,12 @@ from harness import errors
 from harness.conformance.core import Case
 from harness.conformance.grading.submission import NOT_APPLICABLE, OK, Credit, Tried
 from harness.conformance.talk import TALKS
+from harness.measure import models
 
 READY = Path(__file__).resolve().parent.parent / "points"
 _ALLOWED = {"title", "about", "protocols", "points", "comparison"}
 _ROW = {"what", "cases", "groups", "points"}
+LEAST_S = 5  # what a duel takes
 NOT_COMPARED = "compared only when all else is right"
 _COMPARISON = {"what", "with", "within_percent", "connections", "seconds", "points"}
 
@@ -82,12 +84,12 @@ def load(text: str, cases: Sequence[Case]) -> Sheet:
 
 def _sheet(path: Path, raw: Mapping[str, Any], cases: Sequence[Case]) -> Sheet:
     _known(path, "", raw, _ALLOWED)
-    protocols = tuple(raw.get("protocols", ()))
+    protocols = _texts(path, "", raw, "protocols")
     for protocol in protocols:
         if protocol not in TALKS:
             raise _wrong(path, f"protocols: '{protocol}' is none of {', '.join(TALKS)}")
-    rows = tuple(_row(path, row, cases) for row in raw.get("points", ()))
-    comparisons = tuple(_comparison(path, row) for row in raw.get("comparison", ()))
+    rows = tuple(_row(path, row, cases) for row in _tables(path, raw, "points"))
+    comparisons = tuple(_comparison(path, row) for row in _tables(path, raw, "comparison"))
     if not rows:
         raise _wrong(path, "there is no [[points]] in it")
     return Sheet(
@@ -104,14 +106,14 @@ def _row(path: Path, raw: Mapping[str, Any], cases: Sequence[Case]) -> Row:
     what = str(raw.get("what", ""))
     _known(path, what, raw, _ROW)
     names, groups = {case.name for case in cases}, {case.group for case in cases}
-    for name in raw.get("cases", ()):
+    wanted, groups_wanted = (_texts(path, what, raw, key) for key in ("cases", "groups"))
+    for name in wanted:
         if name not in names:
             raise _wrong(path, f"'{name}' is no case; see tenk check --cases")
-    for group in raw.get("groups", ()):
+    for group in groups_wanted:
         if group not in groups:
             raise _wrong(path, f"'{group}' is no group; there are {', '.join(sorted(groups))}")
-    wanted = set(raw.get("cases", ()))
-    chosen = [c.name for c in cases if c.name in wanted or c.group in raw.get("groups", ())]
+    chosen = [c.name for c in cases if c.name in wanted or c.group in groups_wanted]
     if not what or not chosen:
         raise _wrong(path, 'each [[points]] needs what = "…", and cases or groups')
     return Row(what, tuple(chosen), _number(path, what, "points", raw.get("points"), 1000))
@@ -122,20 +124,45 @@ def _comparison(path: Path, raw: Mapping[str, Any]) -> Comparison:
     _known(path, what, raw, _COMPARISON)
     if not what or "with" not in raw:
         raise _wrong(path, 'each [[comparison]] needs what = "…" and with = "MODEL"')
+    # A duel with nobody would be told in every student's favour.
+    if not isinstance(raw["with"], str) or not models.source(raw["with"]):
+        raise _wrong(path, f"'{what}': with = {raw['with']!r} is no model; see tenk list")
+    connections = _number(path, what, "connections", raw.get("connections", 100), 10_000)
+    if connections != int(connections):
+        raise _wrong(path, f"'{what}': connections is {connections:g}, not a whole number")
     return Comparison(
         what,
-        str(raw["with"]),
+        raw["with"],
         _number(path, what, "within_percent", raw.get("within_percent", 10), 1000),
-        int(_number(path, what, "connections", raw.get("connections", 100), 10_000)),
-        _number(path, what, "seconds", raw.get("seconds", 20), 600),
+        int(connections),
+        _number(path, what, "seconds", raw.get("seconds", 20), 600, LEAST_S),
         _number(path, what, "points", raw.get("points"), 1000),
     )
 
 
-def _number(path: Path, what: str, key: str, value: Any, most: float) -> float:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value <= most:
-        raise _wrong(path, f"'{what}': {key} is {value!r}, not a number above 0, up to {most:g}")
+def _number(path: Path, what: str, key: str, value: Any, most: float, least: float = 0.0) -> float:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    if not number or not 0 < value <= most or value < least:
+        low = f"from {least:g}" if least else "above 0,"
+        raise _wrong(path, f"'{what}': {key} is {value!r}, not a number {low} up to {most:g}")
     return float(value)
+
+
+def _texts(path: Path, what: str, raw: Mapping[str, Any], key: str) -> tuple[str, ...]:
+    """A list of texts, () where it is not there."""
+    value = raw.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, str) for one in value):
+        where = f"'{what}': " if what else ""
+        raise _wrong(path, f'{where}{key} is {value!r}, not a list as ["echo", "http"]')
+    return tuple(value)
+
+
+def _tables(path: Path, raw: Mapping[str, Any], key: str) -> list[dict[str, Any]]:
+    """What stands below each [[key]]."""
+    value = raw.get(key, [])
+    if not isinstance(value, list) or not all(isinstance(one, dict) for one in value):
+        raise _wrong(path, f"each part of it begins with [[{key}]], in two brackets")
+    return value
 
 
 def _known(path: Path, what: str, raw: Mapping[str, Any], allowed: set[str]) -> None:
