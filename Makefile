@@ -390,10 +390,12 @@ bench bench-quick bench-full:
 	+$(Q)$(MAKE) --no-print-directory all
 	$(Q)$(TENK) run c10k idle load_latency --profile $(PROFILE) $(ARGS) || [ $$? = 3 ] # 3: some cells are void
 
-# RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal.
+# RUN=DIR draws that run instead of the latest of each experiment; TERM=dumb draws in the terminal;
+# WIDTH=column draws for a column of a printed page.
 plots:
 	@harness/deps run
-	$(Q)$(PYTHON) -m plots $(RUN) $(if $(filter command,$(origin TERM)),--term $(TERM))
+	$(Q)$(PYTHON) -m plots $(RUN) $(if $(filter command,$(origin TERM)),--term $(TERM)) \
+		$(if $(filter command,$(origin WIDTH)),--width $(WIDTH))
 
 report:
 	@harness/deps run

@@ -7,8 +7,8 @@ import argparse
 import sys
 from pathlib import Path
 
-from plots.data import DataError, Results, find_runs, load_run
-from plots.draw import FORMATS, draw_all, highlighted
+from plots.data import DataError, find_runs, load_run
+from plots.draw import FORMATS, USUAL, draw_all, highlighted
 from plots.gnuplot_driver import GnuplotFailed, GnuplotMissing, draw_pdf, draw_text
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -21,6 +21,8 @@ counts only where nothing else was measured.
 without --term   matplotlib figures (png and svg) and gnuplot's PDFs, into RUN/figures/
 --term dumb      the headline curves as text on the terminal, at most 98 columns; writes no file
 --term pdf       gnuplot's PDFs alone
+--width column   matplotlib figures for a column of a printed page, 85 mm wide and no text under 6
+                 points: NAME-column.png and NAME-column.pdf, and nothing of gnuplot's
 
 What each figure shows: docs/figures.md. Without gnuplot the figures it draws are left out, and a
 line on standard error says so.
@@ -32,7 +34,9 @@ exit status: 0 drawn; 1 a run could not be read or drawn; 2 bad usage
 def main(argv: list[str] | None = None) -> int:
     """The command; returns its exit status (argparse exits with 2 on bad usage)."""
     options = _parser().parse_args(argv)
-    formats = tuple(options.formats.split(","))
+    if options.term and options.width != "screen":
+        return _fail(2, f"--width {options.width}: cannot go with --term, which is gnuplot's")
+    formats = tuple(options.formats.split(",")) if options.formats else USUAL[options.width]
     for name in formats:
         if name not in FORMATS:
             return _fail(2, f"--formats {name}: must be from {', '.join(FORMATS)}")
@@ -48,7 +52,7 @@ def main(argv: list[str] | None = None) -> int:
     status = 0
     for path in runs:
         try:
-            _draw(path, options.term, formats, options.out, _words(options.highlight))
+            _draw(path, options, formats)
         except GnuplotMissing as error:
             if options.term:
                 return _fail(1, f"{error}")
@@ -62,27 +66,18 @@ def _words(text: str) -> tuple[str, ...]:
     return tuple(word.strip() for word in text.split(",") if word.strip())
 
 
-def _draw(
-    path: Path,
-    term: str | None,
-    formats: tuple[str, ...],
-    out: Path | None,
-    highlight: tuple[str, ...] = (),
-) -> None:
-    folder = out if out is not None else path / "figures"
+def _draw(path: Path, options: argparse.Namespace, formats: tuple[str, ...]) -> None:
+    folder = options.out if options.out is not None else path / "figures"
+    highlight = _words(options.highlight)
     run = highlighted(load_run(path), highlight)
-    if term == "dumb":
+    if options.term == "dumb":
         print(f"{run.experiment}: {path}\n\n{draw_text(run)}")
         return
-    written = [] if term == "pdf" else draw_all(path, formats, folder, highlight)
-    for file in written:
+    if options.term != "pdf":
+        for file in draw_all(path, formats, folder, highlight, options.width):
+            print(file)
+    for file in draw_pdf(run, folder) if options.width == "screen" else []:
         print(file)
-    for file in _pdf(run, folder):
-        print(file)
-
-
-def _pdf(run: Results, folder: Path) -> list[Path]:
-    return draw_pdf(run, folder)
 
 
 def _fail(status: int, text: str) -> int:
@@ -102,7 +97,16 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--term", choices=("dumb", "pdf"), help="gnuplot only: text, or PDF files")
     parser.add_argument(
-        "--formats", default="png,svg", metavar="LIST", help="from png,svg,pdf (default: png,svg)"
+        "--formats",
+        default="",
+        metavar="LIST",
+        help="from png,svg,pdf (default: png,svg; of a column png,pdf)",
+    )
+    parser.add_argument(
+        "--width",
+        choices=tuple(USUAL),
+        default="screen",
+        help="of a figure: a README's (default), or that of a column of print",
     )
     parser.add_argument(
         "--results",

@@ -120,6 +120,8 @@ def _frame_x(axes: Axes, axis: Axis, levels: Sequence[float]) -> None:
     room = axes.get_position().width * axes.figure.get_figwidth()
     most = max(2, int(room / 0.4))
     places = list(levels) if axis.scale == "log" and len(levels) <= most else []
+    if not log and len(levels) in (2, 3) and _spacing_pt(axes, axis, levels) > 36.0:
+        places = list(levels)
     if axis.places:
         places = [place for place in axis.places if low <= place <= high]
     elif not places:

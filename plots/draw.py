@@ -14,13 +14,15 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from plots.data import DataError, Results, load_run
-from plots.page import NOTES_FILE, RC, Sheet
+from plots.page import FORMS, NOTES_FILE, RC, SCREEN, Form, Sheet, name_x_once
+from plots.paper import save
 
 FORMATS = ("png", "svg", "pdf")
+# What is written where nothing is said: a column is for a page that is printed.
+USUAL = {"screen": ("png", "svg"), "column": ("png", "pdf")}
 # A run whose other factors have more levels than this would make a pile of figures of each kind
 # that nobody looks through: it has figures that show it whole.
 MOST_SLICES = 6
-PNG_DPI = 200  # twice the README's 900 px, for dense screens and print
 
 
 class Kind(Protocol):
@@ -46,19 +48,22 @@ def kinds() -> dict[str, Kind]:
     return {name: cast(Kind, importlib.import_module(f"plots.mpl.{name}")) for name in names}
 
 
-def draw_figure(kind: Kind, run: Results) -> Sheet:
+def draw_figure(kind: Kind, run: Results, form: Form = SCREEN) -> Sheet:
     """One figure, in memory."""
     with matplotlib.rc_context():
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(RC)
         figure = Sheet(dpi=100)
+        figure.form = form
         FigureCanvasAgg(figure)
         kind.draw(run, figure)
+        if form.stacked:
+            name_x_once(figure)
     return figure
 
 
-def draw_run(run: Results) -> dict[str, Sheet]:
-    """Every figure that applies to `run`, by file stem."""
+def draw_run(run: Results, form: Form = SCREEN) -> dict[str, Sheet]:
+    """Every figure that applies to `run`, by file stem without the suffix of the form."""
     figures = {}
     for name, kind in kinds().items():
         parts = run.slices(kind.X) if kind.X else [("", run)]
@@ -67,7 +72,7 @@ def draw_run(run: Results) -> dict[str, Sheet]:
             if kind.X and suffix and len(part.levels(kind.X)) < 2:
                 continue
             if kind.applies(part):
-                figures[name + suffix] = draw_figure(kind, part)
+                figures[name + suffix] = draw_figure(kind, part, form)
     return figures
 
 
@@ -84,9 +89,10 @@ def draw_all(
     formats: Sequence[str] = ("png", "svg"),
     out: Path | None = None,
     highlight: Sequence[str] = (),
+    width: str = "screen",
 ) -> list[Path]:
     """Draw every figure that applies to the run in `run_dir`; returns the files written. highlight:
-    models that are drawn in colour, most others then grey.
+    models that are drawn in colour, most others then grey. width: of FORMS.
 
     They go to run_dir/figures (or `out`), one per figure and format, and the notes to all of them
     into NOTES_FILE beside them. An empty list means that the
@@ -96,16 +102,16 @@ def draw_all(
     for suffix in formats:
         if suffix not in FORMATS:
             raise DataError(f"format {suffix!r}: must be one of {', '.join(FORMATS)}")
-    figures = draw_run(highlighted(load_run(Path(run_dir)), highlight))
+    form = FORMS[width]
+    figures = draw_run(highlighted(load_run(Path(run_dir)), highlight), form)
     folder = Path(run_dir) / "figures" if out is None else out
     written = []
     for name, figure in figures.items():
         folder.mkdir(parents=True, exist_ok=True)
         for suffix in formats:
-            path = folder / f"{name}.{suffix}"
+            path = folder / f"{name}{form.suffix}.{suffix}"
             with matplotlib.rc_context(RC):
-                # No date in the file: the same run gives the same bytes.
-                figure.savefig(path, dpi=PNG_DPI, metadata=_METADATA[suffix])
+                save(figure, path)
             written.append(path)
     if figures:
         path = folder / NOTES_FILE
@@ -128,10 +134,3 @@ def notes_page(figures: Mapping[str, Sheet]) -> str:
         lines += [f"**{' · '.join(figures[name].title.splitlines())}**  " for name in names]
         lines += ["", *(f"- {text}" for text in texts), *([""] if texts else [])]
     return "\n".join(lines).rstrip("\n") + "\n"
-
-
-_METADATA: dict[str, dict[str, str | None]] = {
-    "png": {"Software": "tenk"},
-    "svg": {"Date": None, "Creator": "tenk"},
-    "pdf": {"CreationDate": None, "Creator": "tenk"},
-}

@@ -36,11 +36,13 @@ def draw_panels(
     columns: int | None = None,
     height: float = 3.9,
     shared_y: bool = True,
+    same_x: bool = True,
     leaders: bool = True,
     notes: Sequence[Note] = (),
     all_series: Sequence[Series] | None = None,
 ) -> Page:
     """Draw `panels` side by side (or in `columns`) with one label column, and the notes below.
+    same_x: the x axis has a name, and each panel needs no more room for it than its numbers take.
 
     all_series: of each panel, where it is not that of its metric in the whole run."""
     columns = columns or len(panels)
@@ -64,8 +66,10 @@ def draw_panels(
         ],
         rows=rows,
         columns=columns,
+        panels=len(panels),
         height=height,
         shared_y=shared_y,
+        same_x=same_x,
         labels=[f"{look[e.model].label} {e.remark}".strip() for e in ends],
         interval=interval_of(run, points).replace("band:", "bar:") if axis.apart else None,
         look=look,

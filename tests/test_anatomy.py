@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 from synthetic_run import meta
+from test_plots import assert_fits_column
 
 from harness.design import experiment
 from harness.design.model import Model
@@ -24,6 +25,7 @@ from harness.present import calls, conclusion
 from harness.store import CellRecord
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.page import COLUMN
 
 ONE = experiment.load("anatomy")
 AT_100 = {"connections": 100, "idle": 0}
@@ -265,6 +267,7 @@ def test_the_figure_has_a_bar_for_each_model_and_level_and_names_the_families(
     figure = draw_figure(kind, results)
     told_first = " ".join(figure.texts[0].get_text().split())
     assert told_first.endswith("connections: epoll_lt makes 2, mine 1, fork 2.2")
+    assert_fits_column(draw_figure(kind, results, COLUMN))
     found = {text.get_gid() for axes in figure.axes for text in axes.texts}
     assert {"total:epoll_lt", "total:fork", "total:mine"} <= found
     assert {"family:blocking", "family:readiness", "family:own"} <= found

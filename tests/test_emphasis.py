@@ -9,11 +9,12 @@ from typing import Any
 
 import pytest
 from synthetic_run import write_run
-from test_plots import assert_readable
+from test_plots import assert_fits_column, assert_readable
 
 from plots import DataError, draw_all
 from plots.data import Point, Results, load_run
 from plots.draw import draw_figure, highlighted, kinds
+from plots.page import COLUMN
 from plots.emphasis import COST, MOST, QUIET, emphasised, looks
 from plots.mpl.families import LEAST_RATIO
 
@@ -97,6 +98,7 @@ def test_each_family_has_a_panel_in_which_it_and_the_reference_alone_have_colour
     kind = kinds()["families"]
     assert kind.applies(many)
     figure = draw_figure(kind, many)
+    assert_fits_column(draw_figure(kind, many, COLUMN))
     assert len(figure.axes) == len(FAMILIES)
     for axes, family in zip(figure.axes, FAMILIES):
         loud = {

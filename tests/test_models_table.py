@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from synthetic_run import meta
+from test_plots import assert_fits_column
 
 from harness import cli, errors, store
 from harness.design import experiment, selection
@@ -18,6 +19,7 @@ from harness.present import numbers
 from harness.store import CellRecord
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.page import COLUMN
 
 ONE = experiment.load("models")
 CPU = "server_cpu_us_per_request"
@@ -166,6 +168,7 @@ def test_the_ladder_shows_its_rungs_in_their_order_and_one_far_away_as_an_arrow(
     kind = kinds()["ladder"]
     assert kind.applies(run)
     figure = draw_figure(kind, run)
+    assert_fits_column(draw_figure(kind, run, COLUMN))
     (axes,) = figure.axes
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == ["epoll_lt", "io_uring", "io_uring_defer", "io_uring_sqpoll"]

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
@@ -20,10 +21,11 @@ from synthetic_run import CONNECTIONS, TEN, write_run  # noqa: E402
 
 from plots import draw_all  # noqa: E402
 from plots.data import DataError, find_runs, load_run, read_spectrum  # noqa: E402
-from plots.draw import draw_run, kinds  # noqa: E402
+from plots.draw import draw_figure, draw_run, kinds  # noqa: E402
 from plots.emphasis import QUIET, emphasised, looks  # noqa: E402
 from plots.gnuplot_driver import COLUMNS, SCRIPTS, draw_pdf, draw_text  # noqa: E402
-from plots.page import spread, wrap, text_width  # noqa: E402
+from plots.page import COLUMN, spread, wrap, text_width  # noqa: E402
+from plots.paper import save  # noqa: E402
 from plots.scale import ticks  # noqa: E402
 from plots.style import (  # noqa: E402
     MARKERS,
@@ -87,21 +89,22 @@ def notes(figure: Any) -> str:
     return " ".join([*below, *(note.text for note in figure.footnotes)])
 
 
-def texts(figure: Any) -> list[tuple[str, Any]]:
-    """Every visible text with its box on the page, in pixels."""
-    figure.canvas.draw()
-    renderer = figure.canvas.get_renderer()
+def shown_texts(figure: Any) -> list[Any]:
+    """Every visible text, once the figure was drawn."""
     found = [t for t in figure.texts if t.get_text()]
     for axes in figure.axes:
         if not axes.axison:
             continue
         found += [*axes.texts, axes.xaxis.label, axes.yaxis.label, axes._left_title]
         found += [t.label1 for a in (axes.xaxis, axes.yaxis) for t in a.get_major_ticks()]
-    return [
-        (t.get_text(), t.get_window_extent(renderer))
-        for t in found
-        if t.get_visible() and t.get_text()
-    ]
+    return [t for t in found if t.get_visible() and t.get_text()]
+
+
+def texts(figure: Any) -> list[tuple[str, Any]]:
+    """Every visible text with its box on the page, in pixels."""
+    figure.canvas.draw()
+    renderer = figure.canvas.get_renderer()
+    return [(t.get_text(), t.get_window_extent(renderer)) for t in shown_texts(figure)]
 
 
 def assert_readable(figure: Any) -> None:
@@ -115,6 +118,26 @@ def assert_readable(figure: Any) -> None:
         across = min(a.x1, b.x1) - max(a.x0, b.x0)
         along = min(a.y1, b.y1) - max(a.y0, b.y0)
         assert across < 1 or along < 1, f"{one!r} overlaps {two!r}"
+
+
+def assert_fits_column(figure: Any) -> None:
+    """85 mm wide when it is written, no text under 6 points, none cut off or on another one."""
+    scale = figure.form.scale
+    assert figure.get_figwidth() * scale * 25.4 == pytest.approx(85)
+    figure.canvas.draw()
+    found = [t for axes in figure.axes if not axes.axison for t in axes.texts]
+    found += shown_texts(figure)
+    page, renderer = figure.bbox, figure.canvas.get_renderer()
+    boxes = [(t.get_text(), t.get_window_extent(renderer)) for t in found]
+    for artist, (text, box) in zip(found, boxes):
+        assert artist.get_size() * scale >= 5.999, f"{text!r} is too small"
+        inside = box.x0 >= 0 and box.x1 <= page.x1 and box.y0 >= 0 and box.y1 <= page.y1
+        assert inside, f"{text!r} leaves the page"
+    for (one, a), (two, b) in itertools.combinations(boxes, 2):
+        across = min(a.x1, b.x1) - max(a.x0, b.x0)
+        along = min(a.y1, b.y1) - max(a.y0, b.y0)
+        # Lines of one text may touch: a descender takes room that the next line does not need.
+        assert across < 1 or along < 2, f"{one!r} overlaps {two!r}"
 
 
 RUNS: dict[str, dict[str, Any]] = {
@@ -158,6 +181,28 @@ def test_no_text_overlaps_or_leaves_the_page(name: str, drawn: Any) -> None:
     for figure in drawn[name][1].values():
         assert_readable(figure)
         assert figure.get_figwidth() == 9.0  # the width of a README at 100 px per inch
+
+
+@pytest.mark.parametrize("name", ["ten", "idle_many", "load", "freeze"])
+def test_a_figure_for_a_column_of_print_can_be_read_at_85_mm(name: str, drawn: Any) -> None:
+    figures = draw_run(load_run(drawn[name][0]), COLUMN)
+    assert set(figures) == set(drawn[name][1])
+    for figure in figures.values():
+        assert_fits_column(figure)
+
+
+def test_a_column_is_written_85_mm_wide_in_every_format(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "m" / "c10k" / "run", models=["poll"], levels=[1, 10])
+    figure = draw_figure(kinds()["cpu"], load_run(path), COLUMN)
+    for suffix in ("png", "svg", "pdf"):
+        save(figure, tmp_path / f"cpu.{suffix}")
+    points = 85 / 25.4 * 72
+    (box,) = re.findall(rb"/MediaBox \[ 0 0 ([0-9.]+)", (tmp_path / "cpu.pdf").read_bytes())
+    assert float(box) == pytest.approx(points, abs=0.1)
+    (width,) = re.findall(r'<svg[^>]* width="([0-9.]+)pt"', (tmp_path / "cpu.svg").read_text())
+    assert float(width) == pytest.approx(points, abs=0.1)
+    with Image.open(tmp_path / "cpu.png") as image:
+        assert image.width / image.info["dpi"][0] * 25.4 == pytest.approx(85, abs=0.1)
 
 
 def test_each_experiment_gets_its_figures(drawn: Any) -> None:
@@ -824,6 +869,7 @@ def test_the_command_draws_a_run(tmp_path: Path) -> None:
     [
         (["/nonexistent"], 2, "RUN /nonexistent: not a run directory"),
         (["--formats", "gif"], 2, "--formats gif: must be from png, svg, pdf"),
+        (["--width", "column", "--term", "dumb"], 2, "--width column: cannot go with --term"),
         (["--term", "x11"], 2, "invalid choice: 'x11'"),
         (["--results", "/nonexistent"], 1, "no run to draw"),
         (["--out", "/tmp/x"], 2, "--out needs exactly one RUN"),

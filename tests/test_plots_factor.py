@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from synthetic_run import COLUMNS, meta, write_run
-from test_plots import assert_readable, drawn_levels, notes
+from test_plots import assert_fits_column, assert_readable, drawn_levels, notes
 
 from plots.data import load_run
-from plots.draw import draw_run
+from plots.draw import draw_figure, draw_run, kinds
 from plots.gnuplot_driver import draw_pdf
+from plots.page import COLUMN
 
 
 def factor_run(
@@ -53,8 +54,10 @@ def factor_run(
 
 
 def factor_figure(path: Path) -> Any:
-    figure = draw_run(load_run(path))["factor"]
+    run = load_run(path)
+    figure = draw_run(run)["factor"]
     assert_readable(figure)
+    assert_fits_column(draw_figure(kinds()["factor"], run, COLUMN))
     return figure
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from synthetic_run import write_run
-from test_plots import assert_readable, gids, notes, texts
+from test_plots import assert_fits_column, assert_readable, gids, notes, texts
 
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.page import COLUMN
 
 CPU = "server_cpu_us_per_request"
 
@@ -19,7 +20,10 @@ CPU = "server_cpu_us_per_request"
 def drawn(path: Path, kind: str) -> Any:
     """That figure of the run, or None where it does not apply."""
     run, found = load_run(path), kinds()[kind]
-    return draw_figure(found, run) if found.applies(run) else None
+    if not found.applies(run):
+        return None
+    assert_fits_column(draw_figure(found, run, COLUMN))
+    return draw_figure(found, run)
 
 
 def with_meta(path: Path, **more: Any) -> Path:

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from synthetic_run import COLUMNS, meta
-from test_plots import assert_readable, drawn_levels, notes
+from test_plots import assert_fits_column, assert_readable, drawn_levels, notes
 
 from plots.data import load_run
-from plots.draw import draw_run
+from plots.draw import draw_figure, draw_run, kinds
+from plots.page import COLUMN
 
 USER, KERNEL = "user_bytes_per_connection", "kernel_bytes_per_connection"
 FAMILY = {"epoll_lt": "readiness", "thread": "blocking", "guest:go": "coroutine"}
@@ -37,7 +38,9 @@ def written(folder: Path, name: str, metric: str, rows: list[tuple[str, int, str
 
 
 def drawn(path: Path, kind: str) -> Any:
-    figure = draw_run(load_run(path))[kind]
+    run = load_run(path)
+    figure = draw_run(run)[kind]
+    assert_fits_column(draw_figure(kinds()[kind], run, COLUMN))
     assert_readable(figure)
     return figure
 

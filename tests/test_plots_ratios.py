@@ -11,11 +11,12 @@ from typing import Any
 
 import pytest
 from synthetic_run import write_run
-from test_plots import assert_readable, gids, notes
+from test_plots import assert_fits_column, assert_readable, gids, notes
 
 from harness import packed
 from plots.data import DataError, load_run
-from plots.draw import draw_run
+from plots.draw import draw_figure, draw_run, kinds
+from plots.page import COLUMN
 
 CPU = "server_cpu_us_per_request"
 COSTS = {"epoll_et": 1.05, "poll": 1.8, "thread": 1.4, "a_model_with_a_rather_long_name": 12.0}
@@ -64,7 +65,9 @@ def compared(
 
 
 def drawn(path: Path) -> Any:
-    return draw_run(load_run(path))["ratios"]
+    run = load_run(path)
+    assert_fits_column(draw_figure(kinds()["ratios"], run, COLUMN))
+    return draw_run(run)["ratios"]
 
 
 def test_each_model_has_an_interval_for_each_arrangement_and_level_that_it_met_in(

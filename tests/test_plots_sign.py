@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 from synthetic_run import COLUMNS, meta
-from test_plots import assert_readable, gids, notes
+from test_plots import assert_fits_column, assert_readable, gids, notes
 
 from plots.data import load_run
 from plots.draw import MOST_SLICES, draw_run
-from plots.page import provenance
+from plots.page import COLUMN, provenance
 
 CPU = "server_cpu_us_per_request"
 FACTORS: dict[str, Sequence[object]] = {
@@ -102,6 +102,7 @@ def test_a_sign_is_told_only_where_the_interval_excludes_1(tmp_path: Path) -> No
         )
     )["sign"]
     assert_readable(figure)
+    assert_fits_column(draw_run(load_run(tmp_path / "run"), COLUMN)["sign"])
     signs = {name: sign_of(figure, name, ROW) for name in CONTENDERS}
     assert signs == {
         "io_uring": "-1",

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from synthetic_run import meta
+from test_plots import assert_fits_column
 
 from harness import errors
 from harness.design import experiment
@@ -24,6 +25,7 @@ from harness.paths import ROOT
 from harness.store import CellRecord
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.page import COLUMN
 
 ONE = experiment.load("request_way")
 AWAY, BACK = True, False
@@ -213,6 +215,7 @@ def test_the_figure_shows_each_part_of_each_model_and_says_what_was_found(tmp_pa
     run, kind = load_run(folder), kinds()["request_way"]
     assert kind.applies(run)
     figure = draw_figure(kind, run)
+    assert_fits_column(draw_figure(kind, run, COLUMN))
     totals = [t for axes in figure.axes for t in axes.texts if str(t.get_gid())[:6] == "total:"]
     # A column for each rate; without a record of it there is no bar.
     assert [t.get_text() for t in totals] == ["65", "90"] * 3

@@ -33,9 +33,11 @@ from harness.paths import ROOT
 from harness.present import conclusion
 from harness.present import textbook as present
 from harness_fakes import EXPERIMENT, add_loadgen, add_server
+from test_plots import assert_fits_column
 from plots.claims import draw_claims, overview
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.page import COLUMN
 
 TABLE = {
     "number": 7,
@@ -350,6 +352,7 @@ def test_the_figures_of_claims_say_each_verdict(tmp_path: Path) -> None:
     assert [one.name for one in written] == ["07_fast.png", "overview.png"]
     run = load_run(path)
     figure = draw_figure(kinds()["claim"], run)
+    assert_fits_column(draw_figure(kinds()["claim"], run, COLUMN))
     texts = [t.get_text() for axes in figure.axes for t in axes.texts]
     assert "supported (cells, n = 3)" in texts and any(
         "2 [" in text and "times" in text for text in texts

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots import families
 from plots.data import Point, Results, number
-from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page, form_of
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -51,6 +51,9 @@ def draw(run: Results, figure: Figure) -> None:
     """A column for each level: above the calls of a request, below its CPU time."""
     levels = list(dict.fromkeys(p.factors for p in run.points))
     levels.sort(key=lambda level: [number(value) for _, value in level])
+    form = form_of(figure)
+    # So many rows as there are models fill a column: the calls and the time of one level.
+    left_out, levels = (levels[:-1], levels[-1:]) if form.stacked else ([], levels)
     calls = [p for p in run.points if p.metric.startswith(CALL)]
     names = _frequent(calls)
     told = {p.model for p in run.points if p.n}
@@ -63,23 +66,26 @@ def draw(run: Results, figure: Figure) -> None:
         run,
         title(levels, split),
         points=[p for p in run.points if p.metric == "syscalls_per_request"],
-        notes=_notes(run, told),
-        rows=2,
-        columns=len(levels),
+        notes=[*_notes(run, told), *_beyond(left_out)],
+        rows=1 if form.stacked else 2,
+        columns=2 if form.stacked else len(levels),
         height=rows.height,
+        exact=True,
+        beside=True,
         labels=legend,
         interval="median",
         left=rows.left,
     )
     above, below = page.axes[: len(levels)], page.axes[len(levels) :]
     colours = dict(zip(names, COLOURS))
-    end = _bars(above, rows, split, [*names, OTHERS], {**colours, OTHERS: GREY_BAR})
+    size = page.form.number_size()
+    end = _bars(above, rows, split, [*names, OTHERS], {**colours, OTHERS: GREY_BAR}, size)
     for axes, level, shown in zip(above, levels, split):
         _wakeups(
             axes, rows, [p for p in run.points if p.factors == level and shown.get(p.model)], end
         )
     cpu = [{m: _cpu(run, m, level) for m in models} for level in levels]
-    _bars(below, rows, cpu, list(CPU_NAMES), CPU_COLOURS)
+    _bars(below, rows, cpu, list(CPU_NAMES), CPU_COLOURS, size)
     for axes, level in zip(above, levels):
         axes.set_title(f"{_at(level)}: system calls", size=TEXT_SIZE, loc="left", color=INK)
     for axes, level in zip(below, levels):
@@ -151,6 +157,7 @@ def _bars(
     parts: Sequence[dict[str, dict[str, float]]],
     keys: Sequence[str],
     colours: dict[str, str],
+    size: float,
 ) -> float:
     """Stacked bars on one scale for all levels; the total stands at the end of each. Returns where
     the longest end."""
@@ -175,7 +182,7 @@ def _bars(
             cut = " →" if total > end else ""
             said = f"{format_count(total)}{cut}" if one else "–"
             axes.text(
-                start + 0.015 * end, place, said, size=6.5, va="center_baseline", color=INK
+                start + 0.015 * end, place, said, size=size, va="center_baseline", color=INK
             ).set_gid(f"total:{model}")
     return end
 
@@ -187,6 +194,11 @@ def _wakeups(axes: Axes, rows: families.Rows, points: Sequence[Point], end: floa
             place = (min(p.estimate, end), rows.places[p.model] + 0.36)
             (mark,) = axes.plot(*place, "^", ms=3.6, color=INK, clip_on=False, mew=0)
             mark.set_gid(f"wakeups:{p.model}")
+
+
+def _beyond(left_out: Sequence[tuple[tuple[str, str], ...]]) -> list[Note]:
+    """What a column has no room for."""
+    return [f"Not drawn: {', '.join(_at(level) for level in left_out)}."] if left_out else []
 
 
 def _at(level: tuple[tuple[str, str], ...]) -> str:

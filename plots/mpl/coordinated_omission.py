@@ -73,6 +73,7 @@ def draw(run: Results, figure: Figure) -> None:
         notes=notes,
         rows=-(-len(cells) // columns),
         columns=columns,
+        panels=len(cells),
         height=3.6 if len(cells) <= 3 else 2.3,
         labels=[KINDS[kind].label for kind in used],
         look=KINDS,

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from plots import draw as drawing
 from plots.data import Point, Results, level_text, number
-from plots.page import SMALL_SIZE, Page, text_width, wrap
+from plots.page import EDGE, LEFT, SMALL_SIZE, Page, form_of, text_width, wrap
 from plots.panel import draw_panels
 from plots.scale import Axis, Format, Panel
 from plots.style import format_bytes, format_count, format_level, format_ns, format_us
@@ -73,7 +73,7 @@ def draw(run: Results, figure: Figure) -> None:
     view = _by_place(run, shown.factor, names) if ordinal else run
     seen = [_by_place(part, shown.factor, names) for part in parts] if ordinal else parts
     words = run.words(shown.factor)
-    marks, keys = _marks(names, columns, words) if ordinal else ([], "")
+    marks, keys = _marks(names, _room(figure, columns), words) if ordinal else ([], "")
     axis = _axis(run, shown.factor, names, marks) if ordinal else _axis(run, shown.factor, names)
     panels = [
         Panel(
@@ -82,6 +82,7 @@ def draw(run: Results, figure: Figure) -> None:
             _format(run, metric),
             # A tail of milliseconds must not press those of microseconds into one line.
             "log" if metric.endswith("_ns") else "auto",
+            2 if _format(run, metric) is format_bytes else 10,
         )
         for metric in metrics
         for part in parts
@@ -95,6 +96,7 @@ def draw(run: Results, figure: Figure) -> None:
         columns=columns,
         height=3.9 if one_row else 2.4,
         leaders=one_row,
+        same_x=not ordinal,
         notes=[*(_notes(shown, parts) if len(metrics) == 1 else []), *([keys] if keys else [])],
         all_series=[part.series(metric, shown.factor) for metric in metrics for part in seen],
     )
@@ -190,11 +192,17 @@ def _by_place(run: Results, factor: str, names: Sequence[str]) -> Results:
     return replace(run, points=points, meta={**run.meta, "plan": moved})
 
 
-def _marks(names: Sequence[str], panels: int, words: Mapping[str, str]) -> tuple[list[str], str]:
+def _room(figure: Figure, columns: int) -> float:
+    """About the width of a panel, inches."""
+    form = form_of(figure)
+    return form.width - LEFT - EDGE if form.stacked else 5.6 / min(COLUMNS, columns)
+
+
+def _marks(names: Sequence[str], width: float, words: Mapping[str, str]) -> tuple[list[str], str]:
     """What stands on the x axis for each level, in a few lines; letters where the names are
     too long for that, with a note that says which is which. words: of levels that have any."""
     texts = [words.get(name) or _named(name) for name in names]
-    room = 5.6 / min(COLUMNS, panels) / len(names) - 0.08
+    room = width / len(names) - 0.08
     lines = [_in_lines(text, room) for text in texts]
     most = 3 if all(words.get(name) for name in names) else 2
     if all(len(one) <= most for one in lines) and not _too_wide(lines, room):

@@ -12,7 +12,7 @@ from plots.curves import draw_curves
 from plots.data import Point, Results
 from plots.emphasis import COST, MOST, RATE, quieten, reference_of
 from plots.families import grouped
-from plots.page import INK, LEADER, SMALL_SIZE, WIDTH, Page, spread, text_width
+from plots.page import INK, LEADER, SMALL_SIZE, Page, form_of, spread, text_width
 from plots.scale import Axis, Panel, Scale, Series, scale_of
 from plots.style import ModelStyle, format_count, format_us, styles
 
@@ -22,6 +22,7 @@ PANELS = (
     Panel(RATE, "throughput (requests/s)", format_count, "log"),
 )
 PANEL_IN = 1.9
+COLUMN_IN = 1.4  # where six of them must go on a page of print
 COLUMNS = 2
 # An axis shows at least this ratio, so that what differs by a few per cent looks alike.
 LEAST_RATIO = 4.0
@@ -62,7 +63,9 @@ def draw(run: Results, figure: Figure) -> None:
         notes=[f"Grey: all other families. Each panel has its own scale, and {anchor} is in each."],
         rows=-(-len(parts) // COLUMNS),
         columns=COLUMNS,
-        height=PANEL_IN,
+        panels=len(parts),
+        height=COLUMN_IN if form_of(figure).stacked else PANEL_IN,
+        exact=True,
         shared_y=False,
         labels=[],
         look=look,
@@ -118,11 +121,12 @@ def _label(
     ends.sort(reverse=True)
     floor, top = box.y0 * page.total + 0.05, box.y1 * page.total
     places = spread([y for y, _ in ends], ROW_IN, floor, top)
-    x = box.x1 * WIDTH
+    width = page.form.width
+    x = box.x1 * width
     for (y, model), place in zip(ends, places):
         page._line([x + 0.04, x + LEADER - 0.05], [y, place], look[model], linewidth=0.6)
         page.figure.text(
-            (x + LEADER) / WIDTH,
+            (x + LEADER) / width,
             place / page.total,
             look[model].label,
             size=SMALL_SIZE,

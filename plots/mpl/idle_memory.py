@@ -11,7 +11,19 @@ from matplotlib.ticker import FixedFormatter, FixedLocator, NullLocator
 
 from plots.data import Results
 from plots.families import FAMILIES, ROW_IN
-from plots.page import FAINT, GREY, INK, SMALL_SIZE, TEXT_SIZE, Footnote, Note, Page, text_width
+from plots.page import (
+    FAINT,
+    GREY,
+    INK,
+    SMALL_SIZE,
+    TEXT_SIZE,
+    Footnote,
+    Note,
+    Page,
+    form_of,
+    text_width,
+    wrap,
+)
 from plots.style import format_bytes
 
 X = None
@@ -21,6 +33,8 @@ HEADINGS = {USER: "the server's own", KERNEL: "the kernel's, both ends"}
 COLOURS = dict(zip(FAMILIES, ("#5B5531", "#264FA9", "#DD5107", "#179039", "#B863C8", "#E8B608")))
 OTHER = "#8C8C8C"
 GUEST = "guest:"
+NUMBER_IN = 0.58  # the widest number at the end of a bar there
+PAGE_IN = 9.0  # a column of print holds no more of bars, below each other
 
 
 def applies(run: Results) -> bool:
@@ -36,6 +50,8 @@ def draw(run: Results, figure: Figure) -> None:
     legend = [f for f in FAMILIES if any(run.families.get(m) == f for m in models)]
     if any(colours[model] == OTHER for model in models):
         legend.append("other")
+    height = ROW_IN * (len(models) + 0.6)
+    beside = 2 * height > PAGE_IN
     page = Page(
         figure,
         run,
@@ -44,15 +60,18 @@ def draw(run: Results, figure: Figure) -> None:
         notes=_notes(run, values),
         rows=1,
         columns=2,
-        height=ROW_IN * (len(models) + 0.6),
+        exact=True,
+        beside=beside,
+        height=height,
         labels=legend,
         left=max(text_width(model, SMALL_SIZE) for model in models) + 0.3,
     )
     for index, (axes, metric) in enumerate(zip(page.axes, HEADINGS)):
         one = {m: values[m][metric] for m in models if metric in values[m]}
-        _frame(axes, models, one, index == 0)
-        axes.set_title(HEADINGS[metric], size=TEXT_SIZE, loc="left", color=INK)
-        _bars(axes, models, one, colours)
+        _frame(axes, models, one, index == 0 or (page.form.stacked and not beside))
+        heading = "\n".join(wrap(HEADINGS[metric], TEXT_SIZE, _inches(axes)))
+        axes.set_title(heading, size=TEXT_SIZE, loc="left", color=INK)
+        _bars(axes, models, one, colours, page.form.number_size())
     page.swatches(page.axes[-1], [(name, COLOURS.get(name, OTHER)) for name in legend])
 
 
@@ -77,14 +96,22 @@ def _values(run: Results) -> dict[str, dict[str, float]]:
     return {model: one for model, one in found.items() if USER in one}
 
 
+def _inches(axes: Axes) -> float:
+    return float(axes.get_position().width * axes.figure.get_figwidth())
+
+
 def _frame(axes: Axes, models: Sequence[str], values: Mapping[str, float], names: bool) -> None:
     positive = [v for v in values.values() if v > 0] or [1.0]
     low = 2.0 ** math.floor(math.log2(min(positive)) - 0.5)
     high = 2.0 ** math.ceil(math.log2(max(positive)))
     axes.set_xscale("log", base=2)
     # Room for the number at the end of the longest bar.
-    axes.set_xlim(low, high * (high / low) ** 0.3)
-    step = max(1, math.ceil(math.log2(high / low) / 5))
+    wide = _inches(axes)
+    beyond = NUMBER_IN / max(wide - NUMBER_IN, 0.1) if form_of(axes.figure).stacked else 0.3
+    axes.set_xlim(low, high * (high / low) ** beyond)
+    step = max(
+        1, math.ceil(math.log2(high / low) / min(5, max(1, int(wide / (1 + beyond) / 0.35))))
+    )
     places = [2.0**e for e in range(round(math.log2(low)), round(math.log2(high)) + 1)]
     places = [place for place in places if round(math.log2(place)) % step == 0]
     axes.xaxis.set_major_locator(FixedLocator(places))
@@ -102,7 +129,11 @@ def _frame(axes: Axes, models: Sequence[str], values: Mapping[str, float], names
 
 
 def _bars(
-    axes: Axes, models: Sequence[str], values: Mapping[str, float], colours: Mapping[str, str]
+    axes: Axes,
+    models: Sequence[str],
+    values: Mapping[str, float],
+    colours: Mapping[str, str],
+    size: float,
 ) -> None:
     """The number at the end of each; what is not above nought has a number and no bar."""
     low = axes.get_xlim()[0]
@@ -120,7 +151,7 @@ def _bars(
             (end, place),
             xytext=(2.5, 0),
             textcoords="offset points",
-            size=6.5,
+            size=size,
             va="center_baseline",
             color=INK if value is not None else GREY,
         ).set_gid(f"total:{model}")

@@ -42,6 +42,7 @@ def draw(run: Results, figure: Figure) -> None:
         title(reference, panels),
         points=[],
         notes=_notes(rungs, panels),
+        exact=True,
         columns=len(panels),
         height=0.27 * len(rows),
         labels=[],
@@ -51,7 +52,12 @@ def draw(run: Results, figure: Figure) -> None:
     low, high = _range([p for points in panels.values() for p in points])
     room = high - low
     for index, (axes, (key, points)) in enumerate(zip(page.axes, panels.items())):
-        _frame(axes, rows, (low - 0.08 * room, high + 0.34 * room), index == 0)
+        _frame(
+            axes,
+            rows,
+            (low - 0.08 * room, high + (0.6 if page.form.stacked else 0.34) * room),
+            index == 0 or page.form.stacked,
+        )
         arrangement, factors = key
         at = ", ".join(_at(name, level) for name, level in factors if number(level))
         axes.set_title(f"{HOW[arrangement]}{f': {at}' if at else ''}", loc="left", size=TEXT_SIZE)

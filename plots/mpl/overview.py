@@ -67,6 +67,7 @@ def draw(run: Results, figure: Figure) -> None:
         columns=len(drawn),
         height=2.9,
         shared_y=False,
+        same_x=False,
         labels=[style.label for style in look.values() if not style.quiet],
         look=look,
     )

@@ -35,6 +35,7 @@ def draw(run: Results, figure: Figure) -> None:
         _title(baseline, [p for p in points if p.factors == levels[0]]),
         points=points,
         notes=_notes(points),
+        exact=True,
         columns=len(levels),
         height=0.27 * len(models),
         labels=[],
@@ -45,7 +46,12 @@ def draw(run: Results, figure: Figure) -> None:
     low, high = min([0.0, *ends]), max([0.0, *ends])
     room = (high - low) or 1.0
     for index, (axes, level) in enumerate(zip(page.axes, levels)):
-        _frame(axes, models, (low - 0.06 * room, high + 0.42 * room), index == 0)
+        _frame(
+            axes,
+            models,
+            (low - 0.06 * room, high + (0.7 if page.form.stacked else 0.42) * room),
+            index == 0 or page.form.stacked,
+        )
         at = ", ".join(f"{k} {format_count(float(v)) if _is_number(v) else v}" for k, v in level)
         base = _base(run, baseline, level)
         less = f": {format_us(base)} subtracted" if math.isfinite(base) else ""

@@ -12,7 +12,19 @@ from matplotlib.figure import Figure
 
 from plots.data import Interval, Meeting, Point, Results, number
 from plots.mpl.sign import is_sign
-from plots.page import FAINT, GREY, INK, TEXT_SIZE, WIDTH, Footnote, Note, Page
+from plots.page import (
+    EDGE,
+    LEFT,
+    FAINT,
+    GREY,
+    INK,
+    TEXT_SIZE,
+    Footnote,
+    Note,
+    Page,
+    form_of,
+    text_width,
+)
 from plots.scale import ticks
 from plots.style import format_count, styles
 
@@ -52,6 +64,9 @@ def draw(run: Results, figure: Figure) -> None:
     reference = " or ".join(dict.fromkeys(m.reference for m in meetings))
     look = styles(run.models)
     labels = {row: look[row].label if row in look else _words(row, reference) for row in rows}
+    # The names stand beside the last panel; or, where panels stand below each other, left of each.
+    stacked = form_of(figure).stacked
+    names = max(text_width(text, TEXT_SIZE) for text in labels.values()) + EDGE + 0.1
     page = Page(
         figure,
         run,
@@ -60,8 +75,10 @@ def draw(run: Results, figure: Figure) -> None:
         notes=_notes(run, meetings),
         columns=len(levels),
         height=0.24 * len(rows),
-        labels=list(labels.values()),
+        exact=True,
+        labels=[] if stacked else list(labels.values()),
         interval="ratio, bar: 95 % interval over fresh servers",
+        left=names if stacked else LEFT,
     )
     both = len({bar.arrangement for bars in panels for bar in bars}) > 1
 
@@ -79,7 +96,8 @@ def draw(run: Results, figure: Figure) -> None:
         for meeting in meetings:
             if meeting.factors == level and math.isfinite(meeting.expected):
                 _expected(axes, meeting, rows.index(CONTROL) - above(meeting.arrangement))
-    _name_rows(page, rows, labels)
+    for axes in page.axes if stacked else page.axes[-1:]:
+        _name_rows(page, axes, rows, labels)
 
 
 def _bars(run: Results, level: tuple[tuple[str, str], ...]) -> list[Bar]:
@@ -122,7 +140,7 @@ def _frame(axes: Axes, rows: int, limits: tuple[float, float], reference: str) -
     axes.set_xscale("log")
     axes.set_xlim(limits)
     axes.set_ylim(rows - 0.4, -0.6)
-    room = axes.get_position().width * WIDTH
+    room = axes.get_position().width * float(axes.figure.get_figwidth())
     most = max(3, min(7, int(room / 0.5)))
     places = [place for place in ROUND if limits[0] <= place <= limits[1]]
     if len(places) < 3:  # less than a few tens of per cent
@@ -133,7 +151,7 @@ def _frame(axes: Axes, rows: int, limits: tuple[float, float], reference: str) -
     axes.minorticks_off()
     axes.set_yticks([])
     axes.spines["left"].set_visible(False)
-    axes.set_xlabel(f"times {reference}" if axes.get_position().width > 0.2 else "times")
+    axes.set_xlabel(f"times {reference}" if room > 1.8 else "times")
     for row in range(rows):
         axes.axhline(row, color=FAINT, linewidth=0.6, zorder=0)
     axes.axhline(rows - 2.5, color=GREY, linewidth=0.5, zorder=0)
@@ -162,14 +180,14 @@ def _expected(axes: Axes, meeting: Meeting, y: float) -> None:
     line.set_gid(f"expected:{meeting.arrangement}")
 
 
-def _name_rows(page: Page, rows: Sequence[str], labels: dict[str, str]) -> None:
-    """To the right of the last panel, each at its row."""
-    axes = page.axes[-1]
+def _name_rows(page: Page, axes: Axes, rows: Sequence[str], labels: dict[str, str]) -> None:
+    """To the right of the panel, each at its row; or to its left."""
+    stacked, width = page.form.stacked, page.form.width
     box = axes.get_position()
     for index, row in enumerate(rows):
         share = (index + 0.6) / (len(rows) + 0.2)
         text = page.figure.text(
-            box.x1 + 0.12 / WIDTH,
+            EDGE / width if stacked else box.x1 + 0.12 / width,
             box.y1 - share * box.height,
             labels[row],
             size=TEXT_SIZE,

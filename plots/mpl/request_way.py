@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 
 from plots import families
 from plots.data import DOUBTFUL, Point, Results, number
-from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page
+from plots.page import FAINT, INK, TEXT_SIZE, Footnote, Note, Page, form_of
 from plots.scale import ticks
 from plots.style import format_count
 
@@ -26,6 +26,7 @@ PARTS = {
 # A bar more than twice as long as most is cut, and its number says so.
 CUT_QUANTILE = 0.75
 REFERENCE = "epoll_lt"
+COLUMN_IN = 9.0  # of panels, below each other
 Level = tuple[tuple[str, str], ...]
 
 
@@ -41,13 +42,21 @@ def draw(run: Results, figure: Figure) -> None:
     bars = {level: bars_at(told, level) for level in levels}
     models = [m for m in run.models if any(m in one for one in bars.values())]
     rows = families.rows(run, models)
+    notes = _notes(run, models)
+    if form_of(figure).stacked and len(levels) > 1 and rows.height * len(levels) > COLUMN_IN:
+        # Of more than a column holds, the rate that the title is about.
+        others = [level for level in levels if level != middle(levels)]
+        notes.append(f"Not drawn: {' and '.join(f'{format_count(rate(at))}/s' for at in others)}.")
+        levels = [middle(levels)]
+        bars = {level: bars[level] for level in levels}
     page = Page(
         figure,
         run,
         title(run.models, bars),
         points=[p for p in run.points if p.metric == SUM and p.factors in levels],
-        notes=_notes(run, models),
+        notes=notes,
         columns=len(levels),
+        exact=True,
         height=rows.height,
         labels=[name for name, _ in PARTS.values()],
         interval="median",
@@ -57,7 +66,7 @@ def draw(run: Results, figure: Figure) -> None:
     usual = totals[min(len(totals) - 1, int(CUT_QUANTILE * len(totals)))]
     end = min(totals[-1], 2 * usual) / 1e3
     for index, (axes, level) in enumerate(zip(page.axes, levels)):
-        families.frame(axes, rows, names=index == 0)
+        families.frame(axes, rows, names=index == 0 or page.form.stacked)
         axes.set_xlim(0.0, end * 1.24)
         places = ticks(0.0, end, False, most=5)
         axes.set_xticks(places, [format_count(place) for place in places])
@@ -65,12 +74,16 @@ def draw(run: Results, figure: Figure) -> None:
         axes.set_axisbelow(True)
         axes.set_title(f"{format_count(rate(level))}/s, µs", size=TEXT_SIZE, loc="left", color=INK)
         for model, parts in bars[level].items():
-            _bar(axes, rows.places[model], model, parts, end)
+            _bar(axes, rows.places[model], model, parts, end, page.form.number_size())
     page.swatches(page.axes[-1], list(PARTS.values()))
 
 
 def rate(level: Level) -> float:
     return number(dict(level).get("offered_rps", "nan"))
+
+
+def middle(levels: Sequence[Level]) -> Level:
+    return sorted(levels, key=rate)[len(levels) // 2]
 
 
 def bars_at(points: Sequence[Point], level: Level) -> dict[str, dict[str, float]]:
@@ -84,7 +97,7 @@ def bars_at(points: Sequence[Point], level: Level) -> dict[str, dict[str, float]
 
 def title(models: Sequence[str], bars: Mapping[Level, Mapping[str, Mapping[str, float]]]) -> str:
     """What was found at the middle rate, in a sentence."""
-    level = sorted(bars, key=rate)[len(bars) // 2]
+    level = middle(list(bars))
     at = bars[level]
     model = REFERENCE if REFERENCE in at else next(m for m in models if m in at)
     total, work = sum(at[model].values()) / 1e3, at[model].get(WORK, 0.0) / 1e3
@@ -94,7 +107,9 @@ def title(models: Sequence[str], bars: Mapping[Level, Mapping[str, Mapping[str, 
     )
 
 
-def _bar(axes: Axes, place: float, model: str, parts: Mapping[str, float], end: float) -> None:
+def _bar(
+    axes: Axes, place: float, model: str, parts: Mapping[str, float], end: float, size: float
+) -> None:
     start = 0.0
     for metric, (_, colour) in PARTS.items():
         width = min(parts.get(metric, 0.0) / 1e3, end - start)
@@ -103,7 +118,7 @@ def _bar(axes: Axes, place: float, model: str, parts: Mapping[str, float], end: 
             start += width
     total = sum(parts.values()) / 1e3
     said = f"{format_count(total)}{' →' if total > end else ''}"
-    axes.text(start + 0.015 * end, place, said, size=6.5, va="center_baseline", color=INK).set_gid(
+    axes.text(start + 0.015 * end, place, said, size=size, va="center_baseline", color=INK).set_gid(
         f"total:{model}"
     )
 

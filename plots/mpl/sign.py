@@ -21,10 +21,10 @@ from plots.page import (
     INK,
     SMALL_SIZE,
     TEXT_SIZE,
-    WIDTH,
     Footnote,
     Note,
     Page,
+    form_of,
     text_width,
     wrap,
 )
@@ -38,6 +38,7 @@ CHEAPER, DEARER = ("#DCE9F6", "#1F5FA8"), ("#FBE6CF", "#B35806")
 FULL = math.log(2)
 UNKNOWN, HATCH = "#E4E4E4", "#BDBDBD"
 CELL, HEAD_ROW = 0.25, 0.17
+NARROW = 0.36  # the least width of a cell, inches
 ROOM = 0.14  # beside each word of the labels
 # As few places as this, in one dimension, are better shown with their intervals: ratios.py.
 LEAST_LEVELS = 4
@@ -94,36 +95,56 @@ def draw(run: Results, figure: Figure) -> None:
     heads = [_heading(run, name) for name in table.factors]
     widths = _widths(heads, labels)
     left = EDGE + sum(widths)
-    column = (WIDTH - left - EDGE) / len(table.columns)
-    names = [wrap(model.replace("_", "_ "), TEXT_SIZE, column - 0.08) for _, model in table.columns]
-    names = [[line.replace("_ ", "_") for line in lines] for lines in names]
     several = len({how for how, _ in table.columns}) > 1
-    rows_of_head = max([len(lines) for lines in names] + [len(head) for head in heads]) + several
-    head = rows_of_head * HEAD_ROW + 0.06
+    form = form_of(figure)
+    room = form.width - left - EDGE
+    # In a column of print names stand upright, and numbers go without their sign of per cent.
+    # Models that find no room have a map of their own below.
+    most = max(1, int(room / NARROW)) if form.stacked else len(table.columns)
+    maps = -(-len(table.columns) // most)
+    most = -(-len(table.columns) // maps)
+    column = room / most
+    if form.stacked:
+        names = [[f"{model}, {HOW[how]}" if several else model] for how, model in table.columns]
+        upright = max(text_width(name, TEXT_SIZE) for (name,) in names) + 0.1
+        head = max(upright, max(len(words) for words in heads) * HEAD_ROW + 0.06)
+    else:
+        split = (
+            wrap(model.replace("_", "_ "), TEXT_SIZE, column - 0.08) for _, model in table.columns
+        )
+        names = [[line.replace("_ ", "_") for line in lines] for lines in split]
+        highest = max([len(lines) for lines in names] + [len(words) for words in heads]) + several
+        head = highest * HEAD_ROW + 0.06
     page = Page(
         figure,
         run,
         _title(table, run.meetings),
         points=[],
-        notes=_notes(table, run),
+        notes=[*_notes(table, run), *(["Numbers: per cent."] if form.stacked else [])],
+        rows=maps,
+        exact=True,
         height=head + CELL * len(table.rows),
         labels=[],
         interval="coloured where the 95 % interval excludes 1",
         headings=False,
         left=left,
     )
-    (axes,) = page.axes
     top = -0.5 - head / CELL
-    axes.set_xlim(-0.5, len(table.columns) - 0.5)
-    axes.set_ylim(len(table.rows) - 0.5, top)
-    axes.axis("off")
-    for index, (how, model) in enumerate(table.columns):
-        lines = [HOW[how], *names[index]] if several else names[index]
-        _head(axes, index, lines, f"model:{how}:{model}")
+    for axes in page.axes:
+        axes.set_xlim(-0.5, most - 0.5)
+        axes.set_ylim(len(table.rows) - 0.5, top)
+        axes.axis("off")
+        _label_rows(page, axes, heads, labels, widths)
+    for number_of, (how, model) in enumerate(table.columns):
+        axes, index = page.axes[number_of // most], number_of % most
+        if form.stacked:
+            _upright(axes, index, names[number_of][0], f"model:{how}:{model}")
+        else:
+            lines = [HOW[how], *names[number_of]] if several else names[number_of]
+            _head(axes, index, lines, f"model:{how}:{model}")
         for row, level in enumerate(table.rows):
             cell = table.cells.get((level, how, model))
-            _draw_cell(axes, index, row, cell, f"{how}:{model}:{row}")
-    _label_rows(page, axes, heads, labels, widths)
+            _draw_cell(axes, index, row, cell, f"{how}:{model}:{row}", form.stacked)
 
 
 def _varied(levels: set[Level]) -> list[str]:
@@ -200,13 +221,20 @@ def _head(axes: Axes, column: int, lines: Sequence[str], gid: str) -> None:
         text.set_gid(gid)
 
 
-def _draw_cell(axes: Axes, column: int, row: int, cell: Cell | None, gid: str) -> None:
+def _upright(axes: Axes, column: int, name: str, gid: str) -> None:
+    text = axes.text(column, -0.5 - 0.06 / CELL, name, size=TEXT_SIZE, color=INK, rotation=90)
+    text.set(ha="center", va="bottom")
+    text.set_gid(gid)
+
+
+def _draw_cell(axes: Axes, column: int, row: int, cell: Cell | None, gid: str, short: bool) -> None:
     box = Rectangle((column - 0.5, row - 0.5), 1, 1, linewidth=1.2, edgecolor="white")
     colour, words, ink = "white", "n/a", GREY
     if cell is not None and (cell.status == "void" or not cell.known):
         colour, words = UNKNOWN, "void" if cell.status == "void" else "?"
     elif cell is not None:
         words, ink = _percent(cell.ratio.estimate), INK
+        words = words.removesuffix(" %") if short else words
         colour = UNKNOWN
         if cell.sign:
             share = min(1.0, abs(math.log(cell.ratio.estimate)) / FULL)
@@ -218,7 +246,8 @@ def _draw_cell(axes: Axes, column: int, row: int, cell: Cell | None, gid: str) -
     box.set_facecolor(colour)
     box.set_gid(f"cell:{gid}:{cell.sign if cell is not None else 'none'}")
     axes.add_patch(box)
-    text = axes.text(column, row, words, size=TEXT_SIZE, color=ink, zorder=3)
+    size = SMALL_SIZE if short else TEXT_SIZE
+    text = axes.text(column, row, words, size=size, color=ink, zorder=3)
     text.set(ha="center", va="center_baseline")
     if colour == UNKNOWN:
         text.set_bbox({"facecolor": UNKNOWN, "edgecolor": "none", "pad": 1.0})
@@ -269,7 +298,7 @@ def _label_rows(
 
 
 def _word(page: Page, x: float, y: float, text: str, size: float, colour: str, gid: str) -> None:
-    artist = page.figure.text(x / WIDTH, y / page.total, text, size=size, color=colour)
+    artist = page.figure.text(x / page.form.width, y / page.total, text, size=size, color=colour)
     artist.set(ha="left", va="center_baseline")
     artist.set_gid(gid)
 
