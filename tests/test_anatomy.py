@@ -267,7 +267,12 @@ def test_the_figure_has_a_bar_for_each_model_and_level_and_names_the_families(
     figure = draw_figure(kind, results)
     told_first = " ".join(figure.texts[0].get_text().split())
     assert told_first.endswith("connections: epoll_lt makes 2, mine 1, fork 2.2")
-    assert_fits_column(draw_figure(kind, results, COLUMN))
+    column = draw_figure(kind, results, COLUMN)
+    assert_fits_column(column)
+    assert [len([t for t in axes.get_yticklabels() if t.get_text()]) for axes in column.axes] == [
+        3,
+        0,
+    ]
     found = {text.get_gid() for axes in figure.axes for text in axes.texts}
     assert {"total:epoll_lt", "total:fork", "total:mine"} <= found
     assert {"family:blocking", "family:readiness", "family:own"} <= found

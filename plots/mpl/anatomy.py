@@ -164,8 +164,11 @@ def _bars(
     totals = sorted(sum(one.values()) for level in parts for one in level.values() if one)
     usual = totals[min(len(totals) - 1, int(CUT_QUANTILE * len(totals)))] if totals else 1.0
     end = min(max(totals, default=1.0), 2 * usual) or 1.0
+    width = float(all_axes[0].figure.get_figwidth())
     for index, (axes, level) in enumerate(zip(all_axes, parts)):
-        families.frame(axes, rows, names=index == 0)
+        # Only what begins a row of panels has the names beside it.
+        first = index == 0 and axes.get_position().x0 * width < rows.left + 0.1
+        families.frame(axes, rows, names=first)
         axes.set_xlim(0.0, end * 1.28)
         places = ticks(0.0, end, False, most=5)
         axes.set_xticks(places, [format_count(place) for place in places])
