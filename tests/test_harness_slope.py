@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import re
 
 import pytest
 
@@ -116,4 +117,5 @@ def test_a_claim_on_a_slope_is_judged_by_its_interval_in_nanoseconds() -> None:
 def test_a_claim_that_a_model_cannot_is_refuted_by_one_that_can() -> None:
     assert claim("select", "unsupported").outcome == claims.SUPPORTED
     assert claim("poll", "unsupported").outcome == claims.REFUTED
+    assert re.search(r"was measured: [0-9.]+ us$", claim("poll", "unsupported").detail)
     assert claim("fork", "unsupported").absent

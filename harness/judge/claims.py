@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from harness.judge import baseline, levels, slope, stats, tuned
 from harness.design.duel import TOGETHER, TURNS
@@ -414,7 +415,9 @@ def _cannot(claim: Claim, a: Operand, groups: Sequence[Group]) -> Verdict:
     if statuses == ["unsupported"]:
         return Verdict(claim.text, SUPPORTED, matching[0].reason)
     if any(c.usable for g in matching for c in g.cells):
-        return Verdict(claim.text, REFUTED, f"{_name(a)} was measured")
+        values = [v for g in matching for v in g.values(a.metric)]
+        told = f": {median(values):.3g} {METRICS[a.metric].unit}" if values else ""
+        return Verdict(claim.text, REFUTED, f"{_name(a)} was measured{told}")
     return Verdict(claim.text, UNDECIDED, f"{_name(a)}: {', '.join(statuses)}")
 
 
@@ -449,5 +452,7 @@ def _bind(operand: Operand, model: str) -> Operand:
 
 
 def _name(operand: Operand) -> str:
-    levels = [f"{k}={level_text(v)}" for k, v in operand.where.items() if k != "model"]
+    """In words: "p50_ns(thread, connections=4)". A level that is empty, no option say, is not told."""
+    texts = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
+    levels = [f"{name}={text}" for name, text in texts.items() if text]
     return f"{operand.metric}({', '.join([str(operand.where.get('model')), *levels])})"
