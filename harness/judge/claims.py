@@ -452,7 +452,7 @@ def _bind(operand: Operand, model: str) -> Operand:
 
 
 def _name(operand: Operand) -> str:
-    """In words: "p50_ns(thread, connections=4)". A level that is empty, no option say, is not told."""
+    """In words: "p50_ns(thread, connections=4)". An empty level, say no option, is not told."""
     texts = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
     levels = [f"{name}={text}" for name, text in texts.items() if text]
     return f"{operand.metric}({', '.join([str(operand.where.get('model')), *levels])})"
