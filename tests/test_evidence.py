@@ -623,6 +623,24 @@ def a_run(number: int, cost_us: float, added_us: float) -> Piece:
     )
 
 
+def test_waits_are_compared_run_by_run_where_both_servers_count_them() -> None:
+    setup = Setup(("ref",), {"ref": "reference", "ref +5%": "control"}, 100, 1, True)
+    series = Series(100, "none", 0.5, 0.03, "together")
+
+    def table(waits: list[dict[str, float]]) -> judge.Row:
+        runs = [replace(a_run(i, 10.0, 0.3), waits=each) for i, each in enumerate(waits)]
+        return judge.rows({series: runs}, lambda _: (4.0,), setup)[0]
+
+    # Beside a neighbour that comes and goes both wait three times less often; their ratio stays.
+    busy = [0.3, 0.1, 0.2, 0.3, 0.1]
+    found = table([{"ref": w, "ref +5%": 0.9 * w} for w in busy]).waits
+    assert found is not None and found.estimate == pytest.approx(0.9)
+    asked = design.parse({**TINY, "asks": "accuracy"}, "tiny", "tiny.toml")
+    assert "| waits |" in present.table(asked, [table([{"ref": 0.2, "ref +5%": 0.1}] * 4)])
+    alone = table([{"ref": 0.2}] * 4)
+    assert alone.waits is None and "waits" not in present.table(asked, [alone])
+
+
 def test_a_known_cost_has_its_size_in_each_run_however_the_cost_of_a_request_changes() -> None:
     runs = [a_run(i, cost, 1.0) for i, cost in enumerate([5.0, 20.0, 20.0, 6.0, 18.0, 5.0])]
     series = Series(10, "none", 0.5, 0.05, "together")

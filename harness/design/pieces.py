@@ -8,7 +8,7 @@ in *turns*, a block of rounds, each with one slice of every entry.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Piece:
     """fraction: of capacity, where the rate was found by it; rate_rps: offered to each, 0 in a
     closed loop. extra_ns: what the servers that have one say their added cost is. latency: per
     entry, of all its counted slices. saturated: who did not keep up with the offered rate, and why
-    not. loaded_s: the part of wall_s inside slices, settling included.
+    not. loaded_s: the part of wall_s inside slices, settling included. waits: per request, of each
+    server that counts them, from its start to its end.
     """
 
     arrangement: str
@@ -86,6 +87,7 @@ class Piece:
     verdicts: Mapping[str, tuple[str, tuple[str, ...]]]
     wall_s: float
     loaded_s: float
+    waits: Mapping[str, float] = field(default_factory=dict)
 
     def counted(self, name: str) -> list[Slice]:
         """The slices of one entry that are not warm-up, in order."""

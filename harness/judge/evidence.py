@@ -26,7 +26,7 @@ from harness.design.evidence import (
     cut,
 )
 from harness.design.pieces import Piece
-from harness.judge import distributions, standings
+from harness.judge import distributions, duel, standings
 from harness.judge.controls import VOID_LEVEL
 from harness.judge.duel import BLOCKS, LEVEL, Ratio
 from harness.judge.standings import CPU, Setup, Standing
@@ -51,7 +51,8 @@ class Row:
     known, average: the known ratio, and what all runs of the series together come to. uncertainty:
     how well the added part of known is known, as a fraction. starved: runs left out because one
     side did not keep up; runs: all. foreign: CPUs that other programs
-    kept busy, by the median slice; None where it is not known.
+    kept busy, by the median slice; None where it is not known. waits: waits per request of the
+    other, over those of the reference, in the runs that count; None where they are not counted.
     """
 
     series: Series
@@ -69,6 +70,7 @@ class Row:
     runs: int
     foreign: float | None
     uncertainty: float = 0.0
+    waits: Ratio | None = None
 
 
 def rows(
@@ -247,7 +249,21 @@ def _row(setup: Setup, series: Series, pieces: Sequence[Piece], seconds: float) 
         runs=len(pieces),
         foreign=_foreign(pieces),
         uncertainty=whole.uncertainty if series.share else 0.0,
+        waits=_waits(own, pieces, name),
     )
+
+
+def _waits(setup: Setup, pieces: Sequence[Piece], name: str) -> Ratio | None:
+    """A server that finds more requests ready at a time waits less often for each: whether an added
+    cost was saved elsewhere shows here."""
+    reference = setup.names[0]
+    counted = [
+        duel.Slice(p.number, 0, one, p.waits[one])
+        for p in pieces
+        if {name, reference} <= set(p.waits) and not (p.rate_rps and standings.starved(setup, p))
+        for one in (reference, name)
+    ]
+    return duel.compare(counted, reference).ratios.get(name) if counted else None
 
 
 def _setup(setup: Setup, series: Series, pieces: Sequence[Piece]) -> Setup:

@@ -168,3 +168,12 @@ def extra_ns(counters: Mapping[str, Any]) -> float:
     """What a server says that each of its requests cost more; 0 where it says nothing."""
     value = counters.get("extra_ns_per_request")
     return float(value) if isinstance(value, (int, float)) else 0.0
+
+
+def waits_per_request(counters: Mapping[str, Any]) -> float:
+    """How often a server waited for events, for each request of its life; 0 where it does not
+    say."""
+    waits, requests = counters.get("waits"), counters.get("requests")
+    if not (isinstance(waits, (int, float)) and isinstance(requests, (int, float)) and requests):
+        return 0.0
+    return waits / requests

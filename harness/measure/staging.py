@@ -17,7 +17,7 @@ from harness.design.pieces import Piece, Slice
 from harness.design.plan import Setting
 from harness.errors import SetupError
 from harness.measure import cell, client, interrupt, targets
-from harness.measure.field import Fault, Field, extra_ns
+from harness.measure.field import Fault, Field, extra_ns, waits_per_request
 from harness.measure.meter import Sources
 from harness.measure.placement import Placement
 from harness.measure.process import ProcessError
@@ -296,6 +296,7 @@ class Stage:
             verdicts=report.verdicts,
             wall_s=wall,
             loaded_s=loaded,
+            waits={n: x for n, c in counters.items() if (x := waits_per_request(c)) > 0},
         )
         return piece, children
 

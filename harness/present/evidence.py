@@ -142,7 +142,11 @@ def _answer(asked: Evidence, rows: Sequence[Row]) -> list[Column]:
     if asked.asks == ACCURACY:
         known: Column = ("known", lambda r: f"{100 * (r.known - 1):+.2f} %")
         covered: Column = ("interval holds it", lambda r: f"{r.covers} of {r.duels}")
-        return [known, average, size, covered, width, verdict]
+        waits: list[Column] = [
+            ("waits", lambda r: "–" if r.waits is None else change(r.waits)),
+        ]
+        seen = any(row.waits is not None for row in rows)
+        return [known, average, size, *(waits if seen else []), covered, width, verdict]
     if asked.asks == POWER:
         return [("found", _found), width, average, size]
     return [
@@ -173,6 +177,12 @@ def _legend(asked: Evidence, rows: Sequence[Row]) -> list[str]:
         said.append(
             "known: what the servers measured their added cost to be, over what a request cost the"
             " reference; found / known: of all runs of the line, 1 is right."
+        )
+    if asked.asks == ACCURACY and any(row.waits is not None for row in rows):
+        said.append(
+            "waits: how many more waiting calls than the reference the dearer one makes for a"
+            " request; fewer, where it finds more requests ready at a time, and then a part of the"
+            " added cost is saved there."
         )
     each = {row.series: row for row in rows}  # lengths of one series share its runs
     starved = sum(row.starved for row in each.values())
@@ -267,6 +277,11 @@ def _record(asked: Evidence, row: Row, rows: Sequence[Row]) -> dict[str, Any]:
             None
             if average is None
             else {"estimate": average.estimate, "lo": average.lo, "hi": average.hi}
+        ),
+        "waits": (
+            None
+            if row.waits is None
+            else {key: _number(getattr(row.waits, key)) for key in ("estimate", "lo", "hi")}
         ),
         "found_of_known": None if size is None else size[0],
         "one_after_the_other_wider": _alone(row, rows),
