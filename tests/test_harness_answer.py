@@ -229,6 +229,23 @@ def test_a_title_names_the_largest_differences() -> None:
     )
 
 
+def test_a_title_leaves_out_small_differences_beside_large_ones() -> None:
+    small = [ratio("fork", 10000, LESS, 0.99, 0.001), ratio("poll", 10000, MORE, 1.07)]
+    told = title(ratio("posix_aio", 10000, MORE, 7.64), *small)
+    assert (
+        told == "At 10k connections a request costs posix_aio 7.64 times the server CPU of epoll_lt"
+    )
+    assert "poll 1.07" in title(*small) and "fork 0.99" in title(*small)
+
+
+def test_a_title_says_where_no_difference_that_can_be_told_is_worth_a_name() -> None:
+    told = title(ratio("fork", 10000, LESS, 0.99, 0.001), ratio("poll", 10000, MORE, 1.01, 0.001))
+    assert told == (
+        "At 10k connections no difference from epoll_lt in server CPU per request that can be told"
+        " is over 2 %"
+    )
+
+
 def test_where_nothing_can_be_told_apart_the_title_says_that() -> None:
     found = title(ratio("epoll_et", 10000, OPEN, 1.02, 0.1))
     assert found == "No model can be told from epoll_lt in server CPU per request (± 10 %)"

@@ -23,6 +23,9 @@ MOST_SENTENCES = 10  # of all experiments of one `tenk run`
 # How many models a sentence or a title names before it says how many more there are.
 NAMED = 5
 NAMED_IN_TITLE = 3
+# A title that names a difference of so much leaves out all smaller ones; and where none is larger
+# than the second, it says that. The sentences below it have them all.
+LARGE, SMALL = 1.1, 1.02
 
 # What "2 times" is of, and the pair of words for less and more of it.
 _NOUNS = {
@@ -310,7 +313,15 @@ def _options(experiment: Experiment, factors: Mapping[str, Any]) -> list[str] | 
 
 def _title(experiment: Experiment, finding: Finding) -> str:
     here = [d for d in (*finding.more, *finding.less) if d.at.factors == finding.factors]
+    largest = max((_size(d) for d in here), default=1.0)
+    if here and largest <= SMALL:
+        start = _at(experiment, finding.factors)
+        return (
+            f"{start[:1].upper()}{start[1:]} no difference from {finding.reference} in"
+            f" {_label(finding)} that can be told is over {100 * (SMALL - 1):.0f} %"
+        )
     if here:
+        here = [d for d in here if _size(d) >= LARGE] or here
         more = [d for d in here if d.at.estimate > 1][:NAMED_IN_TITLE]
         less = [d for d in here if d.at.estimate < 1][: max(1, NAMED_IN_TITLE - len(more))]
         told = [(d.model, times(d.at.estimate)) for d in (*more, *less)]
@@ -323,6 +334,12 @@ def _title(experiment: Experiment, finding: Finding) -> str:
         )
     wide = f" (± {100 * finding.half_width:.0f} %)" if math.isfinite(finding.half_width) else ""
     return f"No model can be told from {finding.reference} in {_label(finding)}{wide}"
+
+
+def _size(difference: Difference) -> float:
+    """How many times as much, or as little: 1.25 for 0.8 too."""
+    value = difference.at.estimate
+    return value if value >= 1 else 1 / value if value > 0 else math.inf
 
 
 def _distinct(items: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
