@@ -381,7 +381,7 @@ uninstall:
 
 # The budget of each profile stands in the experiments, harness/experiments/*.toml.
 # The ten models of the card; ARGS='--models a,b' measures those, ARGS='--models all' all of them.
-PHONY += bench bench-quick bench-full plots report
+PHONY += bench bench-quick bench-full plots gallery report
 bench: PROFILE := default
 bench-quick: PROFILE := quick
 bench-full: PROFILE := full
@@ -397,6 +397,14 @@ plots:
 	$(Q)$(PYTHON) -m plots $(RUN) $(if $(filter command,$(origin TERM)),--term $(TERM)) \
 		$(if $(filter command,$(origin WIDTH)),--width $(WIDTH))
 
+# The figures that the documentation shows of the committed runs.
+gallery:
+	@harness/deps run
+	$(Q)for run in results/reference/*/*/run.json; do \
+		dir=$${run%/run.json}; name=$${dir%/*}; \
+		$(PYTHON) -m plots $$dir --formats png --out plots/gallery/$${name##*/} || exit 1; \
+	done
+
 report:
 	@harness/deps run
 	$(Q)$(TENK) report $(or $(RUN),latest)
@@ -407,7 +415,7 @@ clean:
 help:
 	@sed -n 's/^# \{0,1\}//; 3,9p' Makefile
 	@echo
-	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots report'
+	@echo 'targets: all · bench bench-quick bench-full bench-loadgen · plots gallery report'
 	@echo '         test test-all unit check sanitize fuzz · lint format readme models-table claims · deps install uninstall clean'
 
 # What the load generator costs, against a bare client and wrk (8 minutes at most). ARGS=--help: options.
