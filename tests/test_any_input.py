@@ -11,6 +11,7 @@ import struct
 import tomllib
 import zlib
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,10 +19,10 @@ import pytest
 from harness.design import guest
 from harness.errors import EXIT_USAGE, UsageError
 from harness.judge import hdr
-from harness.measure import guest_host, targets
+from harness.measure import guest_host, models, targets
 from harness.measure.process import ProcessError
 
-CASES = 1500
+CASES = 500
 ODD: tuple[Any, ...] = (
     *(None, True, False, 0, -1, 1, 0.5, 1e308, 10**30, 10**400, float("nan"), float("inf")),
     *("", "inf", "x", "(", "[", "{port}", "'", "a\nb", "\0", "\udcff", "é", "memcached", "x" * 300),
@@ -100,6 +101,28 @@ FOREIGN = (
     "cmd=node app.js {port}",
     "guest:asyncio -w 2",
 )
+
+
+DESCRIBED = {
+    **{"name": "x", "summary": "s", "family": "readiness", "protocols": ["http", "echo"]},
+    **{"limits": {"connections": 100, "reason": "r"}, "needs": [], "options": ["-w"]},
+}
+
+
+def test_any_description_of_a_server_is_read_or_calls_it_broken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    rng = random.Random("descriptions")
+    said = ["[" * 100_000, "", "null", "5", '{"protocols": [], "limits": {"connections": 1e999}}']
+    said += [json.dumps(spoilt(rng, DESCRIBED)) for _ in range(CASES)]
+    read = 0
+    for text in said:
+        monkeypatch.setattr(models, "_ask", lambda *_, text=text: (0, text, ""))
+        only(AssertionError, text[:300], lambda: models.describe(Path("x")))
+        one = models.describe(Path("x"))
+        assert one.broken == bool(one.unavailable) and "\n" not in one.unavailable
+        read += not one.broken
+    assert 0 < read < CASES
 
 
 def test_any_contender_is_named_or_refused_with_its_option() -> None:

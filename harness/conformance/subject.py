@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import json
 import os
 import resource
 import select
@@ -22,6 +21,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+from harness import shape
 from harness.measure import process
 from harness.conformance.outcome import Failed
 
@@ -399,7 +399,7 @@ class Subject(process.Child):
         if len(lines) != 1:
             raise Failed(f"wanted one line of counters on stdout at the end, got {text[:300]!r}")
         try:
-            said = json.loads(lines[0])
+            said = shape.parse(lines[0])
         except ValueError:
             raise Failed(f"the counters are not JSON: {lines[0][:300]!r}") from None
         for name in () if "guest" in self.ready else COUNTERS:

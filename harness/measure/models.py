@@ -6,7 +6,6 @@ import contextlib
 import fnmatch
 import functools
 import hashlib
-import json
 import os
 import shlex
 import signal
@@ -16,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+from harness import shape
 from harness.design import guest, selection
 from harness.design import source as sources
 from harness.design.model import Model
@@ -265,7 +265,7 @@ def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = (
     if status != 0:
         return _broken(path, f"exit {status}: {_last_line(err) or 'no message'}", words)
     try:
-        said = json.loads(out)
+        said = shape.parse(out)
         limits = said.get("limits") or {}
         connections = limits.get("connections")
         return Model(
@@ -279,7 +279,7 @@ def describe(path: Path, options: Sequence[str] = (), words: tuple[str, ...] = (
             describe=said,
             words=words,
         )
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ArithmeticError, ValueError, KeyError, TypeError, AttributeError) as error:
         return _broken(path, f"not as agreed: {error!r}", words)
 
 

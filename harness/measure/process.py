@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import errno
-import json
 import os
 import resource
 import select
@@ -24,6 +23,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from harness import shape
 from harness.errors import HOST_ERRNOS, host_fault
 
 INTERRUPTIONS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -347,7 +347,7 @@ class Server(Child):
                 text = f"server was {ended.words(complaint)}"
             raise ProcessError(text, ended.is_host_fault(complaint))
         try:
-            counters = json.loads(self._text.decode().strip().splitlines()[-1])
+            counters = shape.parse(self._text.decode().strip().splitlines()[-1])
             if not isinstance(counters, dict):
                 raise ValueError("not an object")
         except (ValueError, IndexError):
