@@ -330,7 +330,8 @@ def _judge(case: Case, protocol: str, ended: Ended) -> Tried:
             text = f"{result.doing}; {text}"
     elif ended.left and case.group in ABOUT_THE_END:
         outcome = ending.WRONG
-        text = f"the server ended, but it left {ended.left} processes behind"
+        what = "a process" if ended.left == 1 else f"{ended.left} processes"
+        text = f"the server ended, but it left {what} behind"
     return Tried(case.name, case.group, protocol, outcome, text, result.doing)
 
 
