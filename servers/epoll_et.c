@@ -3,7 +3,8 @@
  * epoll_et: one thread, readiness, edge-triggered epoll (Linux 2.6, 2003).
  *
  * As epoll_lt.c, but the kernel reports a connection only when something changes: new bytes arrive,
- * or room to write appears. We ask for both once, at the start, and never call epoll_ctl(2) again.
+ * or room to write appears. We ask for both once, at the start, and call epoll_ctl(2) no more until
+ * the connection is to be closed.
  *
  * What to look for: an edge is reported once. A connection that we leave half read is never
  * reported again, so we serve it until the kernel says EAGAIN. That costs one call in vain per

@@ -2,9 +2,9 @@
 /*
  * epoll_lt: one thread, readiness, level-triggered epoll (Linux 2.6, 2003).
  *
- * As poll.c, but the kernel keeps the list. We tell it once about each connection (epoll_ctl), and
- * a wait returns only those that are ready. Level-triggered means that a connection is reported for
- * as long as it is ready, so it does no harm to read less than there is.
+ * As poll.c, but the kernel keeps the list. We tell it when a connection comes and when it goes
+ * (epoll_ctl), and a wait returns only those that are ready. Level-triggered means that a
+ * connection is reported for as long as it is ready, so it does no harm to read less than there is.
  *
  * What to look for: the cost of a wait grows with what is ready, not with what is connected, and
  * there is no search in the loop below. To wait for something else costs a system call of its own,

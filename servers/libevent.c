@@ -8,9 +8,8 @@
  *
  * What to look for: what is left of epoll_lt.c is what a model decides, and the rest has become the
  * library's: the array of events, the pointer in each, the list of what to call. It costs a lookup
- * and a queue per event, and an epoll_ctl(2) per close, because the library cannot know that
- * close(2) takes a socket off the kernel's list. Its listener accepts until the backlog is empty.
- * It has no file I/O, so a file is read in the loop: everybody waits.
+ * and a queue per event. Its listener accepts until the backlog is empty. It has no file I/O, so a
+ * file is read in the loop: everybody waits.
  *
  * Limits: descriptors, and fs.epoll.max_user_watches.
  * Needs:  libevent 2.1.
