@@ -21,19 +21,23 @@ def draw_each(runs: Mapping[str, tuple[Path, str]], out: Path) -> None:
     out.mkdir(parents=True, exist_ok=True)
     sheets = {}
     for name, (path, kind) in runs.items():
-        sheets[name] = _drawn(path, kind)
+        sheets[name] = one_figure(path, kind)
         with matplotlib.rc_context(RC):
             sheets[name].savefig(out / f"{name}.png", dpi=DPI, metadata={"Software": "tenk"})
     if told := {name: sheet for name, sheet in sheets.items() if sheet.footnotes}:
         (out / NOTES_FILE).write_text(notes_page(told), encoding="utf-8")
 
 
-def _drawn(run_dir: Path, name: str) -> Sheet:
-    """Of a kind with one figure for each level of a factor the last that applies."""
+def one_figure(run_dir: Path, name: str) -> Sheet:
+    """Of a kind with one figure for each level of a factor the last that makes a curve."""
     run, kind = load_run(run_dir), kinds().get(name)
     if kind is None:
         raise DataError(f"there is no figure {name or 'named in its page'}")
-    parts = [part for _, part in run.slices(kind.X)] if kind.X else [run]
+    parts = [run]
+    if kind.X:
+        whole = run.slices(kind.X)
+        # Of a run with more factors, one level is no curve.
+        parts = [part for at, part in whole if not at or len(part.levels(kind.X)) > 1]
     told = [part for part in parts if kind.applies(part)]
     if not told:
         raise DataError(f"figure {name} does not apply to {run_dir}")

@@ -12,6 +12,7 @@ from test_plots import assert_fits_column, assert_readable, gids, notes, texts
 
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.one import one_figure
 from plots.page import COLUMN
 
 CPU = "server_cpu_us_per_request"
@@ -85,6 +86,17 @@ def test_settings_of_a_design_are_one_curve_and_the_title_names_the_best(tmp_pat
     assert "8 in pool, 1 in loop" in written and "10k connections" in written
     assert "pool -w 8" not in written
     assert_readable(figure)
+
+
+def test_the_one_figure_of_a_run_is_a_part_that_makes_a_curve(tmp_path: Path) -> None:
+    path = write_run(tmp_path / "m" / "x" / "run", models=["epoll_lt", "poll"])
+    header, *rows = (path / "summary.tsv").read_text(encoding="utf-8").splitlines()
+    wide = [header.replace("connections", "protocol\tconnections")]
+    for protocol, told in (("echo", rows), ("http", [r for r in rows if "\t10000\t" in r])):
+        wide += [row.replace("\t", f"\t{protocol}\t", 1) for row in told]
+    (path / "summary.tsv").write_text("\n".join(wide) + "\n", encoding="utf-8")
+    origin = " ".join(t.get_text() for t in one_figure(path, "throughput").texts)
+    assert "protocol echo" in origin.replace("\N{NO-BREAK SPACE}", " ")
 
 
 def test_one_setting_of_each_model_is_nothing_to_tune(tmp_path: Path) -> None:

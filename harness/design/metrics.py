@@ -114,7 +114,7 @@ METRICS: dict[str, Metric] = {
         Metric("events_per_wait", "events", "", "events per wake-up"),
         Metric("probe_worked", "of 1", "", "what the probe tried worked"),
         Metric("threads", "threads", "", "threads beside the program's own"),
-        Metric("switch_ns", "ns", "lower", "from one connection's code to the next one's"),
+        Metric("switch_ns", "ns", "lower", "time to switch to another connection's code"),
         Metric("syscall_ns", "ns", "lower", "the shortest system call"),
         Metric("signals_per_request", "signals", "lower", "signals per request"),
         Metric("receives_per_pass", "receives", "", "receives per pass over all connections"),
