@@ -226,6 +226,14 @@ def test_of_two_arrangements_the_one_with_an_interval_speaks() -> None:
     assert "too few runs" in present._about("dear", "ref", together, None, None)
 
 
+def test_what_costs_many_times_as_much_is_said_so_and_not_in_hundreds_of_per_cent() -> None:
+    much = Ratio(4.94, 4.38, 5.5, 0.02, 8.0, 5, BLOCKS)
+    turns = replace(standing("turns", 0, 1), ratios={"dear": {CPU: much}})
+    assert present._about("dear", "ref", None, turns, None) == (
+        "dear takes 4.94 times (± 11 %) the CPU per request of ref, with the CPU to itself."
+    )
+
+
 @pytest.mark.parametrize("width", [80, 100, 200])
 def test_no_name_is_cut_however_narrow_the_terminal(width: int) -> None:
     metrics = (CPU, RATE, "p50_ns", "p99_ns")

@@ -203,7 +203,8 @@ def refuse_absent(model: Model) -> None:
     if not model.url:
         return
     if model.broken:
-        raise SetupError(f"{model.name}: {model.unavailable}")
+        # The host of guests has said it; how it was asked is nothing to the user.
+        raise SetupError(f"{model.name}: {model.unavailable.rpartition('guest: ')[2]}")
     if listener.is_elsewhere(model.url):
         raise SetupError(
             f"{model.name}: {model.url} is on another machine: load only servers that are yours, or"

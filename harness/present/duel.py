@@ -125,6 +125,9 @@ def _about(
             f"{name} cannot be told from {reference} by its CPU per request, {where}:"
             f" {change(ratio)}."
         )
+    if ratio.estimate > 3:
+        times = f"{ratio.estimate:.3g} times (± {100 * half_of(ratio) / ratio.estimate:.2g} %)"
+        return f"{name} takes {times} the CPU per request of {reference}, {where}."
     word = "more" if ratio.estimate > 1 else "less"
     return f"{name} takes {_size(ratio)} {word} CPU per request than {reference}, {where}."
 
@@ -176,9 +179,6 @@ def _trust(one: Standing) -> str:
 def _size(ratio: Ratio) -> str:
     percent = 100 * abs(ratio.estimate - 1)
     half = 100 * half_of(ratio)
-    if ratio.estimate > 3:
-        times = f"{ratio.estimate:.3g} times (± {half / ratio.estimate:.2g} %) as much"
-        return f"{times}, that is {percent:.0f} %"
     return f"{fixed(percent, half)} ± {fixed(half, half)} %"
 
 
