@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.markup import escape
@@ -35,7 +36,7 @@ def _reach() -> Table:
         pad_edge=False,
     )
     table.add_column("connections", justify="right")
-    table.add_column("what stops there, and the remedy")
+    table.add_column("what stops there, and the remedy", overflow="fold")
     one = reach.one_process(here)
     table.add_row(f"{one.connections:,}", _bound(one))
     table.add_section()
@@ -48,20 +49,25 @@ def _bound(bound: reach.Bound) -> str:
     return f"{escape(bound.found)}\n[bold]→ {escape(bound.remedy)}[/]"
 
 
-def run(_args: argparse.Namespace) -> int:
-    """Exit status 1 when something stops an experiment."""
-    out = console.make()
-    found = doctor.findings(doctor.facts())
-    table = Table(box=console.BOX, pad_edge=False)
+def table(findings: Sequence[doctor.Finding]) -> Table:
+    """One row for each finding, its remedy below it."""
+    rows = Table(box=console.BOX, pad_edge=False)
     for heading in ("subject", "", "found, and the remedy"):
-        table.add_column(heading)
-    for finding in found:
+        rows.add_column(heading, overflow="fold")  # a remedy is copied: none of it is cut off
+    for finding in findings:
         text = escape(finding.found)
         if finding.remedy and finding.level != doctor.GOOD:
             text += f"\n[bold]→ {escape(finding.remedy)}[/]"
         style = _STYLES[finding.level]
-        table.add_row(finding.subject, f"[{style}]{finding.level}[/]", text)
-    out.print(table)
+        rows.add_row(finding.subject, f"[{style}]{finding.level}[/]", text)
+    return rows
+
+
+def run(_args: argparse.Namespace) -> int:
+    """Exit status 1 when something stops an experiment."""
+    out = console.make()
+    found = doctor.findings(doctor.facts())
+    out.print(table(found))
     out.print()
     out.print(_reach())
     bad = any(finding.level == doctor.BAD for finding in found)
