@@ -237,7 +237,8 @@ class Run:
         except OSError as error:
             if error.errno in HOST_ERRNOS:
                 raise HostFault(f"cannot write {path}: {error.strerror}") from None
-            raise SetupError(f"cannot write {path}: {error.strerror}") from None
+            hint = " (--out DIR writes elsewhere)"
+            raise SetupError(f"cannot write {path}: {error.strerror}{hint}") from None
         return run
 
     @staticmethod

@@ -57,8 +57,12 @@ def main(argv: list[str] | None = None) -> int:
             if options.term:
                 return _fail(1, f"{error}")
             print(f"plots: {error}: PDFs left out", file=sys.stderr)
-        except (DataError, GnuplotFailed, OSError) as error:
+        except (DataError, GnuplotFailed) as error:
             status = _fail(1, str(error))
+        except OSError as error:
+            status = _fail(
+                1, f"{error.filename}: {error.strerror}" if error.filename else f"{error}"
+            )
     return status
 
 

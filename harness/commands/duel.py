@@ -450,7 +450,8 @@ def _folder(args: argparse.Namespace) -> Path | None:
         except FileExistsError:
             continue
         except OSError as error:
-            raise errors.SetupError(f"cannot write {folder}: {error.strerror}") from None
+            hint = " (--out DIR writes elsewhere, --no-keep nothing)"
+            raise errors.SetupError(f"cannot write {folder}: {error.strerror}{hint}") from None
     raise errors.SetupError(f"cannot write {parent}: a hundred duels began in this second")
 
 

@@ -453,7 +453,8 @@ def _stopped(
         return errors.EXIT_INTERRUPTED
     assert isinstance(reason, errors.TenkError)
     hints = [f"go on with: harness/tenk run {again}--resume {path}" for path in unfinished]
-    complain("; ".join([str(reason), "what was measured is kept", *hints]))
+    kept = ["what was measured is kept"] if begun else []
+    complain("; ".join([str(reason), *kept, *hints]))
     return reason.status
 
 

@@ -31,8 +31,9 @@ def summary(results: Sequence[Result]) -> str:
     """ "n checks of m models: …" in one line."""
     count = {o: sum(r.outcome == o for r in results) for o in (OK, FAIL, NOT_APPLICABLE)}
     models = len({result.model for result in results})
+    cases = len({result.case for result in results})
     return (
-        f"{models} model{'s' * (models != 1)}, {len({r.case for r in results})} cases: "
+        f"{models} model{'s' * (models != 1)}, {cases} case{'s' * (cases != 1)}: "
         f"{count[OK]} ok, {count[FAIL]} failed, {count[NOT_APPLICABLE]} not applicable"
     )
 

@@ -236,7 +236,7 @@ def steal(f: Facts) -> Finding | None:
 
 
 def busy(f: Facts) -> Finding:
-    found = f"load average {f.load:.1f} on {f.cores} CPUs"
+    found = f"load average {f.load:.1f} on {f.cores} CPU{'s' * (f.cores != 1)}"
     if f.load <= 0.3 * f.cores:
         return Finding("other work", GOOD, found)
     return Finding("other work", NOTE, found, "end what else runs (top), then measure")
