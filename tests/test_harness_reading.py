@@ -11,13 +11,16 @@ from typing import Any
 import pytest
 from harness_fakes import EXPERIMENT
 
+from rich.console import Console
+
 from harness import cli, errors, store
+from harness.commands import doctor as doctor_command
 from harness.design.load import Load
 from harness.design.metrics import METRICS
 from harness.judge import comparison
 from harness.judge.duel import Ratio
 from harness.judge.stats import Estimate
-from harness.measure import doctor
+from harness.measure import doctor, host
 from harness.measure.calibrate import spread_out
 from harness.measure.doctor import BAD, GOOD, NOTE, Facts
 from harness.measure.meter import Sources
@@ -214,6 +217,17 @@ def test_doctor_finds_each_limit_and_has_a_remedy(
     assert expected == GOOD or found.remedy
 
 
+def test_a_remedy_of_doctor_is_whole_in_a_narrow_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    remedy = "sysctl -w net.core.netdev_max_backlog=30000"
+    table = doctor_command.table([doctor.Finding("packet backlog", NOTE, "1000", remedy)])
+    Console(width=48, legacy_windows=False).print(table)
+    said = capsys.readouterr().out
+    assert max(map(len, said.splitlines())) <= 48
+    assert "".join(remedy.split()) in "".join(said.split())
+
+
 def test_doctor_finds_nothing_that_stops_a_healthy_machine() -> None:
     assert all(f.level != BAD for f in doctor.findings(HEALTHY))
     assert level("descriptors", HEALTHY) == GOOD
@@ -236,3 +250,17 @@ def test_an_interval_that_says_nothing_is_not_told_in_twelve_digits() -> None:
     assert wording.change(replace(nothing, lo=0.2)) == "0.29 times [0.20, >2.90]"
     assert wording.change(replace(nothing, estimate=5.0, hi=49.0)).endswith(" [<0.50, 49.00]")
     assert wording.resolution(2345618637.77) == "worse than ± 1000 %"
+
+
+def test_the_commit_is_known_to_root_in_the_checkout_of_a_user(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    ours = host.git_state()
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # git's own switch for its tests
+    assert host.git_state() == ours
+
+
+def test_results_that_cannot_be_written_can_go_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    with pytest.raises(errors.SetupError, match="cannot write .*--out DIR writes elsewhere"):
+        Run.create(tmp_path / "file" / "run", {})

@@ -115,9 +115,11 @@ def read_line(path: str) -> str | None:
 
 
 def _git(*arguments: str) -> str:
+    # Root in a user's checkout: git would refuse to look at what belongs to another.
+    command = ["git", "-c", f"safe.directory={ROOT}", *arguments]
     try:
         done = subprocess.run(
-            ["git", *arguments], cwd=ROOT, capture_output=True, text=True, timeout=10, check=False
+            command, cwd=ROOT, capture_output=True, text=True, timeout=10, check=False
         )
     except (OSError, subprocess.TimeoutExpired):
         return ""
