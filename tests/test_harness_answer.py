@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import random
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -200,8 +201,30 @@ def test_likeness_is_said_as_such() -> None:
 
 
 def test_where_a_difference_begins_is_said_for_each_model() -> None:
-    lines = said(ratio("thread", 1, MORE, 1.5), ratio("thread", 10000, MORE, 2.0))
-    assert "The difference begins at 1 connection for thread." in lines
+    lines = said(
+        *(ratio("thread", 1, MORE, 1.5), ratio("fork", 1, OPEN, 1.0), ratio("poll", 1, OPEN, 1.0)),
+        *(ratio("thread", 100, MORE, 1.8), ratio("fork", 100, MORE, 2.0)),
+        *(ratio(model, 10000, MORE, 2.0) for model in ("thread", "fork", "poll")),
+    )
+    assert lines[1] == (
+        "The difference is there at every lower level for thread, and begins at 100 connections"
+        " for fork."
+    )
+
+
+def test_levels_of_two_factors_are_in_no_order_in_which_a_difference_could_begin() -> None:
+    levels = [{"connections": c, "idle": i} for c in (1, 100) for i in (0, 1000)]
+    found = [replace(ratio("thread", 1, MORE, 2.0), factors=level) for level in levels]
+    assert not any("difference" in line for line in said(*found))
+
+
+def test_what_was_compared_at_other_levels_only_is_not_said_of_this_one() -> None:
+    (line,) = said(ratio("select", 100, OPEN, 1.0, 0.1), ratio("poll", 10000, OPEN, 1.0, 0.1))
+    assert line == (
+        "poll cannot be told from epoll_lt in server CPU per request (the intervals are ± 10 %),"
+        " nor select where only other levels were compared;"
+        " `harness/tenk duel epoll_lt poll -c 10000` would tell more."
+    )
 
 
 def test_nothing_measured_is_said_too() -> None:
@@ -268,7 +291,9 @@ def test_who_pays_for_idle_connections_is_said_and_who_does_not() -> None:
     found = idle({"poll": 0.007, "epoll_lt": 0.0})
     lines = answer.sentences(experiment.load("idle"), found)
     assert lines[0].startswith("Each idle connection costs every request of poll 7.")
-    assert lines[1].startswith("It costs epoll_lt nothing that was seen: at most 0.0")
+    assert lines[1].startswith(
+        "Each idle connection costs epoll_lt nothing that was seen: at most 0.0"
+    )
     told = answer.titles(experiment.load("idle"), found)[f"slope:{CPU}"]
     assert told.startswith("Each idle connection costs a request of poll 7.")
     assert told.endswith("of epoll_lt nothing that was seen")

@@ -28,12 +28,14 @@ class Difference:
     """One model that differs from the reference. at: the ratio to be quoted.
 
     since: the factors of the lowest level from which on it differs in this direction at every level
-    up to that of `at`; None where that is the level of `at` itself.
+    up to that of `at`; None where that is the level of `at` itself. always: that is the lowest one
+    at which they were compared.
     """
 
     model: str
     at: LevelRatio
     since: Mapping[str, Any] | None
+    always: bool = False
 
 
 @dataclass(frozen=True)
@@ -165,7 +167,7 @@ def _difference(line: Sequence[LevelRatio], factors: Mapping[str, Any]) -> Diffe
         if ratio.verdict != at.verdict:
             break
         since = ratio.factors
-    return Difference(line[0].model, at, since)
+    return Difference(line[0].model, at, since, since == line[0].factors)
 
 
 def of_run(

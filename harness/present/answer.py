@@ -221,14 +221,10 @@ def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
             pairs = [(d.model, f"{times(d.at.estimate)}{_interval(d)}") for d in here]
             said.append(f"{_sentence(experiment, finding, pairs)}.")
     both = (*finding.more, *finding.less)
-    since = [d for d in both if d.since is not None]
-    if since:
-        starts = _distinct([d.since for d in since if d.since is not None])
-        told = [
-            f"{_at(experiment, start)} for {_list([d.model for d in since if d.since == start])}"
-            for start in starts
-        ]
-        said.append(f"The difference begins {_list(told)}.")
+    # Levels of several factors, or of words, are in no order in which something could begin.
+    ordered = all(isinstance(level, (int, float)) for level in finding.factors.values())
+    if ordered and len(finding.factors) == 1 and any(d.since is not None for d in both):
+        said.append(_since_sentence(experiment, both))
     there = [d for d in both if d.at.factors != finding.factors]
     if there:
         told = [
@@ -244,6 +240,20 @@ def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
     if finding.open:
         said.append(_open_sentence(experiment, finding))
     return said
+
+
+def _since_sentence(experiment: Experiment, found: Sequence[Difference]) -> str:
+    """From where on the differences hold: a sentence of its own, since models may not agree."""
+    always = [d.model for d in found if d.always]
+    later = [d for d in found if d.since is not None and not d.always]
+    told = [f"is there at every lower level for {_list(always)}"] if always else []
+    starts = [
+        f"{_at(experiment, start)} for {_list([d.model for d in later if d.since == start])}"
+        for start in _distinct([d.since for d in later if d.since is not None])
+    ]
+    if starts:
+        told.append(f"begins {_list(starts)}")
+    return f"The difference {', and '.join(told)}."
 
 
 def _sentence(experiment: Experiment, finding: Finding, told: Sequence[tuple[str, str]]) -> str:
@@ -277,9 +287,10 @@ def _open_sentence(experiment: Experiment, finding: Finding) -> str:
         if math.isfinite(finding.half_width)
         else ""
     )
-    text = (
-        f"{_list(finding.open)} cannot be told from {finding.reference} in {_label(finding)}{wide}"
-    )
+    here = finding.open_here or finding.open
+    text = f"{_list(here)} cannot be told from {finding.reference} in {_label(finding)}{wide}"
+    if elsewhere := [model for model in finding.open if model not in here]:
+        text += f", nor {_list(elsewhere)} where only other levels were compared"
     if not finding.open_here:
         return f"{text}."
     options = _options(experiment, finding.factors)
@@ -378,9 +389,11 @@ def _slope_sentences(experiment: Experiment, slopes: Slopes) -> list[str]:
         most = max(s.hi for s in slopes.free)
         names = _list([s.model for s in slopes.free])
         unit = slopes.free[0].unit
-        said.append(f"It costs {names} nothing that was seen: at most {_amount(most)} {unit}.")
+        said.append(
+            f"Each {one} costs {names} nothing that was seen: at most {_amount(most)} {unit}."
+        )
     if slopes.unknown:
-        said.append(f"What it costs {_list(slopes.unknown)} cannot be told from this run.")
+        said.append(f"What each {one} costs {_list(slopes.unknown)} cannot be told from this run.")
     bent = [s.model for s in (*slopes.pays, *slopes.free) if s.bent]
     if bent:
         said.append(f"For {_list(bent)} the cost does not grow along a straight line.")
