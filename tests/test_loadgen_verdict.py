@@ -84,9 +84,12 @@ def test_schedule_when_there_are_not_enough_free_connections() -> None:
 
     with Server(handler) as server:
         result = measure(server.url("http", "/"), "-c", "2", "-R", "500", seconds=1)
-    # Two connections of 20 ms each carry 100 of the 500 requests a second.
+    # Two connections of 20 ms each carry 100 of the 500 requests that are due in this second (five
+    # standard deviations more or less), and one each that waits at its edge; fewer on a busy machine.
     assert "schedule" in result.codes
-    assert result.json["requests"]["unsent"] == pytest.approx(400, abs=100)
+    requests = result.json["requests"]
+    assert 0 < requests["sent"] <= 104
+    assert requests["sent"] + requests["unsent"] == pytest.approx(500, abs=5 * 500**0.5)
     response = result.json["latency_ns"]["response"]
     assert response["p50"] == "inf" and response["p99"] == "inf"
     assert result.json["latency_ns"]["service"]["infinite"] == 0
