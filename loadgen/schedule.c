@@ -6,6 +6,7 @@
 #define PASS_MOST_NS  3600e9 /* the longest slice anybody can ask for */
 #define REST_LEAST_NS UINT64_C(100000)
 #define REST_EACH_NS  UINT64_C(200)
+#define REST_BUSY_NS  UINT64_C(3000)
 #define REST_MOST_NS  UINT64_C(100000000)
 
 static uint64_t longer(uint64_t a, uint64_t b)
@@ -35,11 +36,13 @@ uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elaps
 	return (uint64_t)(pass_ns < PASS_MOST_NS ? pass_ns : PASS_MOST_NS);
 }
 
-uint64_t schedule_rest_ns(uint64_t connections)
+uint64_t schedule_rest_ns(uint64_t busy, uint64_t idle)
 {
-	if (connections >= (REST_MOST_NS - REST_LEAST_NS) / REST_EACH_NS)
+	uint64_t most = (REST_MOST_NS - REST_LEAST_NS) / 2;
+
+	if (busy >= most / REST_BUSY_NS || idle >= most / REST_EACH_NS)
 		return REST_MOST_NS;
-	return REST_LEAST_NS + REST_EACH_NS * connections;
+	return REST_LEAST_NS + REST_BUSY_NS * busy + REST_EACH_NS * idle;
 }
 
 struct timing schedule_timing(const struct options *o, uint64_t pass_ns)

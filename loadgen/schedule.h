@@ -34,11 +34,12 @@ void schedule_order(uint64_t seed, uint64_t round, uint32_t n, uint32_t order[])
 uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elapsed_ns);
 
 /*
- * How long after its last reply a server that waits is taken to be asleep, with so many connections
- * open: 0.1 ms, and 200 ns for each; at most 100 ms. A call of poll(2) looks at all of them, idle
- * ones too, before it sleeps: some 40 ns each, and more when they have left the caches.
+ * How long after its last reply a server that waits is taken to be asleep, with so many busy and idle
+ * connections: 0.1 ms, 3 us for each busy and 200 ns for each idle one; at most 100 ms. A call of
+ * poll(2) looks at all of them before it sleeps, some 40 ns each, and more when they have left the
+ * caches; a server of completions first asks for the next request of each that it has answered.
  */
-uint64_t schedule_rest_ns(uint64_t connections);
+uint64_t schedule_rest_ns(uint64_t busy, uint64_t idle);
 
 /*
  * A target's timing from the options and its pass; "auto" is max(50 ms, --slice-passes) for a slice

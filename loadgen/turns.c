@@ -522,10 +522,9 @@ static void await_helpers(struct taker *k, const struct session *s)
 /* From edge B on: stop, drain, edge C. */
 static void bring_to_rest(struct taker *k, struct session *s, struct slice *slice)
 {
-	struct timespec rest = {
-		.tv_nsec = (long)schedule_rest_ns(
-			(uint64_t)options_all_connections(k->turns->options)),
-	};
+	uint64_t all = (uint64_t)options_all_connections(k->turns->options);
+	uint64_t busy = connections_of(k);
+	struct timespec rest = {.tv_nsec = (long)schedule_rest_ns(busy, all - busy)};
 
 	session_end_turn(s);
 	await_helpers(k, s);

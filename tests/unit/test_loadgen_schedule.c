@@ -83,11 +83,16 @@ static void a_pass_is_connections_by_rate(void **state)
 static void a_server_of_many_connections_has_longer_to_fall_asleep(void **state)
 {
 	(void)state;
-	/* Enough for two looks of 100 ns at each, and never a second, which nanosleep would refuse. */
-	for (uint64_t n = 1; n <= 100000; n *= 10)
-		assert_true(schedule_rest_ns(n) >= 100000 + 2 * 100 * n);
-	assert_true(schedule_rest_ns(100) < 200000);
-	assert_true(schedule_rest_ns(UINT64_MAX) < NS_PER_S);
+	/* Enough for two looks of 100 ns at each idle one and 3 us for each busy one, and never a
+	 * second, which nanosleep would refuse. */
+	for (uint64_t n = 1; n <= 10000; n *= 10) {
+		assert_true(schedule_rest_ns(1, n) >= 100000 + 2 * 100 * n);
+		assert_true(schedule_rest_ns(n, 1) >= 100000 + 3000 * n);
+	}
+	assert_true(schedule_rest_ns(100, 100) < 500000);
+	assert_true(schedule_rest_ns(UINT64_MAX, 0) < NS_PER_S);
+	assert_true(schedule_rest_ns(0, UINT64_MAX) < NS_PER_S);
+	assert_true(schedule_rest_ns(UINT64_MAX, UINT64_MAX) < NS_PER_S);
 }
 
 static void auto_is_passes_but_at_least_so_long(void **state)
