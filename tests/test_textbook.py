@@ -211,7 +211,10 @@ def test_the_title_of_a_figure_tells_one_part_or_one_of_each_verdict_where_they_
         return present.title(one, judge.Settled("07_fast", one.textbook, overall, tuple(parts)))
 
     same = title(SUPPORTED, SUPPORTED, SUPPORTED, overall=SUPPORTED)
-    assert same.startswith("fast 2.00 times the") and "faster" not in same.split("\u201c")[0]
+    assert (
+        same.startswith("A request costs fast 2.00 times the server CPU of slow.")
+        and "faster" not in same.split("\u201c")[0]
+    )
     assert " at " not in same  # eight connections go without saying
     differ = title(SUPPORTED, UNDECIDED, REFUTED, overall=DEPENDS)
     assert "fast 2.00 times" in differ and "fastest 2.00 times" in differ

@@ -157,6 +157,12 @@ def markdown(experiment: Experiment, said: Sequence[str]) -> str:
     return "\n".join([*lines, *(f"- {sentence}" for sentence in said)]) + "\n"
 
 
+def compared(metric: str, model: str, ratio: str, reference: str) -> str:
+    """ "a request costs poll 1.5 times the server CPU of epoll_lt"; ratio: "1.5"."""
+    verb = f"{_VERBS[metric]} {model}" if metric in _VERBS else f"{model} has"
+    return f"{verb} {ratio} times {_of(metric)} of {reference}"
+
+
 # --- ratios ---------------------------------------------------------------------------------------
 
 

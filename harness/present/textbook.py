@@ -18,6 +18,7 @@ from harness.judge.claims import REFUTED, SUPPORTED, UNDECIDED, Numbers, Verdict
 from harness.judge.levels import LevelDuel
 from harness.judge.standings import CPU
 from harness.judge.textbook import DEPENDS, OUTCOMES, Settled
+from harness.present import answer
 from harness.present import levels as ratios
 from harness.present import wording
 from harness.present.claims import HEADING, PREFIXED, amount, cell, number, rows_of
@@ -94,7 +95,7 @@ def _phrase(one: Experiment, claim: Claim, part: Verdict) -> str:
     if a.metric != b.metric or _levels(one, b) != at:
         return ""
     times = amount(told.estimate, told.unit)
-    return f"{model} {times} times the {label} of {b.where.get('model')}{at}"
+    return answer.compared(a.metric, model, times, str(b.where.get("model"))) + at
 
 
 def _bare(one: Numbers) -> str:
