@@ -5,7 +5,7 @@
 
 #define PASS_MOST_NS  3600e9 /* the longest slice anybody can ask for */
 #define REST_LEAST_NS UINT64_C(100000)
-#define REST_EACH_NS  UINT64_C(200)
+#define REST_EACH_NS  UINT64_C(1000)
 #define REST_BUSY_NS  UINT64_C(3000)
 #define REST_MOST_NS  UINT64_C(100000000)
 

@@ -35,9 +35,10 @@ uint64_t schedule_pass_ns(uint64_t connections, uint64_t replies, uint64_t elaps
 
 /*
  * How long after its last reply a server that waits is taken to be asleep, with so many busy and idle
- * connections: 0.1 ms, 3 us for each busy and 200 ns for each idle one; at most 100 ms. A call of
- * poll(2) looks at all of them before it sleeps, some 40 ns each, and more when they have left the
- * caches; a server of completions first asks for the next request of each that it has answered.
+ * connections: 0.1 ms, 3 us for each busy and 1 us for each idle one; at most 100 ms. The call of
+ * poll(2) that finds nothing ready joins the wait queue of each before it sleeps: with 10,000 that
+ * took 3.4 to 6.3 ms. A server of completions first asks for the next request of each that it has
+ * answered.
  */
 uint64_t schedule_rest_ns(uint64_t busy, uint64_t idle);
 
