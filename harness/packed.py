@@ -5,7 +5,7 @@ A line is the document of one cells/<id>.json, with the text of its <id>.hgrm un
 there is one; lines are in the order of the ids. `xzcat` shows it. A run has either the folder or
 the file. What was compared together and in turns lies beside it in the same way: duels/<level>.json
 or duels.jsonl.xz. So do the files that say what the cells amount to, which repeat themselves a lot:
-CONCLUSIONS, or conclusions.tar.xz with the same files in it.
+CONCLUSIONS, or conclusions.tar.xz with the same files in it. run.json stays, without indentation.
 """
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import lzma
 import os
 import shutil
 import tarfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -95,7 +95,17 @@ def pack(run: Path) -> Path:
         write_conclusions(run, [(name, path.read_text("utf-8")) for name, path in open_files])
     if (run / DUELS).exists():
         _pack(run, DUELS, DUELS_NAME)
-    return _pack(run, FOLDER, NAME)
+    packed = _pack(run, FOLDER, NAME)
+    _about(run, json.dumps)
+    return packed
+
+
+def _about(run: Path, text: Callable[[Mapping[str, Any]], str]) -> None:
+    """run.json in another form: half of one with indentation is blanks."""
+    path = run / "run.json"
+    if path.exists():
+        about = shape.read(path)
+        _write(path, (text(about).rstrip() + "\n").encode())
 
 
 def _pack(run: Path, folder: str, name: str) -> Path:
@@ -135,7 +145,9 @@ def unpack(run: Path) -> Path:
     (run / CONCLUSIONS_NAME).unlink(missing_ok=True)
     if has_duels(run):
         _unpack(run, DUELS, DUELS_NAME)
-    return _unpack(run, FOLDER, NAME)
+    unpacked = _unpack(run, FOLDER, NAME)
+    _about(run, _as_file)
+    return unpacked
 
 
 def _unpack(run: Path, kind: str, name: str) -> Path:
