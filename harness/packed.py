@@ -96,16 +96,15 @@ def pack(run: Path) -> Path:
     if (run / DUELS).exists():
         _pack(run, DUELS, DUELS_NAME)
     packed = _pack(run, FOLDER, NAME)
-    _about(run, json.dumps)
+    _about(run, lambda about: json.dumps(about) + "\n")
     return packed
 
 
 def _about(run: Path, text: Callable[[Mapping[str, Any]], str]) -> None:
-    """run.json in another form: half of one with indentation is blanks."""
+    """run.json in another form: a fifth of one with indentation is blanks."""
     path = run / "run.json"
     if path.exists():
-        about = shape.read(path)
-        _write(path, (text(about).rstrip() + "\n").encode())
+        _write(path, text(shape.read(path)).encode())
 
 
 def _pack(run: Path, folder: str, name: str) -> Path:

@@ -94,16 +94,7 @@ class Piece:
         return [s for s in self.slices if s.name == name and not s.warmup]
 
     def idle_share(self, name: str) -> float:
-        """Turns: CPU time per wall time of a server while it was not its turn; 0 if not known.
-
-        The quarter of its turns with the most is left out, at least one of several: the clock of a
-        server that was kept from going to sleep in time is behind by up to a tick, and one tick is
-        more than a thousandth of a second. Who spins does so in every turn.
-        """
-        idle = [(s.idle_cpu_ns, s.idle_ns or 0.0) for s in self.slices if s.name == name]
-        known = [(cpu, wall) for cpu, wall in idle if cpu is not None and wall > 0]
-        known.sort(key=lambda turn: turn[0] / turn[1])
-        if len(known) > 1:
-            known = known[: -max(1, len(known) // 4)]
-        wall = sum(wall for _, wall in known)
-        return sum(cpu for cpu, _ in known) / wall if wall else 0.0
+        """Turns: CPU time per wall time of a server while it was not its turn; 0 if not known."""
+        slices = [s for s in self.slices if s.name == name and s.idle_cpu_ns is not None]
+        wall = sum(s.idle_ns or 0.0 for s in slices)
+        return sum(s.idle_cpu_ns or 0.0 for s in slices) / wall if wall else 0.0

@@ -231,25 +231,9 @@ def _build(one: Guest) -> Path:
         if done.exists() and done.stat().st_mtime >= newest:
             return folder
         for command in one.build:
-            words = shlex.split(design.fill(command, {"dir": one.folder, "build": folder}))
-            try:
-                ended = subprocess.run(
-                    words,
-                    cwd=one.folder,
-                    env=_environment() | {"HOME": str(folder), "GOCACHE": str(folder / "cache")},
-                    capture_output=True,
-                    text=True,
-                    errors="replace",
-                    timeout=BUILD_S,
-                    check=False,
-                )
-            except OSError as error:
-                raise Unable(f"{words[0]}: cannot start: {error.strerror}") from None
-            except subprocess.TimeoutExpired:
-                raise Unable(f"{shlex.join(words)}: not done after {BUILD_S:g} s") from None
-            if ended.returncode:
-                last = (ended.stderr.strip() or ended.stdout.strip() or "no message").splitlines()
-                raise Unable(f"{shlex.join(words)}: {last[-1]}")
+            own = {"HOME": str(folder), "GOCACHE": str(folder / "cache")}
+            filled = design.fill(command, {"dir": one.folder, "build": folder})
+            _finish(filled, BUILD_S, _environment() | own, one.folder)
         done.touch()
     return folder
 
@@ -301,25 +285,31 @@ def _await_ready(
 def _prepare(one: Guest, places: Mapping[str, object]) -> None:
     """What it is to hold before it is asked."""
     for command in one.prepare:
-        words = shlex.split(design.fill(command, places))
-        try:
-            ended = subprocess.run(
-                words,
-                env=_environment(),
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                errors="replace",
-                timeout=READY_S,
-                check=False,
-            )
-        except OSError as error:
-            raise Unable(f"{words[0]}: cannot start: {error.strerror}") from None
-        except subprocess.TimeoutExpired:
-            raise Unable(f"{shlex.join(words)}: not done after {READY_S:g} s") from None
-        if ended.returncode:
-            last = (ended.stderr.strip() or "no message").splitlines()[-1]
-            raise Unable(f"{shlex.join(words)}: {last}")
+        _finish(design.fill(command, places), READY_S, _environment())
+
+
+def _finish(command: str, most_s: float, env: Mapping[str, str], cwd: Path | None = None) -> None:
+    """Run a command to its end; Unable with its last words, or why there are none."""
+    words = shlex.split(command)
+    try:
+        ended = subprocess.run(
+            words,
+            cwd=cwd,
+            env=env,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=most_s,
+            check=False,
+        )
+    except OSError as error:
+        raise Unable(f"{words[0]}: cannot start: {error.strerror}") from None
+    except subprocess.TimeoutExpired:
+        raise Unable(f"{shlex.join(words)}: not done after {most_s:g} s") from None
+    if ended.returncode:
+        last = (ended.stderr.strip() or ended.stdout.strip() or "no message").splitlines()[-1]
+        raise Unable(f"{shlex.join(words)}: {last}")
 
 
 def _watch(server: "subprocess.Popen[str]", wanted: str, seen: threading.Event) -> None:

@@ -42,9 +42,8 @@ PATIENT_GIVE_UP_S = 12.0
 # One that has hung that often is waited for less: what it would say is known.
 OFTEN, OFTEN_GIVE_UP_S = 3, 1.0
 _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,60}")
-MOST_TEXT = (
-    4_000  # characters that are kept of what a case says: a server's last words may be in it
-)
+# Characters that are kept of what a case says: a server's last words may be in it.
+MOST_TEXT = 4_000
 _INTERNAL_SLACK_S = 10.0  # a case ends by its own alarm before the sandbox ends it
 
 
