@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from harness.design import experiment, plan
+from harness.design.duel import TOGETHER
 from harness.judge import claims, summary
 from harness.measure import derive, placement, runner
 from harness.present import console, wording
@@ -22,7 +23,8 @@ from harness.design.grid import Grid
 from harness.design.load import Load
 from harness.design.metrics import METRICS
 from harness.design.model import Model
-from harness.store import CellRecord
+from harness.judge.standings import CPU
+from harness.store import CellRecord, level_text
 from harness_fakes import EXPERIMENT
 
 
@@ -62,6 +64,22 @@ def test_every_shipped_experiment_is_well_formed_and_its_claims_name_its_factors
         for operand in (claim.a, claim.b):
             if operand:
                 assert set(operand.where) <= factors | {"model"}
+
+
+@pytest.mark.parametrize("name", [*experiment.available(), *experiment.textbook_claims()])
+def test_a_comparison_that_is_only_together_is_heard_by_the_claims_at_its_level(name: str) -> None:
+    # Together a closed loop is measured at equal offered load: a claim must say that it means that.
+    one = experiment.load(name)
+    compared = [
+        {key: level_text(value) for key, value in level.factors.items()}
+        for level in one.compare.levels.get("default", ())
+        if level.arrangements == (TOGETHER,) and one.base.loop == "closed"
+    ]
+    for claim in one.claims:
+        if claim.b and claim.a.metric == CPU and not claim.baseline:
+            for operand in (claim.a, claim.b):
+                at = {k: level_text(v) for k, v in operand.where.items() if k != "model"}
+                assert claim.arrangement or at not in compared, claim.text
 
 
 @pytest.mark.parametrize(
