@@ -10,7 +10,7 @@ from dataclasses import replace
 import pytest
 
 from harness.design import experiment
-from harness.judge import findings, ratios, summary
+from harness.judge import claims, findings, ratios, summary
 from harness.judge.ratios import ALIKE, LESS, MORE, OPEN, LevelRatio
 from harness.present import answer
 from harness.store import CellRecord
@@ -212,6 +212,16 @@ def test_where_a_difference_begins_is_said_for_each_model() -> None:
     )
 
 
+def test_of_many_models_that_differ_the_rest_is_counted_apart_from_the_numbers() -> None:
+    many = [ratio(f"m{i}", 10000, LESS, 0.9 - i / 100) for i in range(7)]
+    sentence = said(*many)[0]
+    assert sentence.startswith("At 10k connections a request costs m6 0.84 [0.82, 0.86], m5 ")
+    assert sentence.endswith(
+        " and m2 0.88 [0.86, 0.90] times the server CPU of epoll_lt; 2 others have less, too."
+    )
+    assert said(*many[:6])[0].endswith("; 1 other has less, too.")
+
+
 def test_levels_of_two_factors_are_in_no_order_in_which_a_difference_could_begin() -> None:
     levels = [{"connections": c, "idle": i} for c in (1, 100) for i in (0, 1000)]
     found = [replace(ratio("thread", 1, MORE, 2.0), factors=level) for level in levels]
@@ -232,6 +242,15 @@ def test_nothing_measured_is_said_too() -> None:
     (line,) = answer.sentences(experiment.load("c10k"), nothing)
     assert line.startswith("Nothing can be said of server CPU per request: at no level")
     assert "--profile full" in line
+
+
+def test_what_a_claim_has_settled_is_not_called_unknown_for_want_of_replicates() -> None:
+    sign, nothing = experiment.load("io_uring_sign"), findings.Answer((), (), (), ())
+    outcomes = [claims.REFUTED, *[claims.UNDECIDED] * (len(sign.claims) - 1)]
+    verdicts = [claims.Verdict(c.text, o, "") for c, o in zip(sign.claims, outcomes)]
+    unknown = [claims.Verdict(c.text, claims.UNDECIDED, "") for c in sign.claims]
+    assert not any("Nothing" in line for line in answer.sentences(sign, nothing, verdicts))
+    assert any("Nothing" in line for line in answer.sentences(sign, nothing, unknown))
 
 
 def test_ten_sentences_are_shared_by_turns() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.design.experiment import CLAIMS, Experiment
 from harness.design.load import Load
 from harness.design.metrics import METRICS
-from harness.judge.claims import SUPPORTED, Verdict
+from harness.judge.claims import SUPPORTED, UNDECIDED, Verdict
 from harness.judge.findings import Answer, Difference, Finding, Hidden, Kept, Slopes
 from harness.judge.ratios import MIN_REPLICATES
 from harness.judge.slope import Slope
@@ -56,12 +56,15 @@ def sentences(
     for one in answer.slopes:
         said += _slope_sentences(experiment, one)
     found = {finding.metric: finding for finding in answer.findings}
+    # A claim may rest on what was measured together, where no two single runs can be compared.
+    pairs = zip(experiment.claims, verdicts) if CLAIMS in wanted else ()
+    settled = {claim.a.metric for claim, verdict in pairs if verdict.outcome != UNDECIDED}
     for metric in wanted:
         if metric == CLAIMS:
             said += claims.sentences(experiment.claims, verdicts)
         elif metric in found:
             said += _finding_sentences(experiment, found[metric])
-        elif not answer.hidden:
+        elif metric not in settled and not answer.hidden:
             said.append(_nothing_sentence(metric))
     if answer.kept:
         said.append(_kept_sentence(answer.kept))
@@ -221,11 +224,13 @@ def _of(metric: str) -> str:
 
 def _finding_sentences(experiment: Experiment, finding: Finding) -> list[str]:
     said = []
-    for side in (finding.more, finding.less):
+    for side, word in ((finding.more, "more"), (finding.less, "less")):
         here = [d for d in side if d.at.factors == finding.factors]
         if here:
-            pairs = [(d.model, f"{times(d.at.estimate)}{_interval(d)}") for d in here]
-            said.append(f"{_sentence(experiment, finding, pairs)}.")
+            pairs = [(d.model, f"{times(d.at.estimate)}{_interval(d)}") for d in here[:NAMED]]
+            rest = len(here) - len(pairs)
+            also = f"; {rest} other{'s have' if rest > 1 else ' has'} {word}, too" if rest else ""
+            said.append(f"{_sentence(experiment, finding, pairs)}{also}.")
     both = (*finding.more, *finding.less)
     # Levels of several factors, or of words, are in no order in which something could begin.
     ordered = all(isinstance(level, (int, float)) for level in finding.factors.values())

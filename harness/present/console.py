@@ -26,6 +26,9 @@ from harness.judge.textbook import Settled
 BOX = box.SIMPLE_HEAD
 PLAIN_WIDTH = 100
 PLAIN_EVERY_S = 10.0
+# Characters of a ratio with its interval that stand in one line: "-12.3 ± 10.1 %".
+ENTRY_WIDTH = 14
+BETWEEN, AROUND = 2, 3  # blanks of a table between two columns, and at its edges
 
 
 def make() -> Console:
@@ -137,7 +140,7 @@ def print_summary(console: Console, one: Conclusion, run_note: str = "") -> None
         if any(c.best for c in found):
             _print_highlight(console, highlight, found, apart(beside, highlight.metric))
         if highlight.metric in beside:
-            _print_ratios(console, beside[highlight.metric])
+            print_ratios(console, beside[highlight.metric])
     for table_of_calls in one.call_tables:
         _print_calls(console, table_of_calls)
     for line in one.not_compared:
@@ -184,6 +187,31 @@ def print_settled(console: Console, found: Sequence[Settled]) -> None:
     console.print(textbook.tally(found))
 
 
+def print_ratios(console: Console, found: RatioTable) -> None:
+    """A table of ratios to the reference, with its notes below: as many levels side by side as
+    there is room for, the others in tables below."""
+    rows = [(name, [_folded(entry) for entry in entries]) for name, entries in found.rows]
+    lines = [
+        [line for _, e in rows for line in e[i].split("\n")] for i in range(len(found.columns))
+    ]
+    names = _longest([*found.heading.split(), *(name for name, _ in rows)])
+    needs = [_longest([*h.split(), *lines[i]]) for i, h in enumerate(found.columns)]
+    room = console.width - names - AROUND
+    for part in _beside(needs, room):
+        spare = (room - sum(needs[i] + BETWEEN for i in part)) // len(part)
+        table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
+        table.add_column(escape(found.heading), width=names)
+        for i in part:
+            width = min(needs[i] + max(0, spare), _longest([found.columns[i], *lines[i]]))
+            table.add_column(escape(found.columns[i]), justify="right", width=width)
+        for name, entries in rows:
+            table.add_row(escape(name), *(escape(entries[i]) for i in part))
+        console.print(table)
+    for note in found.notes:
+        console.print(escape(note), style="dim")
+    console.print()
+
+
 def _print_highlight(
     console: Console, highlight: Highlight, found: Sequence[Contest], only: str
 ) -> None:
@@ -212,17 +240,26 @@ def _print_highlight(
     console.print()
 
 
-def _print_ratios(console: Console, found: RatioTable) -> None:
-    table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
-    table.add_column(escape(found.heading))
-    for column in found.columns:
-        table.add_column(escape(column), justify="right")
-    for name, entries in found.rows:
-        table.add_row(escape(name), *map(escape, entries))
-    console.print(table)
-    for note in found.notes:
-        console.print(escape(note), style="dim")
-    console.print()
+def _folded(entry: str) -> str:
+    """ "-12.3 ± 10.1 %" as it is; of a longer one the interval in a second line."""
+    return entry if len(entry) <= ENTRY_WIDTH else entry.replace(" [", "\n[").replace(" (", "\n(")
+
+
+def _longest(texts: Sequence[str]) -> int:
+    return max(map(len, texts), default=0)
+
+
+def _beside(needs: Sequence[int], room: int) -> list[list[int]]:
+    """Which columns stand in one table, for each table: in their order, at least one."""
+    tables: list[list[int]] = []
+    left = 0
+    for i, need in enumerate(needs):
+        if not tables or left < need + BETWEEN:
+            tables.append([])
+            left = room
+        tables[-1].append(i)
+        left -= need + BETWEEN
+    return tables
 
 
 def _print_calls(console: Console, found: CallsTable) -> None:
