@@ -69,6 +69,6 @@ const struct model model = {
 	.name = "blocking",
 	.summary = "one thread serves one connection at a time",
 	.family = "blocking",
-	.most = {1, "one connection at a time"},
+	.most = {1, "its thread stays with one until that ends"},
 	.run = run,
 };
