@@ -4,6 +4,7 @@ the page shows the committed run."""
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -105,6 +106,27 @@ def test_the_notes_tell_of_machine_load_controls_and_who_is_missing() -> None:
     assert "Synthetic CPU" in said and "15000 requests/s over 100 connections" in said
     assert "epoll_lt against itself" in said and "a known cost of 3.0 % found as" in said
     assert "`blocking` (unsupported: one only)" in said
+
+
+def test_who_is_in_doubt_is_told_by_status_with_the_reasons() -> None:
+    def doubtful(model: str, status: str, *codes: str) -> CellRecord:
+        reasons = [{"code": code, "text": ""} for code in codes]
+        one = cell(model, 900, status, user_bytes_per_connection=1.0)
+        return replace(one, client={"verdict": {"reasons": reasons}})
+
+    cells = [
+        *CELLS,
+        doubtful("fork", "suspect", "steal", "littles-law"),
+        doubtful("poll", "suspect", "steal"),
+        doubtful("thread", "client-limited", "client-limited"),
+    ]
+    told = {**meta("models", list(FAMILIES)), "profile": "default"}
+    names = list(dict.fromkeys(one.model for one in cells))
+    said = numbers.notes(ONE, told, [], summary.group(cells, names))
+    assert said[-2:] == [
+        "At some level client-limited: `thread`.",
+        "At some level suspect (littles-law, steal): `fork`, `poll`.",
+    ]
 
 
 def test_only_a_run_of_models_has_these_numbers(

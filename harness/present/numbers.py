@@ -63,13 +63,19 @@ def notes(
         gone = [f"`{name}` ({why})" for name, why in met[0].left_out.items()]
         if gone:
             said.append(f"Not compared: {'; '.join(gone)}.")
-    doubtful = [
-        f"`{model}` ({', '.join(marks)})"
-        for model in dict.fromkeys(g.model for g in groups)
-        if (marks := sorted({g.status for g in groups if g.model == model} & _DOUBTS))
-    ]
-    if doubtful:
-        said.append(f"In doubt at some level: {', '.join(doubtful)}.")
+    return said + _doubts(groups)
+
+
+def _doubts(groups: Sequence[Group]) -> list[str]:
+    """For each status that is in doubt, who has it at some level, and what its cells say."""
+    said = []
+    for status in sorted({g.status for g in groups} & _DOUBTS):
+        found = [g for g in groups if g.status == status]
+        models = dict.fromkeys(f"`{g.model}`" for g in found)
+        cells = [c for g in found for c in g.cells if c.status == status]
+        reasons = sorted({word for c in cells for word in c.gist.split(", ") if word != status})
+        why = f" ({', '.join(reasons)})" if reasons else ""
+        said.append(f"At some level {status}{why}: {', '.join(models)}.")
     return said
 
 
