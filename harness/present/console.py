@@ -198,11 +198,13 @@ def print_ratios(console: Console, found: RatioTable) -> None:
     needs = [_longest([*h.split(), *lines[i]]) for i, h in enumerate(found.columns)]
     room = console.width - names - AROUND
     for part in _beside(needs, room):
-        spare = (room - sum(needs[i] + BETWEEN for i in part)) // len(part)
+        # What is left is for the headings: half for the first one, half for those of the levels.
+        spare = max(0, room - sum(needs[i] + BETWEEN for i in part)) // 2
         table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
-        table.add_column(escape(found.heading), width=names)
+        first = min(names + spare, max(names, len(found.heading)))
+        table.add_column(escape(found.heading), width=first)
         for i in part:
-            width = min(needs[i] + max(0, spare), _longest([found.columns[i], *lines[i]]))
+            width = min(needs[i] + spare // len(part), _longest([found.columns[i], *lines[i]]))
             table.add_column(escape(found.columns[i]), justify="right", width=width)
         for name, entries in rows:
             table.add_row(escape(name), *(escape(entries[i]) for i in part))
