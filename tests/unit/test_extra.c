@@ -95,11 +95,26 @@ static void cost_is_that_of_the_chain_among_the_requests_without_the_clocks_own(
 	(void)state;
 	script_ns = sample;
 	script_len = sizeof(sample) / sizeof(*sample);
-	answer_requests(with, 64 * 50);
+	answer_requests(with, 256 * 50);
 	script_ns = NULL;
 	/* 900 of the chain; some ns of the wrapper, as calibrated, and of the timing itself. */
 	assert_true(extra_ns() >= 900);
 	assert_true(extra_ns() < 1000);
+}
+
+static void slow_first_readings_are_part_of_the_cost(void **state)
+{
+	/* One request in 256 is timed: two readings of 25,600 ns are 200 ns of each request. */
+	static const long sample[] = {0, 25600, 0, 100, 1000};
+	const struct proto *with = extra_proto(&proto_http, 20);
+
+	(void)state;
+	script_ns = sample;
+	script_len = sizeof(sample) / sizeof(*sample);
+	answer_requests(with, 256 * 50);
+	script_ns = NULL;
+	assert_true(extra_ns() >= 1100);
+	assert_true(extra_ns() < 1200);
 }
 
 static void few_requests_say_less_than_the_calibration(void **state)
@@ -111,7 +126,7 @@ static void few_requests_say_less_than_the_calibration(void **state)
 	(void)state;
 	script_ns = sample;
 	script_len = sizeof(sample) / sizeof(*sample);
-	answer_requests(with, 64 * 10);
+	answer_requests(with, 256 * 10);
 	script_ns = NULL;
 	assert_true(before > 0);
 	assert_true(extra_ns() == before);
