@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from harness.present import numbers
 from harness.store import CellRecord
 from plots.data import load_run
 from plots.draw import draw_figure, kinds
+from plots.mpl import ladder
 from plots.page import COLUMN
 
 ONE = experiment.load("models")
@@ -195,10 +197,25 @@ def test_the_ladder_shows_its_rungs_in_their_order_and_one_far_away_as_an_arrow(
     shown = [label.get_text() for label in axes.get_yticklabels()]
     assert shown == ["epoll_lt", "io_uring", "io_uring_defer", "io_uring_sqpoll"]
     title = " ".join(figure.texts[0].get_text().split())
-    assert title.startswith("A request costs 0 of 3 rungs less than epoll_lt")
-    assert title.endswith(", 3 more; of 0 it cannot be told")
+    assert title == "A request costs 3 of 3 rungs more than epoll_lt"
     texts = [text.get_text() for text in axes.texts]
     assert "6 times →" in texts and any(text.startswith("+5.0 ±") for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("signs", "said"),
+    [
+        ("--+", "costs 2 of 3 rungs less than io_uring, 1 more"),
+        ("-?", "costs 1 of 2 rungs less than io_uring; of 1 it cannot be told"),
+        ("+", "costs 1 of 1 rungs more than io_uring"),
+        ("??", "costs no rung less or more than io_uring that can be told"),
+    ],
+)
+def test_the_title_of_the_ladder_counts_what_there_is(signs: str, said: str) -> None:
+    ends = {"-": (0.8, 0.9), "+": (1.1, 1.2), "?": (0.9, 1.1)}
+    points = [SimpleNamespace(lo=ends[sign][0], hi=ends[sign][1]) for sign in signs]
+    panels: Any = {("together", (("connections", "100"),)): points}
+    assert ladder.title("io_uring", panels) == f"At 100 connections a request {said}"
 
 
 def test_two_rungs_make_no_ladder(tmp_path: Path) -> None:
