@@ -139,6 +139,7 @@ int main(void)
 		cmocka_unit_test(cost_is_measured_on_the_cpu_clock_of_the_thread),
 		cmocka_unit_test(
 			cost_is_that_of_the_chain_among_the_requests_without_the_clocks_own),
+		cmocka_unit_test(slow_first_readings_are_part_of_the_cost),
 		cmocka_unit_test(few_requests_say_less_than_the_calibration),
 	};
 
