@@ -248,20 +248,26 @@ def test_the_cells_of_a_real_model_have_a_way_that_adds_up(tmp_path: Path) -> No
         way.Recorder().close()
     except way.Unknown as why:
         pytest.skip(str(why))
-    told = subprocess.run(
-        ["harness/tenk", "run", "request_way", "--profile", "quick", "--models", "epoll_lt"]
-        + ["--out", str(tmp_path)],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    # Beside other programs a cell may rightly be in doubt.
-    assert told.returncode in (errors.EXIT_OK, errors.EXIT_DOUBTFUL), told.stderr
-    cells = [json.loads(path.read_text()) for path in tmp_path.glob("*/*/*/cells/*.json")]
-    found = {cell["factors"]["stamps"]: cell for cell in cells}
-    assert found["way"]["server"]["way"]["unknown"] == ""
+    # Beside other programs a cell may rightly be in doubt, and one that hardly got a CPU has too few
+    # requests to say anything: then once more.
+    for attempt in range(3):
+        out = tmp_path / str(attempt)
+        told = subprocess.run(
+            ["harness/tenk", "run", "request_way", "--profile", "quick", "--models", "epoll_lt"]
+            + ["--out", str(out)],
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert told.returncode in (errors.EXIT_OK, errors.EXIT_DOUBTFUL), told.stderr
+        cells = [json.loads(path.read_text()) for path in out.glob("*/*/*/cells/*.json")]
+        found = {cell["factors"]["stamps"]: cell for cell in cells}
+        unknown = found["way"]["server"]["way"]["unknown"]
+        if not unknown.endswith(f"requests; {way.LEAST_REQUESTS} needed"):
+            break
+    assert unknown == ""
     metrics = found["way"]["metrics"]
     assert metrics[WAY_SUM] == pytest.approx(sum(metrics[name] for name in WAY_PARTS))
     assert min(metrics[name] for name in ("way_send_ns", "way_work_ns", "way_client_ns")) > 0
