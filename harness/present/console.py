@@ -28,6 +28,7 @@ PLAIN_WIDTH = 100
 PLAIN_EVERY_S = 10.0
 # Characters of a ratio with its interval that stand in one line: "-12.3 ± 10.1 %".
 ENTRY_WIDTH = 14
+ESTIMATE_WIDTH = 14  # "*21.2 ms ±29% c", nearly
 BETWEEN, AROUND = 2, 3  # blanks of a table between two columns, and at its edges
 
 
@@ -220,9 +221,8 @@ def _print_highlight(
     metric = found[0].metric
     console.print(f"[bold]{wording.heading(metric)}[/]")
     # A wide grid of levels does not fit 100 columns: then several tables, one below the other.
-    per_table = max(1, (console.width - 16) // 16)
-    for start in range(0, len(found), per_table):
-        part = found[start : start + per_table]
+    for beside in _beside([ESTIMATE_WIDTH] * len(found), console.width - 16):
+        part = [found[i] for i in beside]
         table = Table(box=BOX, pad_edge=False, padding=(0, 1, 0, 0))
         table.add_column(escape(" ".join(found[0].factors)) + " →", no_wrap=True)
         for contest in part:

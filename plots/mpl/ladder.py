@@ -72,16 +72,15 @@ def title(
     """What was found in the first panel, in a sentence: how many rungs cost less, how many more."""
     (_, factors), points = next(iter(panels.items()))
     at = ", ".join(_at(name, level) for name, level in factors if number(level))
-    signs = {"less": sum(p.hi < 1 for p in points), "more": sum(p.lo > 1 for p in points)}
-    unknown = len(points) - sum(signs.values())
-    told = [f"{count} {word}" for word, count in signs.items() if count]
+    less, more = sum(p.hi < 1 for p in points), sum(p.lo > 1 for p in points)
+    unknown = len(points) - less - more
     start = f"At {at} a" if at else "A"
-    if not told:
+    if not less and not more:
         return f"{start} request costs no rung less or more than {reference} that can be told"
-    first, *rest = told
-    first = first.replace(" ", f" of {len(points)} rungs ", 1) + f" than {reference}"
-    open_ = f"; of {unknown} it cannot be told" if unknown else ""
-    return f"{start} request costs {', '.join([first, *rest])}{open_}"
+    count, word = (less, "less") if less else (more, "more")
+    text = f"{start} request costs {count} of {len(points)} rungs {word} than {reference}"
+    text += f", {more} more" if less and more else ""
+    return text + (f"; of {unknown} it cannot be told" if unknown else "")
 
 
 def _at(factor: str, level: str) -> str:

@@ -86,35 +86,37 @@ static void answer_requests(const struct proto *with, int count)
 	drive_close(&drive);
 }
 
+/* What the control says of itself after so many requests, if the clock's readings are these. */
+static double said_after(const struct proto *with, int requests, const long sample[static 5])
+{
+	script_ns = sample;
+	script_len = 5;
+	answer_requests(with, requests);
+	script_ns = NULL;
+	return extra_ns();
+}
+
 static void cost_is_that_of_the_chain_among_the_requests_without_the_clocks_own(void **state)
 {
 	/* Two slow readings, one more, the clock's own 100 ns, and the chain in 1000. */
 	static const long sample[] = {700, 500, 0, 100, 1000};
-	const struct proto *with = extra_proto(&proto_http, 20);
+	double said = said_after(extra_proto(&proto_http, 20), 256 * 50, sample);
 
 	(void)state;
-	script_ns = sample;
-	script_len = sizeof(sample) / sizeof(*sample);
-	answer_requests(with, 256 * 50);
-	script_ns = NULL;
 	/* 900 of the chain; some ns of the wrapper, as calibrated, and of the timing itself. */
-	assert_true(extra_ns() >= 900);
-	assert_true(extra_ns() < 1000);
+	assert_true(said >= 900);
+	assert_true(said < 1000);
 }
 
 static void slow_first_readings_are_part_of_the_cost(void **state)
 {
 	/* One request in 256 is timed: two readings of 25,600 ns are 200 ns of each request. */
 	static const long sample[] = {0, 25600, 0, 100, 1000};
-	const struct proto *with = extra_proto(&proto_http, 20);
+	double said = said_after(extra_proto(&proto_http, 20), 256 * 50, sample);
 
 	(void)state;
-	script_ns = sample;
-	script_len = sizeof(sample) / sizeof(*sample);
-	answer_requests(with, 256 * 50);
-	script_ns = NULL;
-	assert_true(extra_ns() >= 1100);
-	assert_true(extra_ns() < 1200);
+	assert_true(said >= 1100);
+	assert_true(said < 1200);
 }
 
 static void few_requests_say_less_than_the_calibration(void **state)
@@ -124,12 +126,8 @@ static void few_requests_say_less_than_the_calibration(void **state)
 	double before = extra_ns();
 
 	(void)state;
-	script_ns = sample;
-	script_len = sizeof(sample) / sizeof(*sample);
-	answer_requests(with, 256 * 10);
-	script_ns = NULL;
 	assert_true(before > 0);
-	assert_true(extra_ns() == before);
+	assert_true(said_after(with, 256 * 10, sample) == before);
 }
 
 int main(void)
